@@ -1,0 +1,102 @@
+//! The one layer around a router that decides, from the same status and route, what the span, the metrics
+//! and the access log say.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    BoxError,
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    http::header::CONTENT_LENGTH,
+    response::Response,
+};
+use opentelemetry::{
+    propagation::{TextMapCompositePropagator, TextMapPropagator},
+    trace::FutureExt,
+};
+use opentelemetry_http::HeaderExtractor;
+use tower::{Layer, Service};
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::{body::ObservedBody, record::RequestRecord};
+
+#[derive(Clone)]
+pub(crate) struct HttpTelemetryLayer {
+    propagator: Arc<TextMapCompositePropagator>,
+}
+
+impl HttpTelemetryLayer {
+    pub(crate) fn new(propagator: Arc<TextMapCompositePropagator>) -> Self {
+        Self { propagator }
+    }
+}
+
+impl<S> Layer<S> for HttpTelemetryLayer {
+    type Service = HttpTelemetry<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        HttpTelemetry {
+            inner,
+            propagator: self.propagator.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct HttpTelemetry<S> {
+    inner: S,
+    propagator: Arc<TextMapCompositePropagator>,
+}
+
+impl<S, B> Service<Request> for HttpTelemetry<S>
+where
+    S: Service<Request, Response = Response<B>, Error = Infallible>,
+    S::Future: Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let parent = self.propagator.extract_with_context(
+            &opentelemetry::Context::new(),
+            &HeaderExtractor(request.headers()),
+        );
+        let mut record = RequestRecord::start(&request);
+        let span = record.span().clone();
+        // It fails only where no span is recorded; the context then still travels with the future below.
+        let _ = span.set_parent(parent.clone());
+        let answer = span.in_scope(|| self.inner.call(request)).instrument(span);
+        Box::pin(
+            async move {
+                let mut response = answer.await?;
+                record.answered(&mut response);
+                let length = content_length(&response);
+                Ok(response.map(|body| Body::new(ObservedBody::new(Body::new(body), length, record))))
+            }
+            .with_context(parent),
+        )
+    }
+}
+
+fn content_length<B>(response: &Response<B>) -> Option<u64> {
+    response
+        .headers()
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}

@@ -1,0 +1,31 @@
+//! Requests that the service answers: span, metrics, access log and panics.
+
+mod body;
+mod layer;
+mod panic;
+mod record;
+mod report;
+
+pub use report::ErrorReport;
+
+pub(crate) use layer::HttpTelemetryLayer;
+pub(crate) use panic::{panic_message, problem_for_panic};
+
+use http::Method;
+
+/// The method as a label of low cardinality: the names that the semantic conventions know, `_OTHER` for
+/// anything a client made up.
+pub(crate) fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => "_OTHER",
+    }
+}

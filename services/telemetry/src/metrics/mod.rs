@@ -1,0 +1,268 @@
+//! Prometheus metrics with OpenTelemetry's names. A process has one registry, so services can define
+//! their own metrics anywhere, at any time.
+
+use std::{fmt, sync::LazyLock, time::Duration};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Meter, MeterProvider, UpDownCounter},
+};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
+
+/// Bucket bounds in seconds of the HTTP duration histograms.
+/// Source: OpenTelemetry semantic conventions, `http.server.request.duration`.
+const HTTP_BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Bucket bounds in seconds of the database histogram.
+/// Source: OpenTelemetry semantic conventions, `db.client.operation.duration`.
+const DB_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+static GLOBAL: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// Where a span was lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SpanLoss {
+    QueueFull,
+    ExportFailed,
+}
+
+/// The process's registry and the metrics that this crate records itself.
+pub(crate) struct Metrics {
+    registry: Registry,
+    meter: Meter,
+    /// Keeps the reader alive: a dropped provider shuts it down.
+    _provider: SdkMeterProvider,
+    server_duration: opentelemetry::metrics::Histogram<f64>,
+    server_active: UpDownCounter<i64>,
+    client_duration: opentelemetry::metrics::Histogram<f64>,
+    db_duration: opentelemetry::metrics::Histogram<f64>,
+    spans_exported: opentelemetry::metrics::Counter<u64>,
+    spans_dropped: opentelemetry::metrics::Counter<u64>,
+    log_lines_dropped: opentelemetry::metrics::Counter<u64>,
+}
+
+impl Metrics {
+    /// The one registry of this process.
+    pub(crate) fn global() -> &'static Self {
+        &GLOBAL
+    }
+
+    fn new() -> Self {
+        let registry = Registry::new();
+        let provider = provider(&registry);
+        let meter = provider.meter("tracewell");
+        let seconds = |name, help: &'static str, buckets: &[f64]| {
+            let builder = meter.f64_histogram(name).with_unit("s").with_description(help);
+            builder.with_boundaries(buckets.to_vec()).build()
+        };
+        let metrics = Self {
+            server_duration: seconds(
+                "http.server.request.duration",
+                "Duration of HTTP requests served.",
+                &HTTP_BUCKETS,
+            ),
+            server_active: meter
+                .i64_up_down_counter("http.server.active_requests")
+                .with_description("HTTP requests being served now.")
+                .build(),
+            client_duration: seconds(
+                "http.client.request.duration",
+                "Duration of outgoing HTTP requests, to the response's headers.",
+                &HTTP_BUCKETS,
+            ),
+            db_duration: seconds(
+                "db.client.operation.duration",
+                "Duration of database operations.",
+                &DB_BUCKETS,
+            ),
+            spans_exported: meter
+                .u64_counter("telemetry.spans.exported")
+                .with_description("Spans that the tracing backend took.")
+                .build(),
+            spans_dropped: meter
+                .u64_counter("telemetry.spans.dropped")
+                .with_description("Spans lost, because the queue was full or the backend did not take them.")
+                .build(),
+            log_lines_dropped: meter
+                .u64_counter("telemetry.log.lines.dropped")
+                .with_description("Log lines lost because the writer could not keep up.")
+                .build(),
+            meter,
+            registry,
+            _provider: provider,
+        };
+        metrics.start_losses_at_zero();
+        metrics
+    }
+
+    /// A loss that never happened must read 0, not be absent: alerts compare against it.
+    fn start_losses_at_zero(&self) {
+        self.spans_exported(0);
+        self.spans_dropped(0, SpanLoss::QueueFull);
+        self.spans_dropped(0, SpanLoss::ExportFailed);
+        self.log_lines_dropped(0);
+    }
+
+    pub(crate) fn server_request(
+        &self,
+        method: &'static str,
+        route: &str,
+        status: Option<u16>,
+        duration: Duration,
+    ) {
+        self.server_duration.record(
+            duration.as_secs_f64(),
+            &http_labels(method, "http.route", route, status),
+        );
+    }
+
+    pub(crate) fn server_active(&self, method: &'static str, change: i64) {
+        self.server_active
+            .add(change, &[KeyValue::new("http.request.method", method)]);
+    }
+
+    pub(crate) fn client_request(
+        &self,
+        method: &'static str,
+        server: &str,
+        status: Option<u16>,
+        duration: Duration,
+    ) {
+        self.client_duration.record(
+            duration.as_secs_f64(),
+            &http_labels(method, "server.address", server, status),
+        );
+    }
+
+    /// `error_type` is empty for a success.
+    pub(crate) fn db_operation(
+        &self,
+        [system, operation, table]: [&'static str; 3],
+        error_type: &'static str,
+        duration: Duration,
+    ) {
+        self.db_duration.record(
+            duration.as_secs_f64(),
+            &[
+                KeyValue::new("db.system.name", system),
+                KeyValue::new("db.operation.name", operation),
+                KeyValue::new("db.collection.name", table),
+                KeyValue::new("error.type", error_type),
+            ],
+        );
+    }
+
+    pub(crate) fn spans_exported(&self, count: usize) {
+        self.spans_exported.add(count as u64, &[]);
+    }
+
+    pub(crate) fn spans_dropped(&self, count: usize, loss: SpanLoss) {
+        let reason = match loss {
+            SpanLoss::QueueFull => "queue_full",
+            SpanLoss::ExportFailed => "export_failed",
+        };
+        self.spans_dropped
+            .add(count as u64, &[KeyValue::new("reason", reason)]);
+    }
+
+    pub(crate) fn log_lines_dropped(&self, count: u64) {
+        self.log_lines_dropped.add(count, &[]);
+    }
+
+    /// All metrics of the process in the Prometheus text format 0.0.4.
+    pub(crate) fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// A provider read by `registry`, which also gets the process metrics (memory, CPU, file descriptors).
+fn provider(registry: &Registry) -> SdkMeterProvider {
+    let reader = opentelemetry_prometheus::exporter()
+        .with_registry(registry.clone())
+        .scope_info_enabled(false)
+        .without_target_info()
+        .build();
+    if let Err(error) = registry.register(Box::new(ProcessCollector::for_self())) {
+        tracing::warn!(%error, "process metrics are missing");
+    }
+    match reader {
+        Ok(reader) => SdkMeterProvider::builder().with_reader(reader).build(),
+        Err(error) => {
+            tracing::error!(%error, "metrics are missing");
+            SdkMeterProvider::default()
+        }
+    }
+}
+
+fn http_labels(method: &'static str, place: &'static str, value: &str, status: Option<u16>) -> [KeyValue; 3] {
+    [
+        KeyValue::new("http.request.method", method),
+        KeyValue::new(place, value.to_owned()),
+        KeyValue::new(
+            "http.response.status_code",
+            status.map(|status| status.to_string()).unwrap_or_default(),
+        ),
+    ]
+}
+
+/// A value that only grows, such as sign-ins by outcome.
+#[derive(Clone)]
+pub struct Counter(opentelemetry::metrics::Counter<u64>);
+
+/// A distribution, such as seconds of waiting.
+#[derive(Clone)]
+pub struct Histogram(opentelemetry::metrics::Histogram<f64>);
+
+/// Defines a counter. `name` in OpenTelemetry's dotted style: `auth.signin` is shown as
+/// `auth_signin_total`. Define it once and keep the handle.
+pub fn counter(name: &'static str, help: &'static str) -> Counter {
+    Counter(GLOBAL.meter.u64_counter(name).with_description(help).build())
+}
+
+/// Defines a histogram of `unit` (`s`, `By`, or `1` for a plain number) with these upper bucket bounds:
+/// `auth.hash.wait` in `s` is shown as `auth_hash_wait_seconds`.
+pub fn histogram(name: &'static str, help: &'static str, unit: &'static str, buckets: &[f64]) -> Histogram {
+    let builder = GLOBAL
+        .meter
+        .f64_histogram(name)
+        .with_unit(unit)
+        .with_description(help);
+    Histogram(builder.with_boundaries(buckets.to_vec()).build())
+}
+
+impl Counter {
+    /// Adds `amount` under these labels. Label values must come from a small fixed set: each new
+    /// combination is a new time series.
+    pub fn add(&self, amount: u64, labels: &[(&'static str, &str)]) {
+        self.0.add(amount, &attributes(labels));
+    }
+}
+
+impl Histogram {
+    /// Records one observation in the histogram's unit under these labels, which must come from a small
+    /// fixed set.
+    pub fn record(&self, value: f64, labels: &[(&'static str, &str)]) {
+        self.0.record(value, &attributes(labels));
+    }
+}
+
+fn attributes(labels: &[(&'static str, &str)]) -> Vec<KeyValue> {
+    labels
+        .iter()
+        .map(|(name, value)| KeyValue::new(*name, (*value).to_owned()))
+        .collect()
+}
+
+macro_rules! opaque_debug {
+    ($($handle:ident),+) => {$(
+        impl fmt::Debug for $handle {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($handle)).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+opaque_debug!(Counter, Histogram);

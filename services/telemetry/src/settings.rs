@@ -1,0 +1,291 @@
+//! The environment, parsed once into typed settings; every malformed variable is reported, not the first.
+
+use std::{io::IsTerminal, str::FromStr, time::Duration};
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::trace::Sampler;
+use percent_encoding::percent_decode_str;
+
+use crate::{EnvProblem, InitError, log::LogFormat, trace::ALL_PROPAGATORS};
+
+/// Everything that the environment decides.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) sdk_disabled: bool,
+    pub(crate) exporter: ExporterKind,
+    pub(crate) propagators: Vec<PropagatorKind>,
+    pub(crate) sampler: Sampler,
+    pub(crate) queue: QueueSettings,
+    pub(crate) resource: Vec<KeyValue>,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_directives: String,
+}
+
+/// Where finished spans go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExporterKind {
+    /// OTLP `http/protobuf` to this full URL.
+    Otlp { url: String },
+    /// The log, at info level: asked for by `OTEL_TRACES_EXPORTER=console`.
+    Console,
+    /// The log, at debug level: nothing is configured.
+    Log,
+    /// Nowhere. Spans still give their ids to logs and to outgoing calls.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PropagatorKind {
+    TraceContext,
+    Baggage,
+}
+
+/// The batch processor's bounds. Defaults: the specification of `OTEL_BSP_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueSettings {
+    pub(crate) max_queue_size: usize,
+    pub(crate) max_export_batch_size: usize,
+    pub(crate) scheduled_delay: Duration,
+}
+
+/// A variable's lookup: the process environment, or a table in tests.
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Settings {
+    pub(crate) fn from_env() -> Result<Self, InitError> {
+        Self::parse(&|name| std::env::var(name).ok()).map_err(InitError::Environment)
+    }
+
+    pub(crate) fn parse(lookup: Lookup<'_>) -> Result<Self, Vec<EnvProblem>> {
+        let mut env = Env {
+            lookup,
+            problems: Vec::new(),
+        };
+        let settings = Self {
+            sdk_disabled: env.boolean("OTEL_SDK_DISABLED"),
+            exporter: env.exporter(),
+            propagators: env.propagators(),
+            sampler: env.sampler(),
+            queue: env.queue(),
+            resource: env.resource(),
+            log_format: env.log_format(),
+            log_directives: env.log_directives(),
+        };
+        if env.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(env.problems)
+        }
+    }
+}
+
+/// Reads variables and collects what is wrong with them. An empty value counts as unset, as the
+/// OpenTelemetry specification demands.
+struct Env<'a> {
+    lookup: Lookup<'a>,
+    problems: Vec<EnvProblem>,
+}
+
+impl Env<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn refuse(&mut self, name: &'static str, value: &str, expected: impl Into<String>) {
+        self.problems.push(EnvProblem {
+            name,
+            value: value.to_owned(),
+            expected: expected.into(),
+        });
+    }
+
+    /// The value of `name` if `parse` takes it, `default` if unset; else `default` and a problem.
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> T {
+        let Some(value) = self.get(name) else {
+            return default;
+        };
+        parse(&value).unwrap_or_else(|| {
+            self.refuse(name, &value, expected);
+            default
+        })
+    }
+
+    fn boolean(&mut self, name: &'static str) -> bool {
+        self.read(name, false, "true or false", |value| {
+            value.to_ascii_lowercase().parse().ok()
+        })
+    }
+
+    fn positive<T: FromStr + PartialOrd + Default>(&mut self, name: &'static str, default: T) -> T {
+        self.read(name, default, "a whole number above 0", |value| {
+            value.parse().ok().filter(|number| *number > T::default())
+        })
+    }
+
+    fn exporter(&mut self) -> ExporterKind {
+        let url = self.otlp_url();
+        for name in [
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        ] {
+            self.read(
+                name,
+                (),
+                "http/protobuf, the only protocol of this build",
+                |value| (value == "http/protobuf").then_some(()),
+            );
+        }
+        let otlp = url.map_or(ExporterKind::Log, |url| ExporterKind::Otlp { url });
+        self.read(
+            "OTEL_TRACES_EXPORTER",
+            otlp.clone(),
+            "otlp, console or none",
+            |value| match value {
+                "otlp" => Some(otlp),
+                "console" => Some(ExporterKind::Console),
+                "none" => Some(ExporterKind::None),
+                _ => None,
+            },
+        )
+    }
+
+    /// The signal's own endpoint is used as it is; the general one gets the signal's path.
+    fn otlp_url(&mut self) -> Option<String> {
+        const EXPECTED: &str = "an http URL such as http://127.0.0.1:4318";
+        let general = self.read("OTEL_EXPORTER_OTLP_ENDPOINT", None, EXPECTED, |value| {
+            http_url(value).map(|url| Some(format!("{}/v1/traces", url.trim_end_matches('/'))))
+        });
+        self.read("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", general, EXPECTED, |value| {
+            http_url(value).map(Some)
+        })
+    }
+
+    fn propagators(&mut self) -> Vec<PropagatorKind> {
+        let default = ALL_PROPAGATORS.to_vec();
+        self.read(
+            "OTEL_PROPAGATORS",
+            default,
+            "a list of tracecontext and baggage, or none",
+            |value| {
+                if value == "none" {
+                    return Some(Vec::new());
+                }
+                let mut kinds = Vec::new();
+                for name in value.split(',') {
+                    let kind = match name.trim() {
+                        "tracecontext" => PropagatorKind::TraceContext,
+                        "baggage" => PropagatorKind::Baggage,
+                        _ => return None,
+                    };
+                    if !kinds.contains(&kind) {
+                        kinds.push(kind);
+                    }
+                }
+                Some(kinds)
+            },
+        )
+    }
+
+    fn sampler(&mut self) -> Sampler {
+        let ratio = self.read("OTEL_TRACES_SAMPLER_ARG", 1.0, "a number from 0 to 1", |value| {
+            value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
+        });
+        let parent_based = |root| Sampler::ParentBased(Box::new(root));
+        self.read(
+            "OTEL_TRACES_SAMPLER",
+            parent_based(Sampler::AlwaysOn),
+            "always_on, always_off or traceidratio, each also with the prefix parentbased_",
+            |value| {
+                let (name, based) = match value.strip_prefix("parentbased_") {
+                    Some(name) => (name, true),
+                    None => (value, false),
+                };
+                let root = match name {
+                    "always_on" => Sampler::AlwaysOn,
+                    "always_off" => Sampler::AlwaysOff,
+                    "traceidratio" => Sampler::TraceIdRatioBased(ratio),
+                    _ => return None,
+                };
+                Some(if based { parent_based(root) } else { root })
+            },
+        )
+    }
+
+    fn queue(&mut self) -> QueueSettings {
+        let max_queue_size = self.positive("OTEL_BSP_MAX_QUEUE_SIZE", 2048);
+        QueueSettings {
+            max_queue_size,
+            max_export_batch_size: self
+                .positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)
+                .min(max_queue_size),
+            scheduled_delay: Duration::from_millis(self.positive("OTEL_BSP_SCHEDULE_DELAY", 5000)),
+        }
+    }
+
+    /// `OTEL_SERVICE_NAME` wins over a `service.name` among the attributes, as the specification says.
+    fn resource(&mut self) -> Vec<KeyValue> {
+        let expected = "key=value pairs separated by commas, values percent-encoded";
+        let mut attributes = self.read(
+            "OTEL_RESOURCE_ATTRIBUTES",
+            Vec::new(),
+            expected,
+            resource_attributes,
+        );
+        if let Some(name) = self.get("OTEL_SERVICE_NAME") {
+            attributes.retain(|attribute| attribute.key.as_str() != "service.name");
+            attributes.push(KeyValue::new("service.name", name));
+        }
+        attributes
+    }
+
+    fn log_format(&mut self) -> LogFormat {
+        let default = if std::io::stdout().is_terminal() {
+            LogFormat::Pretty
+        } else {
+            LogFormat::Json
+        };
+        self.read("LOG_FORMAT", default, "json or pretty", |value| match value {
+            "json" => Some(LogFormat::Json),
+            "pretty" => Some(LogFormat::Pretty),
+            _ => None,
+        })
+    }
+
+    fn log_directives(&mut self) -> String {
+        let directives = self.get("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+        if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&directives) {
+            self.refuse(
+                "RUST_LOG",
+                &directives,
+                format!("filter directives such as info,tower=debug ({error})"),
+            );
+        }
+        directives
+    }
+}
+
+fn http_url(value: &str) -> Option<String> {
+    let uri: http::Uri = value.parse().ok()?;
+    (uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()))
+        .then(|| value.to_owned())
+}
+
+fn resource_attributes(text: &str) -> Option<Vec<KeyValue>> {
+    text.split(',')
+        .filter(|pair| !pair.trim().is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+            let key = key.trim();
+            (!key.is_empty()).then(|| KeyValue::new(key.to_owned(), value.into_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,249 @@
+//! Log lines: layout, redaction, filtering, and a reader that is too slow.
+
+use std::{
+    io::{self, Write},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get as on_get,
+};
+use serde_json::{Value, json};
+
+use super::harness::Harness;
+use crate::ErrorReport;
+use crate::log::{LogWriter, is_secret_name, scrub};
+
+#[tokio::test]
+async fn the_access_line_has_pino_s_layout() {
+    let harness = Harness::new();
+    let request = Request::get("/v1/users/7?q=1")
+        .header("x-request-id", "req-1")
+        .header("user-agent", "curl/8")
+        .header("x-forwarded-for", "203.0.113.9")
+        .body(Body::empty())
+        .unwrap();
+    harness
+        .call(
+            Router::new().route("/v1/users/{id}", on_get(|| async { "hello" })),
+            request,
+        )
+        .await;
+    let span = harness.span("GET /v1/users/{id}");
+    let text = harness.log_text();
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert!(
+        text.starts_with(r#"{"level":30,"time":"#) && text.ends_with("}\n"),
+        "{text}"
+    );
+    assert_eq!(
+        line,
+        json!({
+            "level": 30,
+            "time": line["time"].as_i64().unwrap(),
+            "pid": std::process::id(),
+            "hostname": line["hostname"].as_str().unwrap(),
+            "service": "shop",
+            "target": "tracewell::access",
+            "msg": "request completed",
+            "trace_id": span.span_context.trace_id().to_string(),
+            "span_id": span.span_context.span_id().to_string(),
+            "trace_flags": "01",
+            "req": {
+                "id": "req-1", "method": "GET", "url": "/v1/users/7", "route": "/v1/users/{id}",
+                "remoteAddress": "203.0.113.9", "userAgent": "curl/8",
+            },
+            "res": {"statusCode": 200},
+            "responseTime": line["responseTime"].as_f64().unwrap(),
+        })
+    );
+}
+
+#[tokio::test]
+async fn events_inside_a_request_carry_its_ids_and_their_own_fields() {
+    let harness = Harness::new();
+    let handler = || async {
+        let error = io::Error::other("disk on fire");
+        tracing::warn!(
+            attempt = 2,
+            db.table = "users",
+            error = &error as &dyn std::error::Error,
+            time = 1,
+            "slow {}",
+            "query"
+        );
+        "x"
+    };
+    harness
+        .call(
+            Router::new().route("/x", on_get(handler)),
+            super::harness::get("/x"),
+        )
+        .await;
+    let line = harness.log_line("slow query");
+    assert_eq!(line["level"], 40);
+    assert_eq!(line["attempt"], 2);
+    assert_eq!(line["db"], json!({"table": "users"}));
+    assert_eq!(line["err"]["message"], "disk on fire");
+    assert_ne!(line["time"], 1, "a field must not replace the line's own time");
+    assert_eq!(
+        line["trace_id"],
+        harness.span("GET /x").span_context.trace_id().to_string()
+    );
+}
+
+#[test]
+fn planted_secrets_never_reach_the_writer() {
+    for format in ["json", "pretty"] {
+        let harness = Harness::with_env(&[("LOG_FORMAT", format)]);
+        tracing::info!(
+            password = "hunter2-a",
+            user.access_token = "hunter2-b",
+            "set-cookie" = "hunter2-c",
+            "fields"
+        );
+        tracing::info!(cardNumber = 4_111_111_111_111_111_u64, header = ?("authorization", "Bearer hunter2-d"), "fields");
+        tracing::info!(
+            "Authorization: Bearer hunter2.e-abc and {{\"password\":\"hunter2 f\"}} token=hunter2-g&x=1"
+        );
+        tracing::info!(
+            "Cookie: a=hunter2; b=hunter2-h\nheaders: {{\"set-cookie\": \"c=hunter2; d=hunter2\"}}"
+        );
+        tracing::info!(
+            "pay with 4111 1111 1111 1111 and eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJodW50ZXIyIn0.c2ln now"
+        );
+        let text = harness.log_text();
+        for secret in ["hunter2", "4111", "eyJ"] {
+            assert!(!text.contains(secret), "{format}: {secret} in {text}");
+        }
+        assert!(
+            text.contains("x=1") && text.contains("pay with [redacted] and [redacted] now"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn harmless_names_and_texts_stay_readable() {
+    for name in [
+        "tokenizer",
+        "discarded",
+        "wildcard",
+        "author",
+        "keyboard",
+        "card_",
+        "setCookie",
+        "X-Api-Token",
+        "DATABASE_PASSWORD",
+    ] {
+        let secret = ["card_", "setCookie", "X-Api-Token", "DATABASE_PASSWORD"].contains(&name);
+        assert_eq!(is_secret_name(name), secret, "{name}");
+    }
+    for text in [
+        "request completed in 12 ms",
+        "trace 0af7651916cd43dd8448eb211c80319c",
+        "order 4111111111111112",
+        "time 1764000000000000000",
+        "basic plan, bearer of news",
+        "GET /v1/users?page=2",
+    ] {
+        assert_eq!(scrub(text), text);
+    }
+}
+
+#[test]
+fn rust_log_decides_what_is_logged_but_not_what_is_traced() {
+    let harness = Harness::with_env(&[("RUST_LOG", "warn,noisy=debug")]);
+    tracing::info!("quiet");
+    tracing::debug!(target: "noisy", "wanted");
+    tracing::error!(target: "opentelemetry_sdk", "an export failed, again");
+    tracing::info_span!("still traced").in_scope(|| tracing::warn!("loud"));
+    let messages: Vec<_> = harness
+        .log_lines()
+        .into_iter()
+        .map(|line| line["msg"].clone())
+        .collect();
+    assert_eq!(messages, ["wanted", "loud"]);
+    harness.span("still traced");
+}
+
+#[test]
+fn pretty_lines_are_for_people() {
+    let harness = Harness::with_env(&[("LOG_FORMAT", "pretty")]);
+    tracing::info!(user.id = "usr_1", note = "two words", count = 3, "signed in");
+    let text = harness.log_text();
+    assert!(
+        text.ends_with(" INFO  signed in count=3 note=\"two words\" user.id=usr_1\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn pretty_access_lines_are_one_glance() {
+    async fn fail() -> Response {
+        let error = io::Error::other(Chained(io::Error::other("disk on fire")));
+        let mut response = StatusCode::BAD_GATEWAY.into_response();
+        response
+            .extensions_mut()
+            .insert(ErrorReport::named("upstream", &error));
+        response
+    }
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot load")]
+    struct Chained(#[source] io::Error);
+
+    let harness = Harness::with_env(&[("LOG_FORMAT", "pretty")]);
+    harness
+        .call(
+            Router::new().route("/v1/users/{id}", on_get(fail)),
+            super::harness::get("/v1/users/7"),
+        )
+        .await;
+    let text = harness.log_text();
+    let trace_id = harness.span("GET /v1/users/{id}").span_context.trace_id();
+    let (line, stack) = text.split_once('\n').unwrap();
+    assert!(
+        line.contains(" ERROR GET /v1/users/7 → 502 in ") && line.contains(" ms err.message="),
+        "{text}"
+    );
+    assert!(
+        line.ends_with(&format!(" err.type=upstream trace_id={trace_id}")),
+        "{text}"
+    );
+    assert_eq!(stack, "  upstream: cannot load\n    caused by: disk on fire\n");
+}
+
+#[test]
+fn a_stuck_reader_costs_lines_and_never_blocks() {
+    /// Blocks its first write until it is told to go on.
+    struct Stuck {
+        entered: SyncSender<()>,
+        go_on: Receiver<()>,
+    }
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.entered.try_send(()).ok();
+            self.go_on.recv().ok();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (entered, has_entered) = sync_channel(1);
+    let (release, go_on) = sync_channel::<()>(0);
+    let writer = LogWriter::with_capacity(Stuck { entered, go_on }, 2).unwrap();
+    writer.write("first\n".to_owned());
+    has_entered.recv().unwrap();
+    let accepted = (0..10).filter(|_| writer.write("more\n".to_owned())).count();
+    assert_eq!(
+        accepted, 2,
+        "the queue holds two lines, the rest is dropped at once"
+    );
+    drop(release);
+}

@@ -1,0 +1,173 @@
+//! The environment, value by value.
+
+use opentelemetry_sdk::trace::Sampler;
+
+use super::harness::settings;
+use crate::{
+    InitError,
+    log::LogFormat,
+    settings::{ExporterKind, PropagatorKind},
+};
+
+#[test]
+fn nothing_set_gives_the_documented_defaults() {
+    let settings = settings(&[("OTEL_SERVICE_NAME", ""), ("OTEL_PROPAGATORS", " ")]).unwrap();
+    assert!(!settings.sdk_disabled);
+    assert_eq!(settings.exporter, ExporterKind::Log);
+    assert_eq!(
+        settings.propagators,
+        [PropagatorKind::TraceContext, PropagatorKind::Baggage]
+    );
+    assert_eq!(format!("{:?}", settings.sampler), "ParentBased(AlwaysOn)");
+    assert_eq!(
+        (
+            settings.queue.max_queue_size,
+            settings.queue.max_export_batch_size
+        ),
+        (2048, 512)
+    );
+    assert_eq!(settings.queue.scheduled_delay.as_secs(), 5);
+    assert!(settings.resource.is_empty());
+    assert_eq!(settings.log_directives, "info");
+}
+
+#[test]
+fn exporters_and_endpoints() {
+    let otlp = |url: &str| ExporterKind::Otlp { url: url.to_owned() };
+    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://jaeger:4318/custom");
+    for (env, expected) in [
+        (vec![general], otlp("http://127.0.0.1:4318/v1/traces")),
+        (vec![own], otlp("http://jaeger:4318/custom")),
+        (vec![general, own], otlp("http://jaeger:4318/custom")),
+        (
+            vec![general, ("OTEL_TRACES_EXPORTER", "otlp")],
+            otlp("http://127.0.0.1:4318/v1/traces"),
+        ),
+        (
+            vec![general, ("OTEL_TRACES_EXPORTER", "console")],
+            ExporterKind::Console,
+        ),
+        (
+            vec![general, ("OTEL_TRACES_EXPORTER", "none")],
+            ExporterKind::None,
+        ),
+        (vec![("OTEL_TRACES_EXPORTER", "otlp")], ExporterKind::Log),
+    ] {
+        assert_eq!(settings(&env).unwrap().exporter, expected, "{env:?}");
+    }
+}
+
+#[test]
+fn samplers() {
+    let ratio = ("OTEL_TRACES_SAMPLER_ARG", "0.25");
+    for (name, expected) in [
+        ("always_on", "AlwaysOn"),
+        ("always_off", "AlwaysOff"),
+        ("traceidratio", "TraceIdRatioBased(0.25)"),
+        ("parentbased_always_on", "ParentBased(AlwaysOn)"),
+        ("parentbased_always_off", "ParentBased(AlwaysOff)"),
+        ("parentbased_traceidratio", "ParentBased(TraceIdRatioBased(0.25))"),
+    ] {
+        let sampler: Sampler = settings(&[("OTEL_TRACES_SAMPLER", name), ratio]).unwrap().sampler;
+        assert_eq!(format!("{sampler:?}"), expected, "{name}");
+    }
+}
+
+#[test]
+fn propagators_and_log_format() {
+    let parsed = |value| settings(&[("OTEL_PROPAGATORS", value)]).unwrap().propagators;
+    assert_eq!(
+        parsed("baggage, tracecontext,baggage"),
+        [PropagatorKind::Baggage, PropagatorKind::TraceContext]
+    );
+    assert_eq!(parsed("none"), []);
+    assert_eq!(
+        settings(&[("LOG_FORMAT", "pretty")]).unwrap().log_format,
+        LogFormat::Pretty
+    );
+}
+
+/// Variable, wrong value, what is said to be allowed.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("OTEL_SDK_DISABLED", "yes", "true or false"),
+    ("OTEL_TRACES_EXPORTER", "zipkin", "otlp, console or none"),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "127.0.0.1:4318",
+        "an http URL such as http://127.0.0.1:4318",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "https://collector:4318",
+        "an http URL such as http://127.0.0.1:4318",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "http://",
+        "an http URL such as http://127.0.0.1:4318",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "grpc",
+        "http/protobuf, the only protocol of this build",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "http/json",
+        "http/protobuf, the only protocol of this build",
+    ),
+    (
+        "OTEL_PROPAGATORS",
+        "tracecontext,b3",
+        "a list of tracecontext and baggage, or none",
+    ),
+    (
+        "OTEL_TRACES_SAMPLER",
+        "sometimes",
+        "always_on, always_off or traceidratio, each also with the prefix parentbased_",
+    ),
+    ("OTEL_TRACES_SAMPLER_ARG", "1.5", "a number from 0 to 1"),
+    ("OTEL_TRACES_SAMPLER_ARG", "NaN", "a number from 0 to 1"),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a whole number above 0"),
+    ("OTEL_BSP_SCHEDULE_DELAY", "-1", "a whole number above 0"),
+    (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "service.version",
+        "key=value pairs separated by commas, values percent-encoded",
+    ),
+    (
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "a=%ff",
+        "key=value pairs separated by commas, values percent-encoded",
+    ),
+    ("LOG_FORMAT", "xml", "json or pretty"),
+];
+
+#[test]
+fn every_wrong_value_is_refused_with_what_is_allowed() {
+    for &(name, value, expected) in WRONG {
+        let problems = settings(&[(name, value)]).unwrap_err();
+        let [problem] = problems.as_slice() else {
+            panic!("{name}={value}: {problems:?}")
+        };
+        assert_eq!(
+            (problem.name, problem.value.as_str(), problem.expected.as_str()),
+            (name, value, expected)
+        );
+    }
+    let problems = settings(&[("RUST_LOG", "info,shop=loud")]).unwrap_err();
+    assert!(
+        problems[0].expected.starts_with("filter directives such as"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn all_problems_are_listed_at_once() {
+    let problems = settings(&[("OTEL_TRACES_SAMPLER_ARG", "2"), ("LOG_FORMAT", "xml")]).unwrap_err();
+    assert_eq!(
+        InitError::Environment(problems).to_string(),
+        "invalid environment:\n  OTEL_TRACES_SAMPLER_ARG=\"2\": expected a number from 0 to 1\n  LOG_FORMAT=\"xml\": expected json or pretty"
+    );
+}

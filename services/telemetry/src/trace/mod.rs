@@ -1,0 +1,122 @@
+//! Spans on their way out: sampler, queue, exporter, and the propagation of contexts between processes.
+
+mod log_exporter;
+mod queue;
+
+use opentelemetry::{
+    Context,
+    propagation::{TextMapCompositePropagator, TextMapPropagator},
+    trace::TraceContextExt,
+};
+use opentelemetry_otlp::{RetryPolicy, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::{BaggagePropagator, TraceContextPropagator},
+    resource::TelemetryResourceDetector,
+    trace::{SdkTracerProvider, SpanExporter},
+};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use crate::{
+    InitError, ServiceInfo,
+    log::ACCESS_TARGET,
+    settings::{ExporterKind, PropagatorKind, Settings},
+};
+use log_exporter::LogExporter;
+
+/// The id of the current trace as 32 hex digits: what a problem document shows, and what finds the
+/// request in Jaeger. `None` outside a request and outside any span.
+pub fn current_trace_id() -> Option<String> {
+    Context::map_current(|context| {
+        let span = context.span();
+        let span = span.span_context();
+        span.is_valid().then(|| span.trace_id().to_string())
+    })
+}
+
+/// The tracer provider that the settings ask for.
+pub(crate) fn provider(settings: &Settings, service: &ServiceInfo) -> Result<SdkTracerProvider, InitError> {
+    Ok(match &settings.exporter {
+        ExporterKind::Otlp { url } => {
+            let exporter = opentelemetry_otlp::SpanExporter::builder()
+                .with_http()
+                .with_endpoint(url)
+                .with_retry_policy(RetryPolicy::recommended())
+                .build()
+                .map_err(InitError::Exporter)?;
+            provider_with(exporter, settings, service)
+        }
+        ExporterKind::Console => provider_with(LogExporter::console(), settings, service),
+        ExporterKind::Log => provider_with(LogExporter::debug(), settings, service),
+        ExporterKind::None => builder(settings, service).build(),
+    })
+}
+
+/// A tracer provider that hands spans to `exporter` from a thread of its own, through a bounded queue.
+pub(crate) fn provider_with(
+    exporter: impl SpanExporter + 'static,
+    settings: &Settings,
+    service: &ServiceInfo,
+) -> SdkTracerProvider {
+    builder(settings, service)
+        .with_span_processor(queue::processor(exporter, settings.queue))
+        .build()
+}
+
+fn builder(settings: &Settings, service: &ServiceInfo) -> opentelemetry_sdk::trace::TracerProviderBuilder {
+    let resource = Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attribute(opentelemetry::KeyValue::new("service.name", service.name.clone()))
+        .with_attribute(opentelemetry::KeyValue::new(
+            "service.version",
+            service.version.clone(),
+        ))
+        .with_attributes(settings.resource.iter().cloned())
+        .build();
+    SdkTracerProvider::builder()
+        .with_sampler(settings.sampler.clone())
+        .with_resource(resource)
+}
+
+/// Every propagator there is: what `OTEL_PROPAGATORS` defaults to.
+pub(crate) const ALL_PROPAGATORS: &[PropagatorKind] =
+    &[PropagatorKind::TraceContext, PropagatorKind::Baggage];
+
+/// Which spans and events are recorded: never by `RUST_LOG`, which is about the log. Libraries' own spans
+/// stay out, and so does the access log, whose content the request's span already has.
+pub(crate) fn filter() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_targets(
+            [
+                "hyper",
+                "hyper_util",
+                "h2",
+                "reqwest",
+                "tower",
+                "tower_http",
+                "rustls",
+                "sqlx",
+            ]
+            .map(|library| (library, LevelFilter::OFF)),
+        )
+        .with_target("opentelemetry", LevelFilter::OFF)
+        .with_target(ACCESS_TARGET, LevelFilter::OFF)
+        .with_target(log_exporter::TARGET, LevelFilter::OFF)
+}
+
+/// What reads and writes `traceparent` and `baggage`.
+pub(crate) fn propagator(kinds: &[PropagatorKind]) -> TextMapCompositePropagator {
+    TextMapCompositePropagator::new(
+        kinds
+            .iter()
+            .map(|kind| -> Box<dyn TextMapPropagator + Send + Sync> {
+                match kind {
+                    PropagatorKind::TraceContext => Box::new(TraceContextPropagator::new()),
+                    PropagatorKind::Baggage => Box::new(BaggagePropagator::new()),
+                }
+            })
+            .collect(),
+    )
+}

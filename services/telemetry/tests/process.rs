@@ -1,0 +1,196 @@
+//! The whole process: environment in, JSON lines on standard output, spans on the wire, an end in time.
+//!
+//! Telemetry is global to a process, so each case runs this very test binary again as a child.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Command, Output},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, extract::Request, routing::get};
+use serde_json::Value;
+use tower::ServiceExt;
+use tracewell_telemetry::{InitError, Readiness, ServiceInfo, Telemetry};
+
+/// Runs the test `child` below in a process of its own, with these variables and no others.
+fn run(env: &[(&str, &str)]) -> (Output, Vec<Value>) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .env_clear()
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    // The harness writes lines of its own, some without a newline before our first.
+    let lines = text
+        .lines()
+        .filter_map(|line| line.find("{\"level\"").map(|at| &line[at..]));
+    let lines = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output, lines)
+}
+
+fn line<'a>(lines: &'a [Value], message: &str) -> &'a Value {
+    lines
+        .iter()
+        .find(|line| line["msg"] == message)
+        .unwrap_or_else(|| panic!("no {message:?} in {lines:#?}"))
+}
+
+async fn get_stuck() -> &'static str {
+    panic!("card 4111111111111111 is stuck")
+}
+
+/// A service that answers two requests and ends.
+#[test]
+#[ignore = "run by the other tests, in a process of its own"]
+fn child() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let telemetry = match Telemetry::init(ServiceInfo::new("shop", "1.2.3")) {
+            Ok(telemetry) => telemetry,
+            Err(error) => panic!("{error}"),
+        };
+        assert!(matches!(
+            Telemetry::init(ServiceInfo::new("twice", "1")),
+            Err(InitError::AlreadyInitialised)
+        ));
+        let routes = Router::new()
+            .route("/hello", get(|| async { "hello" }))
+            .route("/panic", get(get_stuck));
+        let app = telemetry
+            .wrap(routes)
+            .merge(telemetry.ops_routes(Readiness::new()));
+        for path in ["/hello", "/panic", "/healthz"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = app.clone().oneshot(request).await.unwrap();
+            axum::body::to_bytes(answer.into_body(), usize::MAX)
+                .await
+                .unwrap();
+        }
+        let started = Instant::now();
+        telemetry.shutdown(Duration::from_millis(500)).await;
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "shutdown took {:?}",
+            started.elapsed()
+        );
+    });
+    // Not through the runtime's end: a request to a backend that never answers would be waited for.
+    std::process::exit(0);
+}
+
+#[test]
+fn alone_it_logs_json_with_trace_ids() {
+    let (output, lines) = run(&[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        lines.len(),
+        3,
+        "one line per request, one for the panic: {lines:#?}"
+    );
+    let hello = &lines[0];
+    assert_eq!((&hello["service"], &hello["level"]), (&"shop".into(), &30.into()));
+    assert_eq!(hello["req"]["route"], "/hello");
+
+    let panicked = line(&lines, "panicked");
+    assert_eq!(panicked["level"], 60);
+    assert_eq!(panicked["err"]["message"], "card [redacted] is stuck");
+    assert!(
+        panicked["location"].as_str().unwrap().contains("process.rs"),
+        "{panicked}"
+    );
+    let answer = lines
+        .iter()
+        .find(|line| line["req"]["route"] == "/panic")
+        .unwrap();
+    assert_eq!(answer["trace_id"], panicked["trace_id"]);
+    assert_ne!(answer["trace_id"], hello["trace_id"]);
+    assert_eq!(output.stderr, b"", "all that is said is JSON on standard output");
+}
+
+#[test]
+fn at_debug_level_spans_are_in_the_log() {
+    let (_, lines) = run(&[("RUST_LOG", "info,tracewell::span=debug")]);
+    let span = line(&lines, "span GET /hello");
+    assert_eq!(span["trace_id"], line(&lines, "request completed")["trace_id"]);
+    assert_eq!(span["kind"], "Server");
+    let (_, lines) = run(&[("OTEL_TRACES_EXPORTER", "console")]);
+    assert_eq!(line(&lines, "span GET /hello")["level"], 30);
+}
+
+#[test]
+fn wrong_values_are_all_named_before_anything_starts() {
+    let (output, lines) = run(&[("OTEL_TRACES_SAMPLER", "maybe"), ("LOG_FORMAT", "xml")]);
+    assert!(!output.status.success() && lines.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("OTEL_TRACES_SAMPLER=\"maybe\": expected") && said.contains("LOG_FORMAT=\"xml\""),
+        "{said}"
+    );
+}
+
+#[test]
+fn shutdown_sends_what_is_queued_to_the_endpoint_of_the_environment() {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let (sender, received) = mpsc::channel();
+    thread::spawn(move || sender.send(answer_one(&collector.accept().unwrap().0)));
+    let (output, _) = run(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_SERVICE_NAME", "renamed"),
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    let request = received.recv_timeout(Duration::from_secs(10)).unwrap();
+    let shown = String::from_utf8_lossy(&request);
+    assert!(shown.starts_with("POST /v1/traces HTTP/1.1"), "{shown}");
+    for part in ["renamed", "GET /hello", "GET /panic"] {
+        assert!(shown.contains(part), "no {part} in {shown}");
+    }
+}
+
+#[test]
+fn a_backend_that_never_answers_holds_nothing_up() {
+    // Accepts connections into its backlog and says nothing; the child itself checks the time.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", mute.local_addr().unwrap());
+    let (output, lines) = run(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(line(&lines, "the last spans may be lost")["level"], 40);
+}
+
+/// Reads one HTTP request with a body of declared length, and takes it.
+fn answer_one(mut connection: &TcpStream) -> Vec<u8> {
+    let mut request = Vec::new();
+    let mut chunk = [0; 4096];
+    while !is_complete(&request) {
+        let read = connection.read(&mut chunk).unwrap();
+        assert_ne!(read, 0, "the request ends early");
+        request.extend_from_slice(&chunk[..read]);
+    }
+    connection
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        .unwrap();
+    request
+}
+
+fn is_complete(request: &[u8]) -> bool {
+    let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
+    request.len() >= end + 4 + length.parse::<usize>().unwrap()
+}
