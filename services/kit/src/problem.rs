@@ -1,0 +1,255 @@
+//! Errors as clients see them: RFC 9457 problem details, one shape for every failure.
+
+use std::{borrow::Cow, error::Error, fmt};
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Request},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use serde::{Deserialize, Serialize};
+use tracewell_telemetry::ErrorReport;
+use utoipa::ToSchema;
+
+use crate::db::DbError;
+
+/// Media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What went wrong, as RFC 9457 lays it out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Kind of problem; `about:blank` when `code` says it all.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    pub kind: Cow<'static, str>,
+    /// The status in words.
+    #[schema(example = "Unprocessable Entity")]
+    pub title: Cow<'static, str>,
+    /// The HTTP status code.
+    #[schema(example = 422, minimum = 400, maximum = 599)]
+    pub status: u16,
+    /// What was wrong with this request, for a person.
+    pub detail: Cow<'static, str>,
+    /// Path of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Stable name of the problem, for programs.
+    #[schema(example = "invalid_body")]
+    pub code: Cow<'static, str>,
+    /// The parts of the body that break the documented schema.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Trace in which this happened, to be looked up in the tracing backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+/// One part of a body that breaks the schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// JSON Pointer (RFC 6901) to the part; empty for the whole body.
+    #[schema(example = "/email")]
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// The failure of a request: what the client is told, and the cause that only the log and the trace see.
+#[derive(Debug)]
+pub struct ApiError(Box<Failure>);
+
+#[derive(Debug)]
+struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    header: Option<(HeaderName, HeaderValue)>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ApiError {
+    /// A failure with its status, its stable code and a sentence for a person.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let (errors, header, source) = (Vec::new(), None, None);
+        Self(Box::new(Failure {
+            status,
+            code,
+            detail: detail.into(),
+            errors,
+            header,
+            source,
+        }))
+    }
+
+    /// 500, whose cause is told to the log alone.
+    pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the service failed; the trace id leads to the cause",
+        )
+        .caused_by(source)
+    }
+
+    /// 404 for a thing that is not there, or that the caller may not know of.
+    pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// 503 that asks the client to come back in `seconds`.
+    pub fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>, seconds: u16) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+            .with_header(header::RETRY_AFTER, seconds.into())
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Adds the parts of the body that are wrong.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    /// Adds a header that belongs to the status, such as `WWW-Authenticate`.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
+    }
+
+    /// The status the client sees.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The stable name the client sees.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+
+impl Error for ApiError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Busy => Self::unavailable("database_busy", "the database is busy", 1).caused_by(error),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let report = self.0.status.is_server_error().then(|| ErrorReport::new(&self));
+        let Failure {
+            status,
+            code,
+            detail,
+            errors,
+            header,
+            ..
+        } = *self.0;
+        let problem = Problem {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail,
+            instance: None,
+            code: code.into(),
+            errors,
+            trace_id: tracewell_telemetry::current_trace_id(),
+        };
+        let mut response = problem.into_response();
+        if let Some(report) = report {
+            response.extensions_mut().insert(report);
+        }
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], Json(&self)).into_response();
+        // Kept beside the rendered body for `add_instance`, which alone knows the path.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Middleware that adds the request's path to the problem of the response.
+pub(crate) async fn add_instance(uri: Uri, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let Some(mut problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
+    problem.instance = Some(uri.path().to_owned());
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let (_, body) = problem.into_response().into_parts();
+    Response::from_parts(parts, body)
+}
+
+/// The answer for a path that is no route.
+pub async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "unknown_route",
+        format!("there is no route {}", uri.path()),
+    )
+}
+
+/// The answer for a method that the route does not have.
+pub async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let detail = format!(
+        "{} has no method {method}; the Allow header lists those it has",
+        uri.path()
+    );
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// Parameters of the query string, as axum's own extractor but with a problem for an answer.
+#[derive(Debug, Clone, Copy, FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(ApiError))]
+pub struct Query<T>(pub T);
+
+impl From<axum::extract::rejection::QueryRejection> for ApiError {
+    fn from(rejection: axum::extract::rejection::QueryRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", rejection.body_text())
+    }
+}
+
+/// Parameters of the path, as axum's own extractor but with a problem for an answer.
+#[derive(Debug, Clone, Copy, FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(ApiError))]
+pub struct Path<T>(pub T);
+
+impl From<axum::extract::rejection::PathRejection> for ApiError {
+    fn from(rejection: axum::extract::rejection::PathRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_path", rejection.body_text())
+    }
+}

@@ -1,0 +1,225 @@
+//! Serving: the layers around a service's routes, the ports, and an orderly end.
+
+use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    serve::ListenerExt as _,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tower_http::{cors::CorsLayer, set_header::SetResponseHeaderLayer};
+use tracewell_telemetry::{Readiness, Telemetry};
+
+use crate::{
+    config::{BaseConfig, Env},
+    db::Db,
+    docs, problem,
+    problem::ApiError,
+    service::{Resources, Service, Settings, StartError},
+};
+
+/// How long requests under way may go on once connections are refused.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// A service that has its ports and is ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    app: Router,
+    ops: Option<(TcpListener, Router)>,
+    readiness: Readiness,
+    shutdown_delay: Duration,
+    db: Option<Db>,
+}
+
+/// A port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (set by {variable})")]
+pub struct ListenError {
+    address: SocketAddr,
+    variable: &'static str,
+    #[source]
+    source: io::Error,
+}
+
+impl Server {
+    /// Starts `S` as the environment says: opens its database, brings the schema up to date, takes its
+    /// ports.
+    pub async fn start<S: Service>(env: Env, telemetry: &Telemetry) -> Result<Self, StartError> {
+        let Settings {
+            base,
+            database,
+            service,
+            ..
+        } = Settings::<S>::read(env)?;
+        // Ports first: "in use" should be said before anything is created.
+        let listener = listen(base.address, "HOST, PORT").await?;
+        let ops_listener = match base.metrics_address {
+            Some(address) => Some(listen(address, "HOST, METRICS_PORT").await?),
+            None => None,
+        };
+        let resources = Resources::open(telemetry, database.as_ref().zip(S::MIGRATIONS)).await?;
+        let state = S::start(service, &resources).await?;
+        let db = resources.database().ok().cloned();
+        let readiness = readiness(db.clone());
+        let ops: Router = telemetry.ops_routes(readiness.clone());
+        let app = telemetry.wrap(api::<S>(&state, &base));
+        let (app, ops) = match ops_listener {
+            None => (app.merge(ops), None),
+            Some(listener) => (app.merge(health_of(&ops)), Some((listener, ops))),
+        };
+        Ok(Self {
+            listener,
+            app,
+            ops,
+            readiness,
+            shutdown_delay: base.shutdown_delay,
+            db,
+        })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where the metrics are listened for, when that is not beside the API.
+    pub fn metrics_address(&self) -> Option<io::Result<SocketAddr>> {
+        self.ops.as_ref().map(|(listener, _)| listener.local_addr())
+    }
+
+    /// Serves until `stop`, then ends in order: not ready, a delay in which load balancers notice, no new
+    /// connections, requests under way finish within 20 s, the database closes.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let ops = self.ops.map(|(listener, router)| serve_ops(listener, router));
+        let stopping = CancellationToken::new();
+        let listener = self.listener.tap_io(send_at_once);
+        let serving = axum::serve(
+            listener,
+            self.app.into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let mut serving = pin!(serving.into_future());
+        tokio::select! {
+            ended = &mut serving => return ended,
+            () = stop => {}
+        }
+        self.readiness.drain();
+        tracing::info!(
+            delay_seconds = self.shutdown_delay.as_secs(),
+            "stopping: no longer ready"
+        );
+        tokio::select! {
+            ended = &mut serving => return ended,
+            () = tokio::time::sleep(self.shutdown_delay) => {}
+        }
+        stopping.cancel();
+        if tokio::time::timeout(DRAIN, serving).await.is_err() {
+            tracing::warn!(
+                "requests were still under way after {} s and are cut off",
+                DRAIN.as_secs()
+            );
+        }
+        if let Some(db) = self.db {
+            db.close().await;
+        }
+        if let Some(ops) = ops {
+            ops.abort();
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError {
+        address,
+        variable,
+        source,
+    })
+}
+
+fn serve_ops(listener: TcpListener, router: Router) -> JoinHandle<io::Result<()>> {
+    tokio::spawn(axum::serve(listener, router).into_future())
+}
+
+/// Small answers must not wait for more bytes to come.
+fn send_at_once(stream: &mut tokio::net::TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY not set");
+    }
+}
+
+fn readiness(db: Option<Db>) -> Readiness {
+    match db {
+        None => Readiness::new(),
+        Some(db) => Readiness::new().check("database", move || {
+            let db = db.clone();
+            async move { Ok(db.ping().await?) }
+        }),
+    }
+}
+
+/// The health endpoints of `ops` without its metrics, which have a port of their own.
+fn health_of(ops: &Router) -> Router {
+    ["/healthz", "/readyz"]
+        .into_iter()
+        .fold(Router::new(), |router, path| {
+            router.route_service(path, ops.clone().into_service::<axum::body::Body>())
+        })
+}
+
+/// The routes of `S` inside every layer but telemetry's, which goes around.
+fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
+    let (described, document) = docs::routes_and_document::<S>();
+    let router = described
+        .with_state(state.clone())
+        .merge(docs::routes::<S>(document, S::documents(state)));
+    // Each layer goes around those before it: read from the bottom to follow a request inwards.
+    S::mount(state, router)
+        .fallback(problem::unknown_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(S::BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(S::REQUEST_TIMEOUT, limit_time))
+        .layer(middleware::from_fn(problem::add_instance))
+        .layer(cors(base))
+        .layer(unless_set(header::CACHE_CONTROL, "no-store"))
+        .layer(unless_set(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ))
+        .layer(unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(unless_set(header::REFERRER_POLICY, "no-referrer"))
+}
+
+async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limit, next.run(request))
+        .await
+        .unwrap_or_else(|_| {
+            let detail = format!("no answer within {} s", limit.as_secs());
+            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).into_response()
+        })
+}
+
+fn cors(base: &BaseConfig) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(base.cors_origins.as_slice().to_vec())
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .max_age(Duration::from_mins(10))
+}
+
+fn unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}

@@ -1,0 +1,144 @@
+//! What every endpoint of every service must do, taken from the API document: a new route cannot be
+//! forgotten.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{Running, Setup};
+use crate::{docs, service::Service, token::SigningKey};
+
+/// Stops the test unless `committed` is the document of `S`.
+#[track_caller]
+pub fn assert_committed<S: Service>(committed: &str) {
+    let generated = docs::document::<S>().to_pretty_json().unwrap_or_default() + "\n";
+    assert!(
+        generated == committed,
+        "services/{0}/openapi.json is not the document of the code; bring it up to date by\n  \
+         cargo run -p {1} -- openapi > services/{0}/openapi.json",
+        S::NAME,
+        S::BINARY,
+    );
+}
+
+/// Stops the test unless each documented operation refuses what it must refuse, and the documents are
+/// served. `token` is a good one.
+pub async fn assert_contract<S: Service>(service: &Running, token: &str) -> Setup<()> {
+    let document = serde_json::to_value(docs::document::<S>())?;
+    let served = service.get(docs::DOCUMENT_PATH, "").await?;
+    assert_eq!(served.json(), document, "{} is the document", docs::DOCUMENT_PATH);
+    let page = service.get("/api-docs/", "").await?;
+    assert!(
+        page.text.contains("swagger-ui") && page.status == 200,
+        "{}",
+        page.text
+    );
+    let script = service.get("/api-docs/swagger-initializer.js", "").await?;
+    assert!(script.text.contains("../api-docs.json"), "{}", script.text);
+    assert_eq!(
+        service.get("/api-docs", "").await?.headers["location"],
+        "api-docs/"
+    );
+    service
+        .get("/no/such/route", "")
+        .await?
+        .assert_problem(404, "unknown_route");
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(service.get(path, "").await?.status, 200, "{path}");
+    }
+    let paths = document["paths"].as_object().cloned().unwrap_or_default();
+    assert!(!paths.is_empty());
+    for (template, item) in paths {
+        let path = template.replace("{id}", "cnv_unknown");
+        service
+            .send(service.request(Method::TRACE, &path, ""))
+            .await?
+            .assert_problem(405, "method_not_allowed");
+        for (method, operation) in item.as_object().cloned().unwrap_or_default() {
+            let method: Method = method.to_uppercase().parse()?;
+            assert_guarded(service, &method, &path, &operation).await?;
+            assert_body_checked(service, &method, &path, &operation, token).await?;
+            assert_alias(service, &method, &path).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Operations with a security requirement answer 401 without a good token.
+async fn assert_guarded(service: &Running, method: &Method, path: &str, operation: &Value) -> Setup<()> {
+    if operation["security"].is_null() {
+        return Ok(());
+    }
+    let call = async |token: &str| service.send(service.request(method.clone(), path, token)).await;
+    let anonymous = call("").await?;
+    anonymous.assert_problem(401, "missing_token");
+    assert_eq!(
+        anonymous.headers["www-authenticate"],
+        r#"Bearer realm="tracewell""#
+    );
+    call("forged").await?.assert_problem(401, "invalid_token");
+    let stranger = SigningKey::from_pkcs8(&SigningKey::generate_pkcs8()?)?;
+    let forged = stranger.sign(&crate::token::Claims::new("usr_1", crate::clock::now()))?;
+    call(&forged).await?.assert_problem(401, "invalid_token");
+    let basic = service
+        .request(method.clone(), path, "")
+        .basic_auth("a", Some("b"));
+    service.send(basic).await?.assert_problem(401, "missing_token");
+    Ok(())
+}
+
+/// Operations with a body refuse every kind of wrong one.
+async fn assert_body_checked(
+    service: &Running,
+    method: &Method,
+    path: &str,
+    operation: &Value,
+    token: &str,
+) -> Setup<()> {
+    if operation["requestBody"].is_null() {
+        return Ok(());
+    }
+    let call = async |kind: &str, body: String| {
+        let request = service
+            .request(method.clone(), path, token)
+            .header("content-type", kind)
+            .body(body);
+        service.send(request).await
+    };
+    call("text/plain", "{}".into())
+        .await?
+        .assert_problem(415, "unsupported_media_type");
+    call("application/json", "{".into())
+        .await?
+        .assert_problem(400, "malformed_json");
+    call("application/json", json!("x".repeat(1 << 20)).to_string())
+        .await?
+        .assert_problem(413, "body_too_large");
+    let list = call("application/json", "[]".into()).await?;
+    list.assert_problem(422, "invalid_body");
+    assert_eq!(list.pointers(), [""]);
+    let unknown = call("application/json", json!({"no_such_property": 1}).to_string()).await?;
+    unknown.assert_problem(422, "invalid_body");
+    assert!(
+        unknown.pointers().contains(&"/no_such_property".to_owned()),
+        "{}",
+        unknown.text
+    );
+    Ok(())
+}
+
+/// The path without its version leads to the same operation.
+async fn assert_alias(service: &Running, method: &Method, path: &str) -> Setup<()> {
+    let Some(alias) = path.strip_prefix("/v1") else {
+        return Ok(());
+    };
+    let status = async |path: &str| {
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+            service
+                .send(service.request(method.clone(), path, ""))
+                .await?
+                .status,
+        )
+    };
+    assert_eq!(status(alias).await?, status(path).await?, "{method} {alias}");
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! For tests of services: the real server on a free port of the loopback, with a database of its own.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "to stop the test is what an assertion is for"
+)]
+
+mod contract;
+mod process;
+
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+use tracewell_telemetry::Telemetry;
+
+use crate::{alone, config::Env, db::DatabaseUrl, server::Server, service::Service};
+
+pub use contract::{assert_committed, assert_contract};
+pub use process::Process;
+
+/// A service that runs until it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    url: String,
+    client: reqwest::Client,
+    folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// What a service answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// Stops the test unless this is a problem of that status and code with all that a problem must have.
+    #[track_caller]
+    pub fn assert_problem(&self, status: u16, code: &str) {
+        let body = self.json();
+        assert_eq!(
+            (self.status.as_u16(), body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.text
+        );
+        assert_eq!(
+            self.headers.get("content-type").map(http::HeaderValue::as_bytes),
+            Some(&b"application/problem+json"[..])
+        );
+        assert_eq!(body["status"], status, "{}", self.text);
+        assert!(
+            body["title"].is_string() && body["detail"].is_string() && body["type"].is_string(),
+            "{}",
+            self.text
+        );
+        assert!(
+            body["instance"]
+                .as_str()
+                .is_some_and(|path| path.starts_with('/')),
+            "{}",
+            self.text
+        );
+    }
+
+    /// JSON Pointers of the parts of the body that a problem complains of.
+    pub fn pointers(&self) -> Vec<String> {
+        let body = self.json();
+        let errors = body["errors"].as_array().cloned().unwrap_or_default();
+        errors
+            .iter()
+            .filter_map(|error| error["pointer"].as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+/// A test that cannot be set up has failed.
+pub type Setup<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+impl Running {
+    /// Starts `S` with these variables beside a free port and a new database.
+    pub async fn start<S: Service>(variables: &[(&str, &str)]) -> Setup<Self> {
+        let folder = tempfile::tempdir()?;
+        let database = DatabaseUrl::file(folder.path().join("service.db")).to_string();
+        let own = [("HOST", "127.0.0.1"), ("PORT", "0"), ("DATABASE_URL", &database)];
+        let env = Env::from_pairs(own.into_iter().chain(variables.iter().copied()));
+        let server = Server::start::<S>(env, &Telemetry::detached()).await?;
+        let url = format!("http://{}", server.address()?);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run(async {
+            // A dropped sender stops the service too.
+            let _ = stopped.await;
+        }));
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self {
+            url,
+            client,
+            folder,
+            stop: Some(stop),
+            task,
+        })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its database.
+    pub fn database(&self) -> DatabaseUrl {
+        DatabaseUrl::file(self.folder.path().join("service.db"))
+    }
+
+    /// A token of the key that the service, running alone, trusts.
+    pub fn own_token(&self, user: &str) -> Setup<String> {
+        Ok(alone::access_token(&self.database(), user)?)
+    }
+
+    /// GET, with a token unless it is empty.
+    pub async fn get(&self, path: &str, token: &str) -> Setup<Answer> {
+        self.send(self.request(Method::GET, path, token)).await
+    }
+
+    /// POST of JSON, with a token unless it is empty.
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Setup<Answer> {
+        self.send(self.request(Method::POST, path, token).json(body))
+            .await
+    }
+
+    /// A request to be changed before it is sent.
+    pub fn request(&self, method: Method, path: &str, token: &str) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        if token.is_empty() {
+            request
+        } else {
+            request.bearer_auth(token)
+        }
+    }
+
+    /// Sends a request.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Setup<Answer> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Answer {
+            status,
+            headers,
+            text: response.text().await?,
+        })
+    }
+
+    /// Stops the service in order and waits for its end.
+    pub async fn stop(mut self) -> Setup<()> {
+        drop(self.stop.take());
+        Ok((&mut self.task).await??)
+    }
+}
