@@ -1,0 +1,108 @@
+//! Sign-up, sign-in, the own account, the keys.
+
+use serde_json::json;
+use tracewell_auth::Auth;
+use tracewell_kit::{
+    clock,
+    testing::{Running, Setup},
+    token::{JwkSet, verify},
+};
+
+use crate::{PASSWORD, auth, keys, sign_in, sign_up, token};
+
+#[tokio::test]
+async fn an_account_is_made_and_signed_into() -> Setup<()> {
+    let auth = auth().await?;
+    let made = sign_up(&auth, "Ada@Example.com").await?;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let user = made.json();
+    assert_eq!(keys(&user), ["created_at", "display_name", "email", "id"]);
+    assert_eq!(
+        (&user["email"], &user["display_name"]),
+        (&json!("ada@example.com"), &json!("Ada"))
+    );
+    assert!(user["id"].as_str().is_some_and(|id| id.starts_with("usr_")));
+    assert_eq!(made.headers["cache-control"], "no-store");
+    assert_eq!(made.headers["x-content-type-options"], "nosniff");
+
+    let signed_in = sign_in(&auth, "ADA@example.com", PASSWORD).await?.json();
+    assert_eq!(
+        (&signed_in["token_type"], &signed_in["expires_in"]),
+        (&json!("Bearer"), &json!(600))
+    );
+    assert_eq!(signed_in["user"], user);
+    let token = signed_in["access_token"].as_str().unwrap();
+    let me = auth.get("/v1/me", token).await?;
+    assert_eq!((me.status.as_u16(), me.json()), (200, user));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_has_one_account() -> Setup<()> {
+    let auth = auth().await?;
+    sign_up(&auth, "ada@example.com").await?;
+    sign_up(&auth, "ADA@EXAMPLE.COM")
+        .await?
+        .assert_problem(409, "email_taken");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_address_and_a_wrong_password_look_the_same() -> Setup<()> {
+    let auth = auth().await?;
+    sign_up(&auth, "ada@example.com").await?;
+    let wrong = sign_in(&auth, "ada@example.com", "not the password").await?;
+    wrong.assert_problem(401, "invalid_credentials");
+    let unknown = sign_in(&auth, "bob@example.com", PASSWORD).await?;
+    assert_eq!(
+        (unknown.status, unknown.json()["detail"].clone()),
+        (wrong.status, wrong.json()["detail"].clone())
+    );
+    let metrics = auth.get("/metrics", "").await?.text;
+    assert!(
+        metrics.contains(r#"auth_signin_total{outcome="invalid_credentials"}"#),
+        "{metrics}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_part_of_the_body_is_pointed_at_and_not_repeated() -> Setup<()> {
+    let auth = auth().await?;
+    let body = json!({"email": "nobody", "password": "hunter2", "display_name": ""});
+    let refused = auth.post("/v1/signup", "", &body).await?;
+    refused.assert_problem(422, "invalid_body");
+    assert_eq!(refused.pointers(), ["/display_name", "/email", "/password"]);
+    assert!(!refused.text.contains("hunter2"), "{}", refused.text);
+    let long = json!({"email": "ada@example.com", "password": "x".repeat(129)});
+    assert_eq!(
+        auth.post("/v1/signup", "", &long).await?.pointers(),
+        ["/password"]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_published_keys_verify_the_token() -> Setup<()> {
+    let auth = auth().await?;
+    let token = token(&auth).await?;
+    let published = auth.get("/.well-known/jwks.json", "").await?;
+    assert_eq!(published.headers["cache-control"], "public, max-age=300");
+    let set: JwkSet = serde_json::from_value(published.json())?;
+    let claims = verify(&token, &set, clock::now())?;
+    assert!(claims.sub.starts_with("usr_"));
+    assert!(!published.text.contains("\"d\""), "no private part");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_key_and_the_accounts_outlive_the_process() -> Setup<()> {
+    let folder = tempfile::tempdir()?;
+    let url = format!("sqlite://{}", folder.path().join("auth.db").display());
+    let first = Running::start::<Auth>(&[("DATABASE_URL", &url)]).await?;
+    let token = token(&first).await?;
+    first.stop().await?;
+    let second = Running::start::<Auth>(&[("DATABASE_URL", &url)]).await?;
+    assert_eq!(second.get("/v1/me", &token).await?.status, 200);
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! What holds for every endpoint.
+
+use tracewell_auth::Auth;
+use tracewell_kit::testing::{Setup, assert_committed, assert_contract};
+
+use crate::{auth, token};
+
+#[tokio::test]
+async fn every_endpoint_refuses_what_it_must() -> Setup<()> {
+    let auth = auth().await?;
+    let token = token(&auth).await?;
+    assert_contract::<Auth>(&auth, &token).await
+}
+
+#[test]
+fn the_committed_document_is_the_codes() {
+    assert_committed::<Auth>(include_str!("../../openapi.json"));
+}

@@ -1,0 +1,16 @@
+//! What holds for every endpoint.
+
+use tracewell_billing::Billing;
+use tracewell_kit::testing::{Running, Setup, assert_committed, assert_contract};
+
+#[tokio::test]
+async fn every_endpoint_refuses_what_it_must() -> Setup<()> {
+    let billing = Running::start::<Billing>(&[]).await?;
+    let token = billing.own_token("usr_ada")?;
+    assert_contract::<Billing>(&billing, &token).await
+}
+
+#[test]
+fn the_committed_document_is_the_codes() {
+    assert_committed::<Billing>(include_str!("../../openapi.json"));
+}

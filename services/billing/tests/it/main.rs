@@ -1,0 +1,6 @@
+//! The billing service as a client sees it: the real router on a database of its own, by HTTP.
+
+mod alone;
+mod contract;
+mod subscriptions;
+mod with_auth;

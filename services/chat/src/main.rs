@@ -1,0 +1,7 @@
+//! The chat service's binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracewell_kit::cli::run::<tracewell_chat::Chat>()
+}

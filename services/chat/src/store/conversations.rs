@@ -1,0 +1,69 @@
+//! Conversations and who is in them.
+
+use tracewell_kit::db::{Db, DbError, Reader, query};
+
+use crate::{domain::Conversation, error::ChatError};
+
+/// Stores a new conversation, unless its owner has `limit` of them already.
+pub(crate) async fn insert(
+    db: &Db,
+    owner_id: &str,
+    conversation: &Conversation,
+    limit: Option<i64>,
+) -> Result<(), ChatError> {
+    let mut tx = db.begin().await?;
+    if let Some(limit) = limit {
+        // In the transaction that inserts: two requests at once must not both find one place left.
+        let count = query(
+            "conversations",
+            "SELECT COUNT(*) AS count FROM conversations WHERE owner_id = $1",
+        )
+        .bind(owner_id.to_owned())
+        .optional(&mut tx, |row| row.get::<i64>("count"))
+        .await?;
+        if count.unwrap_or(0) >= limit {
+            return Err(ChatError::PlanLimit(limit));
+        }
+    }
+    let created_at = conversation.created_at.as_microsecond();
+    query(
+        "conversations",
+        "INSERT INTO conversations (id, owner_id, title, last_seq, created_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(conversation.id.clone())
+    .bind(owner_id.to_owned())
+    .bind(conversation.title.clone())
+    .bind(conversation.last_seq)
+    .bind(created_at)
+    .execute(&mut tx)
+    .await?;
+    for member in &conversation.member_ids {
+        query(
+            "members",
+            "INSERT INTO members (conversation_id, user_id, joined_at) VALUES ($1, $2, $3)",
+        )
+        .bind(conversation.id.clone())
+        .bind(member.clone())
+        .bind(created_at)
+        .execute(&mut tx)
+        .await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// An error unless the user is a member of the conversation.
+pub(crate) async fn require_member<'c>(
+    on: impl Into<Reader<'c>>,
+    conversation_id: &str,
+    user_id: &str,
+) -> Result<(), ChatError> {
+    query(
+        "members",
+        "SELECT user_id FROM members WHERE conversation_id = $1 AND user_id = $2",
+    )
+    .bind(conversation_id.to_owned())
+    .bind(user_id.to_owned())
+    .optional(on, |_| Ok::<_, DbError>(()))
+    .await?
+    .ok_or(ChatError::NoSuchConversation)
+}
