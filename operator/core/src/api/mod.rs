@@ -1,0 +1,85 @@
+//! The `tracewell.dev/v1alpha1` API: what people write, and what the operator answers.
+//!
+//! The API server holds the first line: every bound, default and cross-field rule (CEL) is part of the schema
+//! that these types generate. [`resolve`](crate::resolve) holds the second, for what CEL cannot see.
+
+#![expect(
+    unreachable_pub,
+    reason = "KubeSchema repeats each type, with its visibility, inside a function"
+)]
+
+mod exposure;
+mod service;
+mod status;
+mod telemetry;
+
+pub use exposure::{DatabaseSpec, DatabaseType, ExposureSpec, ExposureType, NodePortExposure};
+pub use service::{
+    EnvVar, EnvVarSource, KeyRef, Probes, Resources, Route, ServiceDatabase, ServiceSpec, Sizes,
+};
+pub use status::{Condition, Endpoint, PlatformStatus, ServiceStatus};
+pub use telemetry::{
+    CollectorMode, CollectorSpec, ExternalJaeger, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType,
+    ManagedJaeger, MemoryStorage, TelemetrySpec, TracingSpec,
+};
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// API group of every kind and label of Tracewell.
+pub const GROUP: &str = "tracewell.dev";
+
+/// Desired state of a Platform: a set of services that Tracewell runs and instruments.
+///
+/// The smallest one is complete: `spec: {}` gives gateway, auth, chat and billing with a managed Jaeger.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "tracewell.dev",
+    version = "v1alpha1",
+    kind = "Platform",
+    plural = "platforms",
+    shortname = "plat",
+    category = "tracewell",
+    namespaced,
+    status = "PlatformStatus",
+    derive = "PartialEq",
+    doc = "A set of services that Tracewell runs and instruments.",
+    validation = Rule::new("self.metadata.name.size() <= 30 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must be at most 30 characters: a lower-case letter, then lower-case letters, digits and '-', ending with a letter or digit"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether every service and the tracing backend serve now"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why the Platform is ready or not"),
+    printcolumn(name = "Services", type_ = "string", json_path = ".status.readyServices", description = "Ready services of all services"),
+    printcolumn(name = "Traces", type_ = "string", json_path = ".status.conditions[?(@.type==\"TracingAvailable\")].status", description = "Whether the tracing backend serves now"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url", priority = 1, description = "Where the gateway is reached"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.operatorVersion", priority = 1, description = "Version of the operator that wrote the status")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.services.all(s, !has(s.dependsOn) || s.dependsOn.all(d, self.services.exists(t, t.name == d)))")
+        .message("dependsOn may only name services of the same Platform's services list"),
+    validation = Rule::new("self.services.all(s, !has(s.route) || self.services.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
+        .message("each route.pathPrefix may be used by one service only"),
+    validation = Rule::new("self.database.type != 'Embedded' || self.services.all(s, s.replicas <= 1 || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))")
+        .message("replicas must be 0 or 1 for a service with an Embedded database: its file has one writer")
+)]
+pub struct PlatformSpec {
+    /// The services to run. Left out, it means Tracewell's own: gateway, auth, chat and billing. These four names
+    /// need nothing else; any other service needs an image and a port.
+    #[serde(default = "service::known_services")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub services: Vec<ServiceSpec>,
+
+    /// Where services with a database keep their data.
+    #[serde(default)]
+    pub database: DatabaseSpec,
+
+    /// Traces: how many are sampled, how they travel and where they are stored.
+    #[serde(default)]
+    pub telemetry: TelemetrySpec,
+
+    /// How the gateway and Jaeger are reached from outside the cluster.
+    #[serde(default)]
+    pub exposure: ExposureSpec,
+}

@@ -1,0 +1,230 @@
+//! One service of a Platform.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::known::KNOWN_SERVICES;
+
+/// A service: a Deployment, its Service, and everything that instruments it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.name in ['gateway', 'auth', 'chat', 'billing'] || (has(self.image) && has(self.port))")
+        .message("image and port are required for a service that is not one of gateway, auth, chat, billing"),
+    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector'])")
+        .message("name must not be jaeger, jaeger-query or collector: Tracewell's own objects have these names"),
+    validation = Rule::new("!has(self.dependsOn) || !(self.name in self.dependsOn)")
+        .message("dependsOn must not name the service itself"),
+    validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 9464, 13133])")
+        .message("port must not be 4317, 4318, 9464 or 13133: the collector and the metrics listen there in the same pod")
+)]
+pub struct ServiceSpec {
+    /// Name of the service, unique in the Platform.
+    #[schemars(length(min = 1, max = 30), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// Container image. Left out for gateway, auth, chat and billing, it is the operator's own release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[^\s]+$"))]
+    pub image: Option<String>,
+
+    /// TCP port on which the container serves HTTP; it is told to it as `PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+
+    /// Number of pods.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 100))]
+    pub replicas: i32,
+
+    /// Whether the service gets a database (as `DATABASE_URL`). Default: Enabled for auth, chat and billing, else
+    /// Disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<ServiceDatabase>,
+
+    /// CPU and memory of the service's container. What is left out has a small default.
+    #[serde(default)]
+    pub resources: Resources,
+
+    /// Additional environment. What Tracewell sets itself (`PORT`, `OTEL_*`, `DATABASE_URL`, …) wins, except `RUST_LOG`
+    /// and `LOG_FORMAT`; the condition Accepted names what was ignored.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub env: Vec<EnvVar>,
+
+    /// Services that this one calls; each is told to it as `{NAME}_URL`. Default: what is known of Tracewell's own
+    /// services, as far as they are in the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 30)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub depends_on: Option<Vec<String>>,
+
+    /// Where the gateway offers this service. Default: /auth, /chat and /billing for these services, else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
+
+    /// HTTP paths that say how the service is.
+    #[serde(default)]
+    pub probes: Probes,
+}
+
+impl ServiceSpec {
+    /// A service with every field at its default, as the API server would complete `{name: …}`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            image: None,
+            port: None,
+            replicas: one(),
+            database: None,
+            resources: Resources::default(),
+            env: Vec::new(),
+            depends_on: None,
+            route: None,
+            probes: Probes::default(),
+        }
+    }
+}
+
+/// The services of `spec: {}`.
+pub(super) fn known_services() -> Vec<ServiceSpec> {
+    KNOWN_SERVICES
+        .iter()
+        .map(|known| ServiceSpec::named(known.name))
+        .collect()
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// Whether a service has a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceDatabase {
+    /// The service gets `DATABASE_URL` and the storage behind it.
+    Enabled,
+    /// The service gets none.
+    Disabled,
+}
+
+/// CPU and memory of a container.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) <= 0")
+        .message("requests.cpu must be less than or equal to limits.cpu"),
+    validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0")
+        .message("requests.memory must be less than or equal to limits.memory")
+)]
+pub struct Resources {
+    /// What the scheduler reserves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Sizes>,
+    /// What the container may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Sizes>,
+}
+
+/// Amounts of CPU and memory, as Kubernetes quantities.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// CPU in cores, for example "50m" or "1".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 20), regex(pattern = r"^[0-9]+(\.[0-9]{1,3})?m?$"))]
+    pub cpu: Option<String>,
+    /// Memory in bytes, for example "64Mi".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 20),
+        regex(pattern = r"^[0-9]+(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+    )]
+    pub memory: Option<String>,
+}
+
+/// One environment variable.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.value) && has(self.valueFrom))").message("an env entry has value or valueFrom, not both"))]
+pub struct EnvVar {
+    /// Name of the variable.
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
+    pub name: String,
+    /// Its value; `$(NAME)` refers to a variable defined before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub value: Option<String>,
+    /// Where its value is read from when the pod starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<EnvVarSource>,
+}
+
+/// The source of a variable's value.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)").message("valueFrom has exactly one of secretKeyRef and configMapKeyRef"))]
+pub struct EnvVarSource {
+    /// A key of a Secret in the Platform's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// A key of a ConfigMap in the Platform's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// A key of a named object in the Platform's namespace.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRef {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key inside it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// A service's place behind the gateway.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(self.pathPrefix in ['/v1', '/api-docs', '/healthz', '/readyz', '/metrics'])")
+    .message("pathPrefix must not be /v1, /api-docs, /healthz, /readyz or /metrics: the gateway answers these itself"))]
+pub struct Route {
+    /// One path segment, for example /auth. The gateway strips it: /auth/v1/me reaches the service as /v1/me.
+    #[schemars(
+        length(min = 2, max = 64),
+        regex(pattern = r"^/[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub path_prefix: String,
+}
+
+/// HTTP paths that say how a service is.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probes {
+    /// Answers 2xx as long as the process works; otherwise it is restarted.
+    #[serde(default = "liveness_path")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^/[^\s]*$"))]
+    pub liveness_path: String,
+    /// Answers 2xx when the service can take requests; otherwise it gets none.
+    #[serde(default = "readiness_path")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^/[^\s]*$"))]
+    pub readiness_path: String,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self {
+            liveness_path: liveness_path(),
+            readiness_path: readiness_path(),
+        }
+    }
+}
+
+fn liveness_path() -> String {
+    "/healthz".to_owned()
+}
+
+fn readiness_path() -> String {
+    "/readyz".to_owned()
+}

@@ -1,0 +1,67 @@
+//! What the operator answers.
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Observed state of a Platform: evidence, not intent.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformStatus {
+    /// Generation of the spec that this status speaks about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Version of the operator that wrote this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_version: Option<String>,
+    /// Ready services of all services, for example "3/4".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_services: Option<String>,
+    /// Where a user reaches the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Where a user reaches the gateway, the API documents and Jaeger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub endpoints: Vec<Endpoint>,
+    /// The services, as they run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub services: Vec<ServiceStatus>,
+    /// Trace of the reconcile that last changed this status.
+    #[serde(
+        default,
+        rename = "lastReconcileTraceID",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_reconcile_trace_id: Option<String>,
+    /// `Ready`, `Reconciling`, `Stalled`, `Accepted`, `ServicesAvailable` and `TracingAvailable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// A place that a user can open.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// What it is: gateway, api-docs or jaeger.
+    pub name: String,
+    /// Its address, as seen from where `spec.exposure` says.
+    pub url: String,
+}
+
+/// One service, as it runs.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// Name of the service.
+    pub name: String,
+    /// Image that the Platform asks for.
+    pub image: String,
+    /// Pods of the current version that serve.
+    pub ready_replicas: i32,
+    /// Pods that the Platform asks for.
+    pub desired_replicas: i32,
+    /// Changes whenever the service's pods have to be replaced.
+    pub config_hash: String,
+}

@@ -1,0 +1,195 @@
+//! The environment of a service: the contract between operator and services.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{
+    ConfigMapKeySelector, EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector,
+};
+
+use super::collector;
+use super::pod::variable;
+use super::workload::{DATA_DIRECTORY, METRICS_PORT};
+use crate::api;
+use crate::known::GATEWAY;
+use crate::names::image_version;
+use crate::resolve::{Backend, Resolved, Service, Tracing};
+
+/// Variables that a Platform's author may set to something else.
+const OVERRIDABLE: &[&str] = &["RUST_LOG", "LOG_FORMAT"];
+/// Seconds between the signal to end and the last accepted request: endpoints need that long to hear of it.
+const SHUTDOWN_DELAY_SECONDS: i32 = 5;
+/// OTLP/HTTP port of Jaeger and of the collectors.
+pub(super) const OTLP_HTTP_PORT: i32 = 4318;
+
+/// The whole environment of a service: Tracewell's variables, then those of the Platform's author.
+pub(super) fn build_environment(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
+    let own = own_variables(resolved, service);
+    let wanted: BTreeSet<&str> = service.env.iter().map(|entry| entry.name.as_str()).collect();
+    let fixed: BTreeSet<String> = own
+        .iter()
+        .map(|entry| entry.name.clone())
+        .filter(|name| !OVERRIDABLE.contains(&name.as_str()))
+        .collect();
+    let own = own
+        .into_iter()
+        .filter(|entry| fixed.contains(&entry.name) || !wanted.contains(entry.name.as_str()));
+    let authors = service
+        .env
+        .iter()
+        .filter(|entry| !fixed.contains(&entry.name))
+        .map(author_variable);
+    own.chain(authors).collect()
+}
+
+/// Names that the Platform's author set and that Tracewell sets itself: they have no effect.
+pub fn ignored_variables<'a>(resolved: &Resolved, service: &'a Service) -> Vec<&'a str> {
+    let own = own_variables(resolved, service);
+    let is_own = |name: &str| own.iter().any(|entry| entry.name == name) && !OVERRIDABLE.contains(&name);
+    service
+        .env
+        .iter()
+        .map(|entry| entry.name.as_str())
+        .filter(|name| is_own(name))
+        .collect()
+}
+
+fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
+    let mut variables = vec![
+        // A variable may refer only to those before it, and the resource attributes refer to these.
+        from_field("POD_NAME", "metadata.name"),
+        from_field("POD_NAMESPACE", "metadata.namespace"),
+        from_field("POD_UID", "metadata.uid"),
+        from_field("NODE_NAME", "spec.nodeName"),
+        variable("PORT", service.port.to_string()),
+        variable("METRICS_PORT", METRICS_PORT.to_string()),
+        variable("SHUTDOWN_DELAY_SECONDS", SHUTDOWN_DELAY_SECONDS.to_string()),
+        variable("LOG_FORMAT", "json"),
+        variable("RUST_LOG", "info"),
+        variable("OTEL_SERVICE_NAME", service.name.as_str()),
+        variable("OTEL_RESOURCE_ATTRIBUTES", resource_attributes(resolved, service)),
+    ];
+    variables.extend(tracing_variables(resolved));
+    if service.database {
+        variables.push(variable(
+            "DATABASE_URL",
+            format!("sqlite://{DATA_DIRECTORY}/{}.db", service.name),
+        ));
+    }
+    let dependencies = service
+        .depends_on
+        .iter()
+        .filter_map(|name| resolved.service(name.as_str()));
+    variables
+        .extend(dependencies.map(|other| variable(other.name.url_variable(), resolved.internal_url(other))));
+    if service.name.as_str() == GATEWAY {
+        variables.push(variable("GATEWAY_ROUTES", gateway_routes(resolved)));
+    }
+    variables
+}
+
+fn resource_attributes(resolved: &Resolved, service: &Service) -> String {
+    [
+        ("service.namespace", resolved.name.as_str()),
+        ("service.version", image_version(&service.image)),
+        ("service.instance.id", "$(POD_UID)"),
+        ("k8s.namespace.name", "$(POD_NAMESPACE)"),
+        ("k8s.pod.name", "$(POD_NAME)"),
+        ("k8s.pod.uid", "$(POD_UID)"),
+        ("k8s.node.name", "$(NODE_NAME)"),
+        ("k8s.deployment.name", &resolved.name.workload(&service.name)),
+        ("deployment.environment.name", resolved.name.as_str()),
+    ]
+    .map(|(key, value)| format!("{key}={value}"))
+    .join(",")
+}
+
+fn tracing_variables(resolved: &Resolved) -> Vec<EnvVar> {
+    let Some(tracing) = &resolved.tracing else {
+        return vec![variable("OTEL_TRACES_EXPORTER", "none")];
+    };
+    vec![
+        variable("OTEL_TRACES_EXPORTER", "otlp"),
+        variable("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_endpoint(resolved, tracing)),
+        variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        variable("OTEL_TRACES_SAMPLER_ARG", ratio(tracing.sampling_percent)),
+        variable("OTEL_PROPAGATORS", "tracecontext,baggage"),
+    ]
+}
+
+/// Where a service sends its spans: its collector, or the backend.
+fn otlp_endpoint(resolved: &Resolved, tracing: &Tracing) -> String {
+    match tracing.collector_image {
+        Some(_) => format!("http://{}:{OTLP_HTTP_PORT}", collector::LOOPBACK),
+        None => backend_endpoint(resolved, &tracing.backend),
+    }
+}
+
+/// Base URL of the backend's OTLP/HTTP receiver.
+pub(super) fn backend_endpoint(resolved: &Resolved, backend: &Backend) -> String {
+    match backend {
+        Backend::Managed { .. } => format!("http://{}:{OTLP_HTTP_PORT}", resolved.name.jaeger()),
+        Backend::External { endpoint, .. } => endpoint.clone(),
+    }
+}
+
+/// Percent as a decimal ratio, without the noise of binary fractions: 7 is 0.07.
+fn ratio(percent: i32) -> String {
+    format!("{}.{:02}", percent / 100, percent % 100)
+}
+
+/// `/auth=http://demo-auth:3001,…`, in the order of the prefixes.
+fn gateway_routes(resolved: &Resolved) -> String {
+    let targets = resolved
+        .services
+        .iter()
+        .filter(|service| service.name.as_str() != GATEWAY);
+    let mut routes: Vec<String> = targets
+        .filter_map(|service| {
+            service
+                .path_prefix
+                .as_ref()
+                .map(|prefix| format!("{prefix}={}", resolved.internal_url(service)))
+        })
+        .collect();
+    routes.sort();
+    routes.join(",")
+}
+
+fn from_field(name: &str, path: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                api_version: Some("v1".to_owned()),
+                field_path: path.to_owned(),
+            }),
+            ..EnvVarSource::default()
+        }),
+    }
+}
+
+fn author_variable(entry: &api::EnvVar) -> EnvVar {
+    let source = entry.value_from.as_ref().map(|from| EnvVarSource {
+        secret_key_ref: from.secret_key_ref.as_ref().map(|reference| SecretKeySelector {
+            name: reference.name.clone(),
+            key: reference.key.clone(),
+            optional: None,
+        }),
+        config_map_key_ref: from
+            .config_map_key_ref
+            .as_ref()
+            .map(|reference| ConfigMapKeySelector {
+                name: reference.name.clone(),
+                key: reference.key.clone(),
+                optional: None,
+            }),
+        ..EnvVarSource::default()
+    });
+    EnvVar {
+        name: entry.name.clone(),
+        value: entry.value.clone(),
+        value_from: source,
+    }
+}

@@ -1,0 +1,148 @@
+//! The managed tracing backend: one Jaeger v2, which is an OpenTelemetry collector with storage and a query API.
+
+use k8s_openapi::api::core::v1::{Container, ServicePort};
+use serde_json::{Value, json};
+
+use super::collector::{HEALTH_PATH, HEALTH_PORT, HEALTH_PORT_NAME};
+use super::config::{FILE, build_config};
+use super::environment::OTLP_HTTP_PORT;
+use super::network::{build_ports, named_port};
+use super::pod::{
+    LIVENESS, READINESS, Rollout, STARTUP, build_deployment, config_volume, container_port, http_probe,
+    memory_volume, mount, restricted_container, restricted_pod, scrape_annotations, variable,
+};
+use super::{Body, Part};
+use crate::labels::Component;
+use crate::resolve::{ContainerSizes, Resolved};
+
+/// Port of the query API and of the user interface.
+pub(crate) const QUERY_PORT: i32 = 16686;
+const QUERY_GRPC_PORT: i32 = 16685;
+const OTLP_GRPC_PORT: i32 = 4317;
+const METRICS_PORT: i32 = 8888;
+const DIRECTORY: &str = "/etc/jaeger";
+const APP: &str = "jaeger";
+const STORE: &str = "traces";
+/// What it has in memory is lost with the pod in any case; it only has to answer the queries under way.
+const GRACE_SECONDS: i64 = 20;
+
+/// Configuration, Deployment and Services of the managed Jaeger.
+pub(super) fn build_jaeger(resolved: &Resolved, image: &str, max_traces: i32) -> Vec<Part> {
+    let config = build_config(Component::JaegerConfig, &jaeger_config(max_traces), |hash| {
+        resolved.name.jaeger_config(hash)
+    });
+    let pod = restricted_pod(
+        Vec::new(),
+        vec![build_container(image)],
+        vec![
+            memory_volume("tmp", "16Mi"),
+            config_volume("config", &config.name),
+        ],
+        GRACE_SECONDS,
+    );
+    let deployment = build_deployment(
+        resolved,
+        APP,
+        1,
+        Rollout::SurgeFirst,
+        scrape_annotations(METRICS_PORT),
+        pod,
+    );
+    let part = |name: String, body: Body| Part {
+        name,
+        app: APP.to_owned(),
+        component: Component::Jaeger,
+        body,
+    };
+    let ports = vec![
+        named_port("otlp-grpc", OTLP_GRPC_PORT),
+        named_port("otlp-http", OTLP_HTTP_PORT),
+        named_port("query", QUERY_PORT),
+    ];
+    let mut objects = vec![
+        config,
+        part(resolved.name.jaeger(), build_ports(resolved, APP, ports)),
+        part(resolved.name.jaeger(), Body::Deployment(Box::new(deployment))),
+    ];
+    // A Service of its own: in one of type NodePort, the receivers too would be open on every node.
+    objects.extend(resolved.node_ports.as_ref().map(|node_ports| {
+        let query = ServicePort {
+            node_port: Some(node_ports.jaeger),
+            ..named_port("query", QUERY_PORT)
+        };
+        part(
+            resolved.name.jaeger_query(),
+            build_ports(resolved, APP, vec![query]),
+        )
+    }));
+    objects
+}
+
+fn build_container(image: &str) -> Container {
+    let sizes = ContainerSizes {
+        cpu_request: "50m".to_owned(),
+        memory_request: "128Mi".to_owned(),
+        cpu_limit: None,
+        memory_limit: "512Mi".to_owned(),
+    };
+    Container {
+        args: Some(vec![format!("--config={DIRECTORY}/{FILE}")]),
+        // The Go runtime collects garbage harder before the container's limit is reached.
+        env: Some(vec![variable("GOMEMLIMIT", "448MiB")]),
+        ports: Some(vec![
+            container_port("otlp-grpc", OTLP_GRPC_PORT),
+            container_port("otlp-http", OTLP_HTTP_PORT),
+            container_port("query", QUERY_PORT),
+            container_port("metrics", METRICS_PORT),
+            container_port(HEALTH_PORT_NAME, HEALTH_PORT),
+        ]),
+        startup_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, STARTUP)),
+        liveness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, LIVENESS)),
+        readiness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, READINESS)),
+        volume_mounts: Some(vec![
+            mount("tmp", "/tmp", false),
+            mount("config", DIRECTORY, true),
+        ]),
+        ..restricted_container(APP, image, &sizes)
+    }
+}
+
+/// Every address, port and protocol is written out: defaults differ between versions, and most are loopback.
+fn jaeger_config(max_traces: i32) -> Value {
+    let on = |port: i32| json!({"endpoint": format!("0.0.0.0:{port}")});
+    json!({
+        "receivers": {"otlp": {"protocols": {"grpc": on(OTLP_GRPC_PORT), "http": on(OTLP_HTTP_PORT)}}},
+        "processors": {"batch": {"timeout": "200ms", "send_batch_size": 1024}},
+        "exporters": {"jaeger_storage_exporter": {"trace_storage": STORE}},
+        "extensions": {
+            "jaeger_storage": {"backends": {STORE: {"memory": {"max_traces": max_traces}}}},
+            "jaeger_query": {
+                "storage": {"traces": STORE},
+                "http": on(QUERY_PORT),
+                "grpc": on(QUERY_GRPC_PORT),
+            },
+            "healthcheckv2": {
+                "use_v2": true,
+                "http": {
+                    "endpoint": format!("0.0.0.0:{HEALTH_PORT}"),
+                    "status": {"enabled": true, "path": HEALTH_PATH},
+                },
+            },
+        },
+        "service": {
+            "extensions": ["jaeger_storage", "jaeger_query", "healthcheckv2"],
+            "pipelines": {"traces": {
+                "receivers": ["otlp"],
+                "processors": ["batch"],
+                "exporters": ["jaeger_storage_exporter"],
+            }},
+            "telemetry": {
+                "resource": {"service.name": APP},
+                "metrics": {"level": "normal", "readers": [
+                    {"pull": {"exporter": {"prometheus": {"host": "0.0.0.0", "port": METRICS_PORT}}}},
+                ]},
+                "logs": {"level": "info", "encoding": "json"},
+            },
+        },
+    })
+}

@@ -1,0 +1,140 @@
+//! The objects of a Platform as they should be: in waves, with unique keys; owner, labels and hash are stamped here
+//! and nowhere else.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
+use kube::core::DynamicObject;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::Platform;
+use crate::build::{Body, Part, build};
+use crate::hash::hash_of;
+use crate::kinds::{Kind, ObjectKey};
+use crate::labels;
+use crate::resolve::Resolved;
+
+/// Every object of a Platform, in the order of applying.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    objects: Vec<(ObjectKey, DynamicObject)>,
+}
+
+impl Desired {
+    /// The objects of this Platform.
+    pub fn new(resolved: &Resolved) -> Self {
+        let mut objects: Vec<_> = build(resolved)
+            .into_iter()
+            .map(|part| stamp(resolved, part))
+            .collect();
+        // Stable: inside a wave the builders' order stays, which is the services' start order.
+        objects.sort_by_key(|(key, _)| key.kind.info().wave());
+        Self { objects }
+    }
+
+    /// The objects, in the order of applying.
+    pub fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &DynamicObject)> {
+        self.objects.iter().map(|(key, object)| (key, object))
+    }
+
+    /// The object at this address.
+    pub fn get(&self, key: &ObjectKey) -> Option<&DynamicObject> {
+        self.iter()
+            .find(|(candidate, _)| *candidate == key)
+            .map(|(_, object)| object)
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether there are no objects.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+}
+
+/// Gives a part its identity: names, labels, owner, and the hash of all that.
+fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
+    let labels = labels_of(resolved, &part);
+    let kind = part.body.kind();
+    let key = ObjectKey {
+        kind,
+        namespace: resolved.namespace.clone(),
+        name: part.name,
+    };
+    let mut object = match part.body {
+        Body::ConfigMap(config_map) => to_object(kind, &config_map),
+        Body::PersistentVolumeClaim(claim) => to_object(kind, &claim),
+        Body::Service(service) => to_object(kind, &service),
+        Body::Deployment(mut deployment) => {
+            let template = deployment
+                .spec
+                .as_mut()
+                .and_then(|spec| spec.template.metadata.as_mut());
+            if let Some(metadata) = template {
+                metadata.labels = Some(labels.clone());
+            }
+            to_object(kind, &deployment)
+        }
+    };
+    object.metadata = ObjectMeta {
+        name: Some(key.name.clone()),
+        namespace: Some(key.namespace.clone()),
+        labels: Some(labels),
+        owner_references: Some(vec![owner(resolved)]),
+        ..ObjectMeta::default()
+    };
+    let hash = hash_of(&to_value(&object));
+    object.metadata.annotations = Some(BTreeMap::from([(labels::APPLIED_HASH.to_owned(), hash)]));
+    (key, object)
+}
+
+fn labels_of(resolved: &Resolved, part: &Part) -> BTreeMap<String, String> {
+    [
+        (labels::NAME, part.app.as_str()),
+        (labels::INSTANCE, resolved.name.as_str()),
+        (labels::COMPONENT, part.component.as_str()),
+        (labels::PART_OF, labels::PART_OF_VALUE),
+        (labels::MANAGED_BY, labels::FIELD_MANAGER),
+        (labels::PLATFORM, resolved.name.as_str()),
+        (labels::PLATFORM_UID, resolved.uid.as_str()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The Platform as controller: the cluster deletes what it owns when it is deleted. `blockOwnerDeletion` is left out,
+/// since setting it asks for one more permission and gains nothing here.
+fn owner(resolved: &Resolved) -> OwnerReference {
+    OwnerReference {
+        api_version: Platform::api_version(&()).into_owned(),
+        kind: Platform::kind(&()).into_owned(),
+        name: resolved.name.to_string(),
+        uid: resolved.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
+fn to_object<T: Serialize>(kind: Kind, typed: &T) -> DynamicObject {
+    let mut data = to_value(typed);
+    if let Value::Object(fields) = &mut data {
+        for field in ["apiVersion", "kind", "metadata"] {
+            fields.remove(field);
+        }
+    }
+    DynamicObject::new("", &kind.info().api_resource()).data(data)
+}
+
+/// An object as JSON.
+#[expect(
+    clippy::expect_used,
+    reason = "Kubernetes types have string keys only, and always serialise"
+)]
+pub(crate) fn to_value<T: Serialize>(object: &T) -> Value {
+    serde_json::to_value(object).expect("Kubernetes types serialise")
+}

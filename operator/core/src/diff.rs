@@ -1,0 +1,227 @@
+//! The difference between what should be and what is, with a reason for each change that a person can read.
+
+mod fields;
+mod reason;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use self::fields::differing_fields;
+use crate::desired::{Desired, to_value};
+use crate::kinds::{ObjectKey, Wave};
+use crate::labels;
+use crate::step::Live;
+
+/// Versions of a configuration that are kept, the current one included: pods of a version before may still start.
+const CONFIG_VERSIONS_KEPT: usize = 3;
+
+/// What has to be done to a Platform's objects.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Objects to apply: wave after wave, in this order. Waves without changes are left out.
+    pub waves: Vec<WaveChanges>,
+    /// Objects to delete, only after every wave succeeded.
+    pub prunes: Vec<Prune>,
+    /// Number of objects that are as they should be.
+    pub kept: usize,
+}
+
+/// The changes of one wave.
+#[derive(Clone, Debug)]
+pub struct WaveChanges {
+    /// The wave.
+    pub wave: Wave,
+    /// Objects to apply, in this order.
+    pub applies: Vec<Apply>,
+}
+
+/// An object to apply.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    /// Its address.
+    pub key: ObjectKey,
+    /// The whole intent for server-side apply: every field that the operator owns, and no other.
+    pub object: DynamicObject,
+    /// Why it is applied.
+    pub cause: Cause,
+    /// The owned fields that differ from the cluster's; empty for a new object.
+    pub fields: Vec<FieldChange>,
+}
+
+/// Why an object is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// It is wanted for the first time.
+    Created,
+    /// The Platform or the operator asks for something else than before.
+    Changed,
+    /// Somebody edited a field that the operator owns.
+    Edited,
+    /// Somebody deleted it.
+    Deleted,
+}
+
+/// A field that differs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldChange {
+    /// Path of the field, for example `spec.template.spec.containers[auth].image`.
+    pub path: String,
+    /// What the cluster has; None if there is nothing.
+    pub from: Option<Value>,
+    /// What it should be.
+    pub to: Value,
+}
+
+/// An object to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// Its address.
+    pub key: ObjectKey,
+    /// Precondition: exactly this object,
+    pub uid: String,
+    /// in exactly this version.
+    pub resource_version: String,
+    /// Why it goes.
+    pub reason: String,
+}
+
+impl Changes {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.waves.is_empty() && self.prunes.is_empty()
+    }
+}
+
+/// What has to be done so that the cluster has what is wanted.
+///
+/// `was_complete` says whether every object was there before: one that is missing now was then deleted by somebody.
+pub fn diff(desired: &Desired, live: &Live, platform_uid: &str, was_complete: bool) -> Changes {
+    let mut waves: BTreeMap<Wave, Vec<Apply>> = BTreeMap::new();
+    let mut kept = 0;
+    for (key, object) in desired.iter() {
+        match (
+            compare(key, object, live.objects.get(key), was_complete),
+            key.kind.info().wave(),
+        ) {
+            (Some(apply), Some(wave)) => waves.entry(wave).or_default().push(apply),
+            _ => kept += 1,
+        }
+    }
+    Changes {
+        waves: waves
+            .into_iter()
+            .map(|(wave, applies)| WaveChanges { wave, applies })
+            .collect(),
+        prunes: prunes(desired, live, platform_uid),
+        kept,
+    }
+}
+
+/// None if the object is as it should be.
+///
+/// The hash says whether the operator still wants what it applied last, also where fields were taken away, which a
+/// comparison of fields cannot see; the fields say whether somebody else changed them since.
+fn compare(
+    key: &ObjectKey,
+    object: &DynamicObject,
+    live: Option<&DynamicObject>,
+    was_complete: bool,
+) -> Option<Apply> {
+    let apply = |cause, fields| {
+        Some(Apply {
+            key: key.clone(),
+            object: object.clone(),
+            cause,
+            fields,
+        })
+    };
+    let Some(live) = live else {
+        return apply(
+            if was_complete {
+                Cause::Deleted
+            } else {
+                Cause::Created
+            },
+            Vec::new(),
+        );
+    };
+    let mut fields = differing_fields(&to_value(object), &to_value(live));
+    let wanted_again = applied_hash(live).is_some_and(|hash| Some(hash) != applied_hash(object));
+    if wanted_again {
+        let is_hash = |path: &str| path.contains(labels::APPLIED_HASH);
+        fields.retain(|field| !is_hash(&field.path));
+        return apply(Cause::Changed, fields);
+    }
+    if fields.is_empty() {
+        None
+    } else {
+        apply(Cause::Edited, fields)
+    }
+}
+
+fn applied_hash(object: &DynamicObject) -> Option<&String> {
+    object.annotations().get(labels::APPLIED_HASH)
+}
+
+/// What this Platform owns and does not want any more. The label alone is no proof: anybody can set it.
+fn prunes(desired: &Desired, live: &Live, platform_uid: &str) -> Vec<Prune> {
+    let kept_configs = kept_configs(desired, live);
+    let is_owned = |object: &DynamicObject| {
+        object
+            .owner_references()
+            .iter()
+            .any(|owner| owner.uid == platform_uid)
+    };
+    let mut prunes: Vec<Prune> = live
+        .objects
+        .iter()
+        .filter(|(key, object)| {
+            key.kind.info().is_prunable()
+                && desired.get(key).is_none()
+                && !kept_configs.contains(key)
+                && is_owned(object)
+                && object.metadata.deletion_timestamp.is_none()
+        })
+        .filter_map(|(key, object)| {
+            Some(Prune {
+                key: key.clone(),
+                uid: object.uid()?,
+                resource_version: object.resource_version()?,
+                reason: "the Platform does not ask for it any more".to_owned(),
+            })
+        })
+        .collect();
+    // Pods go before what they use.
+    prunes.sort_by_key(|prune| Reverse(prune.key.kind));
+    prunes
+}
+
+/// Older versions of the configurations that are wanted: the newest of each.
+fn kept_configs<'a>(desired: &Desired, live: &'a Live) -> BTreeSet<&'a ObjectKey> {
+    let component = |object: &DynamicObject| object.labels().get(labels::COMPONENT).cloned();
+    let mut kept = BTreeSet::new();
+    for (wanted, object) in desired
+        .iter()
+        .filter(|(_, object)| object.data.get("immutable").is_some())
+    {
+        let mut older: Vec<_> = live
+            .objects
+            .iter()
+            .filter(|(key, other)| {
+                key.kind == wanted.kind && *key != wanted && component(other) == component(object)
+            })
+            .collect();
+        older.sort_by_key(|(key, other)| (Reverse(other.creation_timestamp()), *key));
+        kept.extend(
+            older
+                .into_iter()
+                .take(CONFIG_VERSIONS_KEPT - 1)
+                .map(|(key, _)| key),
+        );
+    }
+    kept
+}

@@ -1,0 +1,204 @@
+//! Comparison of the fields that the operator owns with what the cluster has.
+//!
+//! The cluster's object always has more: defaults, and fields of others. So what is wanted has to be *contained* in
+//! what is there. Lists that server-side apply merges by a key are compared by that key; all others item by item.
+
+use serde_json::{Map, Value};
+
+use super::FieldChange;
+use crate::quantity::parse_quantity;
+
+/// Owned fields that differ. `desired` and `live` are whole objects.
+pub(super) fn differing_fields(desired: &Value, live: &Value) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    compare("", "", desired, Some(live), &mut changes);
+    changes
+}
+
+/// Key by which server-side apply merges the items of a list; None if it replaces the list as a whole.
+///
+/// Source: the `x-kubernetes-list-map-keys` of the kinds that the operator writes.
+fn merge_key(list: &str, item: &Map<String, Value>) -> Option<&'static str> {
+    match list {
+        "containers" | "initContainers" | "volumes" | "env" => Some("name"),
+        "volumeMounts" => Some("mountPath"),
+        "ownerReferences" => Some("uid"),
+        "ports" if item.contains_key("containerPort") => Some("containerPort"),
+        "ports" => Some("port"),
+        _ => None,
+    }
+}
+
+fn compare(path: &str, field: &str, desired: &Value, live: Option<&Value>, changes: &mut Vec<FieldChange>) {
+    match (desired, live) {
+        // The API server leaves out what is empty.
+        (desired, None | Some(Value::Null)) if is_empty(desired) => {}
+        (Value::Object(desired), Some(Value::Object(live))) => {
+            for (key, value) in desired {
+                // Amounts stand below the names of resources: what they are follows from the field above.
+                let field = if is_amounts(field) { "quantity" } else { key };
+                compare(&member(path, key), field, value, live.get(key), changes);
+            }
+        }
+        (Value::Array(desired), Some(Value::Array(live))) => {
+            compare_lists(path, field, desired, live, changes);
+        }
+        (desired, Some(live)) if same_scalar(field, desired, live) => {}
+        (desired, live) => {
+            changes.push(FieldChange {
+                path: path.to_owned(),
+                from: live.cloned(),
+                to: desired.clone(),
+            });
+        }
+    }
+}
+
+fn compare_lists(path: &str, field: &str, desired: &[Value], live: &[Value], changes: &mut Vec<FieldChange>) {
+    let key = desired
+        .first()
+        .and_then(Value::as_object)
+        .and_then(|item| merge_key(field, item));
+    if let Some(key) = key {
+        for item in desired {
+            let twin = live.iter().find(|candidate| candidate.get(key) == item.get(key));
+            compare(
+                &format!("{path}[{}]", show_key(item.get(key))),
+                "",
+                item,
+                twin,
+                changes,
+            );
+        }
+    } else if desired.len() == live.len() {
+        for (index, (item, twin)) in desired.iter().zip(live).enumerate() {
+            compare(&format!("{path}[{index}]"), field, item, Some(twin), changes);
+        }
+    } else {
+        changes.push(FieldChange {
+            path: path.to_owned(),
+            from: Some(Value::Array(live.to_vec())),
+            to: Value::Array(desired.to_vec()),
+        });
+    }
+}
+
+fn is_amounts(field: &str) -> bool {
+    matches!(field, "requests" | "limits")
+}
+
+/// Whether two scalars mean the same; quantities may be written in several ways.
+fn same_scalar(field: &str, desired: &Value, live: &Value) -> bool {
+    desired == live
+        || matches!(field, "quantity" | "sizeLimit")
+            && match (
+                desired.as_str().and_then(parse_quantity),
+                live.as_str().and_then(parse_quantity),
+            ) {
+                (Some(desired), Some(live)) => desired == live,
+                _ => false,
+            }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// `a.b`, or `a[b.c/d]` for keys that are no plain names.
+fn member(path: &str, key: &str) -> String {
+    match (path.is_empty(), key.contains(['.', '/'])) {
+        (true, _) => key.to_owned(),
+        (false, true) => format!("{path}[{key}]"),
+        (false, false) => format!("{path}.{key}"),
+    }
+}
+
+fn show_key(key: Option<&Value>) -> String {
+    match key {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn paths(desired: &Value, live: &Value) -> Vec<String> {
+        differing_fields(desired, live)
+            .into_iter()
+            .map(|change| change.path)
+            .collect()
+    }
+
+    #[test]
+    fn defaults_and_foreign_fields_are_no_difference() {
+        let desired = json!({"spec": {"containers": [{"name": "a", "image": "x"}]}});
+        let live = json!({"status": {}, "spec": {"dnsPolicy": "ClusterFirst", "containers": [
+            {"name": "injected", "image": "y"},
+            {"name": "a", "image": "x", "terminationMessagePath": "/dev/termination-log"},
+        ]}});
+        assert_eq!(paths(&desired, &live), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_api_server_writes_differently_is_no_difference() {
+        let desired = json!({
+            "resources": {"limits": {"cpu": "1000m", "memory": "1024Mi"}, "requests": {"cpu": "0.5"}},
+            "emptyDir": {"sizeLimit": "1024Ki"},
+            "env": [{"name": "EMPTY", "value": ""}],
+            "none": {"at": {"all": []}},
+        });
+        let live = json!({
+            "resources": {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}},
+            "emptyDir": {"sizeLimit": "1Mi"},
+            "env": [{"name": "EMPTY"}],
+        });
+        assert_eq!(paths(&desired, &live), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_difference_is_named_by_its_path() {
+        let desired = json!({
+            "metadata": {"labels": {"app.kubernetes.io/name": "a"}},
+            "spec": {"replicas": 1, "template": {"containers": [
+                {"name": "a", "image": "x:2", "args": ["one", "two"], "ports": [{"containerPort": 80, "name": "http"}]},
+            ]}},
+            "limits": {"memory": "64Mi"},
+        });
+        let live = json!({
+            "metadata": {"labels": {}},
+            "spec": {"replicas": 3, "template": {"containers": [
+                {"name": "a", "image": "x:1", "args": ["one"], "ports": [{"containerPort": 80, "name": "web"}]},
+            ]}},
+            "limits": {"memory": "65Mi"},
+        });
+        assert_eq!(
+            paths(&desired, &live),
+            [
+                "limits.memory",
+                "metadata.labels[app.kubernetes.io/name]",
+                "spec.replicas",
+                "spec.template.containers[a].args",
+                "spec.template.containers[a].image",
+                "spec.template.containers[a].ports[80].name",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_text_is_no_quantity() {
+        let desired = json!({"env": [{"name": "N", "value": "1000m"}]});
+        let live = json!({"env": [{"name": "N", "value": "1"}]});
+        assert_eq!(paths(&desired, &live), ["env[N].value"]);
+    }
+}

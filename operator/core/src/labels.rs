@@ -1,0 +1,56 @@
+//! Labels and annotations: how an object says whose it is.
+
+/// Label: name of the service or component.
+pub const NAME: &str = "app.kubernetes.io/name";
+/// Label: name of the Platform.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Label: role of the object, see [`Component`].
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Label: the system that the object is part of.
+pub const PART_OF: &str = "app.kubernetes.io/part-of";
+/// Label: who writes the object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Label: name of the Platform, for people and selectors.
+pub const PLATFORM: &str = "tracewell.dev/platform";
+/// Label: uid of the Platform; the operator lists and prunes by it, so that a Platform that was deleted and made
+/// again under the same name never takes the old one's objects for its own.
+pub const PLATFORM_UID: &str = "tracewell.dev/platform-uid";
+/// Annotation: hash of what the operator applied; see [`diff`](crate::diff).
+pub const APPLIED_HASH: &str = "tracewell.dev/applied-hash";
+
+/// Value of [`PART_OF`].
+pub const PART_OF_VALUE: &str = "tracewell";
+/// Value of [`MANAGED_BY`], and the field manager of every object.
+pub const FIELD_MANAGER: &str = "tracewell-operator";
+/// Field manager of a Platform's status.
+pub const STATUS_FIELD_MANAGER: &str = "tracewell-operator/status";
+
+/// Role of an object in its Platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component {
+    /// One of the Platform's services.
+    Service,
+    /// The managed tracing backend.
+    Jaeger,
+    /// Configuration of a managed Jaeger.
+    JaegerConfig,
+    /// Configuration of the collectors.
+    CollectorConfig,
+}
+
+impl Component {
+    /// Value of the label [`COMPONENT`].
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Jaeger => "jaeger",
+            Self::JaegerConfig => "jaeger-config",
+            Self::CollectorConfig => "collector-config",
+        }
+    }
+}
+
+/// Selects every object of the Platform with this uid.
+pub fn platform_selector(uid: &str) -> String {
+    format!("{PLATFORM_UID}={uid}")
+}

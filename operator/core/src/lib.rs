@@ -1,0 +1,32 @@
+//! The pure core of the Tracewell operator: what a Platform means, decided without any IO.
+//!
+//! Read it in the order of a decision, [`step::step`]:
+//!
+//! | module | question |
+//! |---|---|
+//! | [`api`] | what people write, and what the operator answers |
+//! | [`resolve`] | what does the Platform mean, and which rules does it break? |
+//! | [`build`] | which objects make it so? |
+//! | [`desired`] | whose are they, and in which order do they come? |
+//! | [`diff`] | what has to be done, and why? |
+//! | [`observe`] | what does the cluster really run? |
+//! | [`status`] | what is there to say about it? |
+//!
+//! Nothing here reads a clock, the environment, a file or the network: `Cargo.toml` and `clippy.toml` see to that.
+
+pub mod api;
+pub mod build;
+pub mod desired;
+pub mod diff;
+pub mod hash;
+pub mod kinds;
+pub mod known;
+pub mod labels;
+pub mod names;
+pub mod observe;
+pub mod quantity;
+pub mod reason;
+pub mod resolve;
+pub mod settings;
+pub mod status;
+pub mod step;

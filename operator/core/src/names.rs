@@ -1,0 +1,199 @@
+//! Names: checked once, then safe to put together. Every derived name of the system is made here.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Longest name of a Platform.
+pub const PLATFORM_NAME_MAX: usize = 30;
+/// Longest name of a service.
+pub const SERVICE_NAME_MAX: usize = 30;
+/// Longest name of a Service object and longest label value: a DNS label (RFC 1123).
+pub const DNS_LABEL_MAX: usize = 63;
+
+// Every name below is `{platform}-{something}`; a longer one is refused by the API server only when it is applied.
+const _: () = assert!(PLATFORM_NAME_MAX + 1 + SERVICE_NAME_MAX <= DNS_LABEL_MAX);
+const _: () = assert!(PLATFORM_NAME_MAX + "-jaeger-query".len() <= DNS_LABEL_MAX);
+
+/// Names that a service may not have, because objects or containers of Tracewell's own have them.
+pub const RESERVED_SERVICE_NAMES: &[&str] = &["jaeger", "jaeger-query", "collector"];
+
+/// What is wrong with a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
+pub enum NameError {
+    /// Too long for the names that are derived from it.
+    #[error("`{name}` must be at most {max} characters")]
+    TooLong {
+        /// The name.
+        name: String,
+        /// Longest allowed name.
+        max: usize,
+    },
+    /// Not a DNS label that starts with a letter (RFC 1035), which names of Services must be.
+    #[error(
+        "`{0}` must be a lower-case letter, then lower-case letters, digits and '-', ending with a letter or digit"
+    )]
+    NotADnsLabel(String),
+    /// A name of Tracewell's own.
+    #[error("`{0}` must not be jaeger, jaeger-query or collector: Tracewell's own objects have these names")]
+    Reserved(String),
+}
+
+fn dns_label(name: &str, max: usize) -> Result<String, NameError> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.len() > max {
+        return Err(NameError::TooLong {
+            name: name.to_owned(),
+            max,
+        });
+    }
+    let well_formed =
+        name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(inner) && !name.ends_with('-');
+    if well_formed {
+        Ok(name.to_owned())
+    } else {
+        Err(NameError::NotADnsLabel(name.to_owned()))
+    }
+}
+
+/// Name of a Platform.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlatformName(String);
+
+/// Name of a service of a Platform.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceName(String);
+
+impl PlatformName {
+    /// Checks a Platform's name.
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        dns_label(name, PLATFORM_NAME_MAX).map(Self)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Deployment and Service of a service.
+    pub fn workload(&self, service: &ServiceName) -> String {
+        format!("{self}-{service}")
+    }
+
+    /// Volume claim of a service.
+    pub fn data_claim(&self, service: &ServiceName) -> String {
+        format!("{self}-{service}-data")
+    }
+
+    /// Deployment and Service of the managed Jaeger.
+    pub fn jaeger(&self) -> String {
+        format!("{self}-jaeger")
+    }
+
+    /// Service that opens the managed Jaeger's query API, and nothing else of it, on the nodes.
+    pub fn jaeger_query(&self) -> String {
+        format!("{self}-jaeger-query")
+    }
+
+    /// `ConfigMap` of the managed Jaeger whose content has this hash.
+    pub fn jaeger_config(&self, hash: &str) -> String {
+        format!("{self}-jaeger-{hash}")
+    }
+
+    /// `ConfigMap` of the collectors whose content has this hash.
+    pub fn collector_config(&self, hash: &str) -> String {
+        format!("{self}-collector-{hash}")
+    }
+}
+
+impl ServiceName {
+    /// Checks a service's name.
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        if RESERVED_SERVICE_NAMES.contains(&name) {
+            return Err(NameError::Reserved(name.to_owned()));
+        }
+        dns_label(name, SERVICE_NAME_MAX).map(Self)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Environment variable that tells another service where this one is: `AUTH_URL`.
+    pub fn url_variable(&self) -> String {
+        format!("{}_URL", self.0.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+impl fmt::Display for PlatformName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The version that an image reference names: its tag, else its digest, else `latest`.
+pub fn image_version(image: &str) -> &str {
+    let (name, digest) = match image.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (image, None),
+    };
+    // A colon before the last slash is a registry's port.
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match (last.split_once(':'), digest) {
+        (Some((_, tag)), _) => tag,
+        (None, Some(digest)) => digest,
+        (None, None) => "latest",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_dns_label_that_starts_with_a_letter() {
+        for good in ["a", "auth", "a-b-1", &"a".repeat(30)] {
+            assert!(ServiceName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "1a", "A", "a.b", "a_b", "ä"] {
+            assert_eq!(
+                ServiceName::parse(bad),
+                Err(NameError::NotADnsLabel(bad.to_owned()))
+            );
+        }
+        assert!(matches!(
+            PlatformName::parse(&"a".repeat(31)),
+            Err(NameError::TooLong { max: 30, .. })
+        ));
+        assert_eq!(
+            ServiceName::parse("jaeger"),
+            Err(NameError::Reserved("jaeger".to_owned()))
+        );
+    }
+
+    #[test]
+    fn url_variables_are_valid_in_a_shell() {
+        let name = ServiceName::parse("price-list").expect("valid");
+        assert_eq!(name.url_variable(), "PRICE_LIST_URL");
+    }
+
+    #[test]
+    fn versions_of_images() {
+        for (image, version) in [
+            ("localhost:5000/a/b:1.2", "1.2"),
+            ("localhost:5000/a/b", "latest"),
+            ("nginx", "latest"),
+            ("a/b@sha256:0123", "sha256:0123"),
+            ("a/b:1.2@sha256:0123", "1.2"),
+        ] {
+            assert_eq!(image_version(image), version, "{image}");
+        }
+    }
+}

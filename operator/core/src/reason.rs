@@ -1,0 +1,133 @@
+//! Reasons of conditions and events: one table, with what each means and what to do about it.
+
+use std::fmt;
+
+use crate::step::FailureCategory;
+
+/// Declares the reasons once: the variant is the word in the status, the text is its documentation.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Why a condition is as it is. The order is that of urgency: where several causes stand, the first is shown.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The word in the status.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// What it means, and what to do about it.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc,)+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The spec breaks rules that the API server cannot see; nothing was applied. The message names each one and what is allowed.
+    SpecInvalid,
+    /// The operator lacks a permission. Install the chart of the operator's own version: its role belongs to it.
+    ApplyForbidden,
+    /// The API server refuses an object. The message is its own; a field of the Platform leads there, such as a node port that is taken.
+    ApplyInvalid,
+    /// A resource quota of the namespace is used up. Raise the quota, or ask for less.
+    QuotaExceeded,
+    /// An object changed while it was being applied; the operator tries again by itself.
+    ApplyConflict,
+    /// The API server does not answer; the operator tries again by itself.
+    ClusterUnavailable,
+    /// An image cannot be pulled. Check its name, its tag and the access to its registry.
+    ImagePullFailed,
+    /// A container cannot be made, most often because a Secret, a ConfigMap or a key in one is missing. The message names it.
+    ContainerConfigInvalid,
+    /// A container was killed for using more memory than its limit. Raise resources.limits.memory.
+    OutOfMemory,
+    /// A container ends again and again. The message has its exit code and its last words.
+    ContainerCrashed,
+    /// A volume is not provided. Check that the cluster has a default storage class and room.
+    VolumePending,
+    /// No node takes the pod. The message is the scheduler's.
+    Unschedulable,
+    /// The cluster refuses to make pods. The message is its own; often a policy of the namespace stands against it.
+    PodsRefused,
+    /// A container runs, but its probe fails. Check the paths in probes, the port, and the container's log.
+    ProbeFailing,
+    /// A rollout made no progress for 300 seconds, and no pod says why.
+    ProgressDeadlineExceeded,
+    /// Work is under way.
+    Progressing,
+    /// The spec is invalid, so this was not looked at.
+    NotAccepted,
+    /// Every rule holds.
+    Accepted,
+    /// Every service and the tracing backend serve.
+    AllComponentsReady,
+    /// Every service has all its pods, of the current version, and they serve.
+    AllServicesAvailable,
+    /// The managed Jaeger serves.
+    JaegerAvailable,
+    /// Spans go to a backend that Tracewell does not run, so that it cannot say whether it serves.
+    ExternalBackend,
+    /// The spec asks for no traces.
+    TracingDisabled,
+    /// The cluster has what the spec asks for; there is nothing to do.
+    Completed,
+    /// Nothing stands in the way.
+    NotStalled,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<FailureCategory> for Reason {
+    fn from(category: FailureCategory) -> Self {
+        match category {
+            FailureCategory::Conflict => Self::ApplyConflict,
+            FailureCategory::Forbidden => Self::ApplyForbidden,
+            FailureCategory::Invalid => Self::ApplyInvalid,
+            FailureCategory::Quota => Self::QuotaExceeded,
+            FailureCategory::Throttled | FailureCategory::Unavailable | FailureCategory::Timeout => {
+                Self::ClusterUnavailable
+            }
+        }
+    }
+}
+
+impl Reason {
+    /// Whether the operator may get over it by trying again, without anybody's help.
+    pub const fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::ApplyConflict | Self::ClusterUnavailable | Self::Progressing
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_camel_case_and_explained() {
+        for reason in Reason::ALL {
+            let word = reason.as_str();
+            assert!(word.starts_with(|c: char| c.is_ascii_uppercase()), "{word}");
+            assert!(word.chars().all(|c| c.is_ascii_alphanumeric()), "{word}");
+            assert!(reason.meaning().ends_with('.'), "{word}: {}", reason.meaning());
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One service with its defaults.
+
+use std::collections::BTreeSet;
+
+use super::{Violation, release_image};
+use crate::api::{EnvVar, Probes, Resources, ServiceDatabase, ServiceSpec, Sizes};
+use crate::known::{KnownService, known_service};
+use crate::names::ServiceName;
+use crate::quantity::parse_quantity;
+use crate::settings::Settings;
+
+/// Ports that the collector and the metrics use in every pod.
+const RESERVED_PORTS: &[i32] = &[4317, 4318, 9464, 13133];
+/// Paths that the gateway answers itself.
+const RESERVED_PREFIXES: &[&str] = &["/v1", "/api-docs", "/healthz", "/readyz", "/metrics"];
+
+const DEFAULT_CPU_REQUEST: &str = "25m";
+const DEFAULT_MEMORY_REQUEST: &str = "32Mi";
+const DEFAULT_MEMORY_LIMIT: &str = "128Mi";
+
+/// A service whose every rule holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// Its image.
+    pub image: String,
+    /// TCP port of its API.
+    pub port: i32,
+    /// Number of its pods.
+    pub replicas: i32,
+    /// Whether it keeps data.
+    pub database: bool,
+    /// CPU and memory of its container.
+    pub sizes: ContainerSizes,
+    /// Environment that the Platform's author wants.
+    pub env: Vec<EnvVar>,
+    /// Services that it calls.
+    pub depends_on: BTreeSet<ServiceName>,
+    /// Its place behind the gateway.
+    pub path_prefix: Option<String>,
+    /// Paths that say how it is.
+    pub probes: Probes,
+}
+
+/// CPU and memory of a container, as quantities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSizes {
+    /// CPU that the scheduler reserves.
+    pub cpu_request: String,
+    /// Memory that the scheduler reserves.
+    pub memory_request: String,
+    /// CPU that may be used; None: what is free. A limit would throttle a service in its busiest moment.
+    pub cpu_limit: Option<String>,
+    /// Memory that may be used.
+    pub memory_limit: String,
+}
+
+/// Resolves a service, and reports every rule that it breaks. None if it has no usable name, image or port.
+pub(super) fn resolve_service(
+    spec: &ServiceSpec,
+    listed: &BTreeSet<&str>,
+    settings: &Settings,
+    violations: &mut Vec<Violation>,
+) -> Option<Service> {
+    let known = known_service(&spec.name);
+    let service = spec.name.clone();
+    let name = ServiceName::parse(&spec.name).map_err(|error| violations.push(Violation::ServiceName(error)));
+
+    let image = spec.image.clone().or_else(|| release_image(&spec.name, settings));
+    if image.is_none() {
+        violations.push(Violation::ImageMissing {
+            service: service.clone(),
+        });
+    }
+    let port = spec.port.or(known.map(|known| known.port));
+    match port {
+        None => violations.push(Violation::PortMissing {
+            service: service.clone(),
+        }),
+        Some(port) if !(1..=65535).contains(&port) || RESERVED_PORTS.contains(&port) => {
+            violations.push(Violation::Port {
+                service: service.clone(),
+                port,
+            });
+        }
+        Some(_) => {}
+    }
+    let database = match spec.database {
+        Some(database) => database == ServiceDatabase::Enabled,
+        None => known.is_some_and(|known| known.database),
+    };
+    let replicas = spec.replicas;
+    if !(0..=100).contains(&replicas) {
+        violations.push(Violation::Replicas { service, replicas });
+    } else if database && replicas > 1 {
+        violations.push(Violation::EmbeddedReplicas { service, replicas });
+    }
+    let depends_on = resolve_dependencies(spec, known, listed, violations);
+    let path_prefix = resolve_prefix(spec, known, violations);
+    let sizes = resolve_sizes(&spec.name, &spec.resources, violations);
+    Some(Service {
+        name: name.ok()?,
+        image: image?,
+        port: port?,
+        replicas,
+        database,
+        sizes,
+        env: spec.env.clone(),
+        depends_on,
+        path_prefix,
+        probes: spec.probes.clone(),
+    })
+}
+
+fn resolve_dependencies(
+    spec: &ServiceSpec,
+    known: Option<&KnownService>,
+    listed: &BTreeSet<&str>,
+    violations: &mut Vec<Violation>,
+) -> BTreeSet<ServiceName> {
+    let Some(named) = &spec.depends_on else {
+        let implied = known.map_or(&[] as &[_], |known| known.depends_on).iter();
+        return implied
+            .filter(|name| listed.contains(*name))
+            .filter_map(|name| ServiceName::parse(name).ok())
+            .collect();
+    };
+    violations.extend(
+        named
+            .iter()
+            .filter(|name| !listed.contains(name.as_str()))
+            .map(|name| Violation::UnknownDependency {
+                service: spec.name.clone(),
+                dependency: name.clone(),
+            }),
+    );
+    named
+        .iter()
+        .filter_map(|name| ServiceName::parse(name).ok())
+        .collect()
+}
+
+fn resolve_prefix(
+    spec: &ServiceSpec,
+    known: Option<&KnownService>,
+    violations: &mut Vec<Violation>,
+) -> Option<String> {
+    let Some(route) = &spec.route else {
+        return known.and_then(|known| known.path_prefix).map(str::to_owned);
+    };
+    let prefix = route.path_prefix.clone();
+    let segment = prefix.strip_prefix('/').unwrap_or_default();
+    let well_formed = !segment.is_empty()
+        && segment
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !segment.starts_with('-')
+        && !segment.ends_with('-');
+    if !well_formed || RESERVED_PREFIXES.contains(&prefix.as_str()) {
+        violations.push(Violation::Prefix {
+            service: spec.name.clone(),
+            prefix: prefix.clone(),
+        });
+    }
+    Some(prefix)
+}
+
+/// What is left out gets a small default; one that contradicts what is given gives way to it.
+fn resolve_sizes(service: &str, resources: &Resources, violations: &mut Vec<Violation>) -> ContainerSizes {
+    let requests = resources.requests.clone().unwrap_or_default();
+    let limits = resources.limits.clone().unwrap_or_default();
+    check_quantities(service, &requests, &limits, violations);
+    let smaller = |a: &str, b: &str| parse_quantity(a) < parse_quantity(b);
+
+    let memory_limit = limits.memory.clone().unwrap_or_else(|| match &requests.memory {
+        Some(request) if smaller(DEFAULT_MEMORY_LIMIT, request) => request.clone(),
+        _ => DEFAULT_MEMORY_LIMIT.to_owned(),
+    });
+    let memory_request = requests.memory.unwrap_or_else(|| match &limits.memory {
+        Some(limit) if smaller(limit, DEFAULT_MEMORY_REQUEST) => limit.clone(),
+        _ => DEFAULT_MEMORY_REQUEST.to_owned(),
+    });
+    let cpu_request = requests.cpu.unwrap_or_else(|| match &limits.cpu {
+        Some(limit) if smaller(limit, DEFAULT_CPU_REQUEST) => limit.clone(),
+        _ => DEFAULT_CPU_REQUEST.to_owned(),
+    });
+    ContainerSizes {
+        cpu_request,
+        memory_request,
+        cpu_limit: limits.cpu,
+        memory_limit,
+    }
+}
+
+fn check_quantities(service: &str, requests: &Sizes, limits: &Sizes, violations: &mut Vec<Violation>) {
+    for (field, value) in [
+        ("requests.cpu", &requests.cpu),
+        ("requests.memory", &requests.memory),
+        ("limits.cpu", &limits.cpu),
+        ("limits.memory", &limits.memory),
+    ] {
+        if let Some(value) = value.as_ref().filter(|value| parse_quantity(value).is_none()) {
+            violations.push(Violation::Quantity {
+                service: service.to_owned(),
+                field,
+                value: value.clone(),
+            });
+        }
+    }
+    for (resource, request, limit) in [
+        ("cpu", &requests.cpu, &limits.cpu),
+        ("memory", &requests.memory, &limits.memory),
+    ] {
+        let amount = |value: &Option<String>| value.as_deref().and_then(parse_quantity);
+        if let (Some(request), Some(limit)) = (amount(request), amount(limit))
+            && request > limit
+        {
+            violations.push(Violation::RequestAboveLimit {
+                service: service.to_owned(),
+                resource,
+            });
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is wrong with a Platform.
+
+use thiserror::Error;
+
+use crate::names::NameError;
+
+/// A rule that a Platform breaks: where, what is wrong, and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
+pub enum Violation {
+    /// The Platform's name is not usable.
+    #[error("metadata.name: {0}")]
+    PlatformName(NameError),
+    /// A service's name is not usable.
+    #[error("spec.services: name {0}")]
+    ServiceName(NameError),
+    /// Two services have the same name.
+    #[error("spec.services: {service} is listed more than once; names must be unique")]
+    DuplicateService {
+        /// Name of both.
+        service: String,
+    },
+    /// A service that Tracewell does not bring along has no image.
+    #[error(
+        "spec.services[{service}].image: required for a service that is not one of gateway, auth, chat, billing"
+    )]
+    ImageMissing {
+        /// The service.
+        service: String,
+    },
+    /// A service that Tracewell does not bring along has no port.
+    #[error(
+        "spec.services[{service}].port: required for a service that is not one of gateway, auth, chat, billing"
+    )]
+    PortMissing {
+        /// The service.
+        service: String,
+    },
+    /// A port that is none, or that something else in the pod uses.
+    #[error(
+        "spec.services[{service}].port: {port} must be between 1 and 65535, and not 4317, 4318, 9464 or 13133: the \
+         collector and the metrics listen there in the same pod"
+    )]
+    Port {
+        /// The service.
+        service: String,
+        /// The port.
+        port: i32,
+    },
+    /// A number of pods that the service cannot have.
+    #[error("spec.services[{service}].replicas: {replicas} must be between 0 and 100")]
+    Replicas {
+        /// The service.
+        service: String,
+        /// The number.
+        replicas: i32,
+    },
+    /// Several pods on one SQLite file.
+    #[error(
+        "spec.services[{service}].replicas: {replicas} must be 0 or 1 for a service with an Embedded database: its \
+         file has one writer"
+    )]
+    EmbeddedReplicas {
+        /// The service.
+        service: String,
+        /// The number.
+        replicas: i32,
+    },
+    /// An amount that is none.
+    #[error("spec.services[{service}].resources.{field}: `{value}` must be a quantity such as 50m or 64Mi")]
+    Quantity {
+        /// The service.
+        service: String,
+        /// Path below `resources`.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+    },
+    /// More is reserved than may be used.
+    #[error(
+        "spec.services[{service}].resources: requests.{resource} must be less than or equal to limits.{resource}"
+    )]
+    RequestAboveLimit {
+        /// The service.
+        service: String,
+        /// cpu or memory.
+        resource: &'static str,
+    },
+    /// A service depends on one that is not there.
+    #[error("spec.services[{service}].dependsOn: {dependency} is not in spec.services")]
+    UnknownDependency {
+        /// The service.
+        service: String,
+        /// What it depends on.
+        dependency: String,
+    },
+    /// Services wait for each other.
+    #[error("spec.services: dependsOn must not go in a circle: {path}")]
+    Cycle {
+        /// The circle.
+        path: String,
+    },
+    /// A place behind the gateway that is none, or the gateway's own.
+    #[error(
+        "spec.services[{service}].route.pathPrefix: `{prefix}` must be one path segment such as /auth, and not /v1, \
+         /api-docs, /healthz, /readyz or /metrics: the gateway answers these itself"
+    )]
+    Prefix {
+        /// The service.
+        service: String,
+        /// The prefix.
+        prefix: String,
+    },
+    /// Two services want the same place behind the gateway.
+    #[error(
+        "spec.services: route.pathPrefix {prefix} is used by {services}; each may be used by one service only"
+    )]
+    SharedPrefix {
+        /// The prefix.
+        prefix: String,
+        /// Who wants it.
+        services: String,
+    },
+    /// A share that is none.
+    #[error("spec.telemetry.tracing.samplingPercent: {value} must be between 0 and 100")]
+    SamplingPercent {
+        /// The number.
+        value: i32,
+    },
+    /// An external backend without an address.
+    #[error("spec.telemetry.tracing.jaeger.external: required when type is External")]
+    ExternalMissing,
+    /// One port for two things.
+    #[error("spec.exposure.nodePort: gateway and jaeger must be different ports, both are {port}")]
+    SharedNodePort {
+        /// The port.
+        port: i32,
+    },
+}

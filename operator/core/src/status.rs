@@ -1,0 +1,163 @@
+//! From evidence to what is said: conditions, counts, addresses, and the events of what changed.
+
+mod conditions;
+mod endpoints;
+mod findings;
+
+use jiff::Timestamp;
+
+pub use self::conditions::ConditionType;
+use self::conditions::{Finding, find, is_true, stamp_conditions};
+use self::endpoints::{gateway_url, list_endpoints};
+use self::findings::find_all;
+use crate::api::{Platform, PlatformStatus, ServiceStatus};
+use crate::diff::Changes;
+use crate::observe::{Observation, WorkloadState};
+use crate::reason::Reason;
+use crate::resolve::{Resolved, Violation};
+use crate::step::{ApplyFailure, EventNote, EventType};
+
+/// Longest message of a condition, in bytes: the API's own limit.
+const MESSAGE_MAX: usize = 32_768;
+
+/// What a status is made of, besides the findings.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The Platform, with the status that was written last.
+    pub platform: &'a Platform,
+    /// Version of the operator.
+    pub operator_version: &'a str,
+    /// The time of this decision.
+    pub now: Timestamp,
+    /// Trace of this reconcile.
+    pub trace_id: Option<&'a str>,
+}
+
+/// The status of a Platform that was accepted.
+pub fn accepted_status(
+    frame: Frame<'_>,
+    resolved: &Resolved,
+    observation: &Observation,
+    changes: &Changes,
+    failure: Option<&ApplyFailure>,
+) -> PlatformStatus {
+    let services: Vec<ServiceStatus> = observation
+        .services
+        .iter()
+        .map(|service| ServiceStatus {
+            name: service.name.clone(),
+            image: service.image.clone(),
+            ready_replicas: service.ready_replicas,
+            desired_replicas: service.desired_replicas,
+            config_hash: service.config_hash.clone(),
+        })
+        .collect();
+    let available = observation
+        .services
+        .iter()
+        .filter(|s| s.workload == WorkloadState::Available)
+        .count();
+    let ready_services = format!("{available}/{}", services.len());
+    let findings = find_all(resolved, observation, changes, failure, &ready_services);
+    finish(
+        frame,
+        findings,
+        PlatformStatus {
+            ready_services: Some(ready_services),
+            url: gateway_url(resolved),
+            endpoints: list_endpoints(resolved),
+            services,
+            ..PlatformStatus::default()
+        },
+    )
+}
+
+/// The status of a Platform that breaks rules. Nothing was applied, and what still runs was not looked at.
+pub fn rejected_status(frame: Frame<'_>, violations: &[Violation]) -> PlatformStatus {
+    let message = violations
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    let invalid = |type_, status| Finding {
+        type_,
+        status,
+        reason: Reason::SpecInvalid,
+        message: message.clone(),
+    };
+    let unknown = |type_| Finding {
+        type_,
+        status: None,
+        reason: Reason::NotAccepted,
+        message: "the spec is invalid, see Accepted".to_owned(),
+    };
+    let findings = [
+        invalid(ConditionType::Ready, Some(false)),
+        invalid(ConditionType::Reconciling, Some(false)),
+        invalid(ConditionType::Stalled, Some(true)),
+        invalid(ConditionType::Accepted, Some(false)),
+        unknown(ConditionType::ServicesAvailable),
+        unknown(ConditionType::TracingAvailable),
+    ];
+    finish(frame, findings, PlatformStatus::default())
+}
+
+/// Adds what every status has. Instants move only where something flips, and the trace changes only when something
+/// else does: otherwise each look would be a write, and each write a reason to look again.
+fn finish(frame: Frame<'_>, findings: [Finding; 6], content: PlatformStatus) -> PlatformStatus {
+    let old = frame.platform.status.clone().unwrap_or_default();
+    let generation = frame.platform.metadata.generation;
+    let mut status = PlatformStatus {
+        observed_generation: generation,
+        operator_version: Some(frame.operator_version.to_owned()),
+        conditions: stamp_conditions(findings, &old.conditions, generation, frame.now),
+        last_reconcile_trace_id: old.last_reconcile_trace_id.clone(),
+        ..content
+    };
+    if status != old {
+        status.last_reconcile_trace_id = frame.trace_id.map(str::to_owned);
+    }
+    status
+}
+
+/// Whether the status that was written last says that everything is there, for this very spec and operator.
+pub fn was_complete(platform: &Platform, operator_version: &str) -> bool {
+    platform.status.as_ref().is_some_and(|status| {
+        status.observed_generation == platform.metadata.generation
+            && status.operator_version.as_deref() == Some(operator_version)
+            && is_ready(status)
+    })
+}
+
+/// Whether a status says that every service and the tracing backend serve now.
+pub fn is_ready(status: &PlatformStatus) -> bool {
+    is_true(&status.conditions, ConditionType::Ready)
+}
+
+/// One event where readiness flips or a new obstacle appears; none otherwise.
+pub fn transition_events(old: Option<&PlatformStatus>, new: &PlatformStatus) -> Vec<EventNote> {
+    let old = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let Some(ready) = find(&new.conditions, ConditionType::Ready) else {
+        return Vec::new();
+    };
+    let was_ready = find(old, ConditionType::Ready);
+    let stalled = is_true(&new.conditions, ConditionType::Stalled);
+    let flipped = was_ready.is_none_or(|was| was.status != ready.status);
+    let obstacle = stalled
+        && (!is_true(old, ConditionType::Stalled) || was_ready.is_none_or(|was| was.reason != ready.reason));
+    if !flipped && !obstacle {
+        return Vec::new();
+    }
+    // On the way from nothing to ready is not worth a warning; falling from ready is.
+    let lost = ready.status != "True" && was_ready.is_some_and(|was| was.status == "True");
+    let type_ = if stalled || lost {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
+    vec![EventNote {
+        type_,
+        reason: ready.reason.clone(),
+        message: ready.message.clone(),
+    }]
+}

@@ -1,0 +1,113 @@
+//! Conditions, as `metav1.Condition` has them.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::MESSAGE_MAX;
+use crate::reason::Reason;
+
+/// Types of the conditions of a Platform. `Reconciling` and `Stalled` are kstatus's, so that `kubectl wait`,
+/// `helm --wait` and `GitOps` tools understand a Platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionType {
+    /// Whether every service and the tracing backend serve now.
+    Ready,
+    /// Whether work is under way.
+    Reconciling,
+    /// Whether something stands in the way that does not go by itself.
+    Stalled,
+    /// Whether the spec keeps every rule.
+    Accepted,
+    /// Whether every service serves now.
+    ServicesAvailable,
+    /// Whether the tracing backend serves now.
+    TracingAvailable,
+}
+
+impl ConditionType {
+    /// The type in the status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::Accepted => "Accepted",
+            Self::ServicesAvailable => "ServicesAvailable",
+            Self::TracingAvailable => "TracingAvailable",
+        }
+    }
+}
+
+/// A condition before it is compared with the one that was written last.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub type_: ConditionType,
+    /// None: unknown.
+    pub status: Option<bool>,
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Finding {
+    pub(super) fn new(type_: ConditionType, status: bool, reason: Reason, message: String) -> Self {
+        Self {
+            type_,
+            status: Some(status),
+            reason,
+            message,
+        }
+    }
+}
+
+/// Conditions with their instants: one moves only when its status flips.
+pub(super) fn stamp_conditions(
+    findings: [Finding; 6],
+    old: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    findings
+        .into_iter()
+        .map(|finding| {
+            let status = match finding.status {
+                Some(true) => "True",
+                Some(false) => "False",
+                None => "Unknown",
+            };
+            let same = find(old, finding.type_).filter(|condition| condition.status == status);
+            Condition {
+                type_: finding.type_.as_str().to_owned(),
+                status: status.to_owned(),
+                reason: finding.reason.to_string(),
+                message: cut(finding.message),
+                observed_generation: generation,
+                last_transition_time: same.map_or_else(
+                    || Time(whole_second(now)),
+                    |condition| condition.last_transition_time.clone(),
+                ),
+            }
+        })
+        .collect()
+}
+
+/// The API keeps whole seconds; a status with more would never equal the one that was read back.
+fn whole_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+fn cut(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_MAX));
+    message
+}
+
+/// The condition of a type.
+pub(super) fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_.as_str())
+}
+
+/// Whether the condition of a type is there and true.
+pub(super) fn is_true(conditions: &[Condition], type_: ConditionType) -> bool {
+    find(conditions, type_).is_some_and(|condition| condition.status == "True")
+}

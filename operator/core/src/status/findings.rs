@@ -1,0 +1,222 @@
+//! From evidence to findings: one function for each condition.
+
+use super::ConditionType;
+use super::conditions::Finding;
+use crate::build::ignored_variables;
+use crate::diff::Changes;
+use crate::observe::{BackendObservation, Cause, Observation, WorkloadState};
+use crate::reason::Reason;
+use crate::resolve::Resolved;
+use crate::step::ApplyFailure;
+
+/// Every condition of a Platform that was accepted.
+pub(super) fn find_all(
+    resolved: &Resolved,
+    observation: &Observation,
+    changes: &Changes,
+    failure: Option<&ApplyFailure>,
+    ready_services: &str,
+) -> [Finding; 6] {
+    let services = find_services(observation, ready_services);
+    let tracing = find_tracing(&observation.backend);
+    // What is in the way, most urgent first: a refused write, then the workloads.
+    let obstacle = failure.map(failure_cause).or_else(|| worst_cause(observation));
+    let progress = pending_message(changes).or_else(|| progress_message(observation, ready_services));
+
+    let stalled = obstacle.as_ref().filter(|cause| !cause.reason.is_transient());
+    let ready = find_ready(obstacle.as_ref(), progress, ready_services, &tracing);
+    let reconciling = find_reconciling(stalled, &ready);
+    [
+        ready,
+        reconciling,
+        find_stalled(stalled),
+        find_accepted(resolved),
+        services,
+        tracing,
+    ]
+}
+
+fn find_ready(
+    obstacle: Option<&Cause>,
+    progress: Option<String>,
+    ready_services: &str,
+    tracing: &Finding,
+) -> Finding {
+    let type_ = ConditionType::Ready;
+    match (obstacle, progress) {
+        (Some(cause), _) => Finding::new(type_, false, cause.reason, cause.message.clone()),
+        (None, Some(progress)) => Finding::new(type_, false, Reason::Progressing, progress),
+        (None, None) => {
+            let message = format!("{ready_services} services ready; {}", tracing.message);
+            Finding::new(type_, true, Reason::AllComponentsReady, message)
+        }
+    }
+}
+
+/// kstatus looks at this before it looks at Stalled, so it is false while something stands in the way.
+fn find_reconciling(stalled: Option<&Cause>, ready: &Finding) -> Finding {
+    let type_ = ConditionType::Reconciling;
+    match (stalled, ready.status) {
+        (Some(cause), _) => Finding::new(type_, false, cause.reason, "waits for the cause to go".to_owned()),
+        (None, Some(true)) => Finding::new(
+            type_,
+            false,
+            Reason::Completed,
+            "the cluster has what the spec asks for".to_owned(),
+        ),
+        (None, _) => Finding::new(type_, true, ready.reason, ready.message.clone()),
+    }
+}
+
+fn find_stalled(stalled: Option<&Cause>) -> Finding {
+    let type_ = ConditionType::Stalled;
+    match stalled {
+        Some(cause) => Finding::new(type_, true, cause.reason, cause.message.clone()),
+        None => Finding::new(
+            type_,
+            false,
+            Reason::NotStalled,
+            "nothing stands in the way".to_owned(),
+        ),
+    }
+}
+
+fn find_accepted(resolved: &Resolved) -> Finding {
+    let ignored: Vec<String> = resolved
+        .services
+        .iter()
+        .flat_map(|service| {
+            ignored_variables(resolved, service)
+                .into_iter()
+                .map(move |name| format!("{}: {name}", service.name))
+        })
+        .collect();
+    let message = if ignored.is_empty() {
+        "every rule holds".to_owned()
+    } else {
+        format!(
+            "every rule holds; env entries without effect, since Tracewell sets them: {}",
+            ignored.join(", ")
+        )
+    };
+    Finding::new(ConditionType::Accepted, true, Reason::Accepted, message)
+}
+
+fn find_services(observation: &Observation, ready_services: &str) -> Finding {
+    let type_ = ConditionType::ServicesAvailable;
+    let mut missing: Vec<(Reason, String)> = observation
+        .services
+        .iter()
+        .filter_map(|service| match &service.workload {
+            WorkloadState::Available => None,
+            WorkloadState::Progressing(text) => {
+                Some((Reason::Progressing, format!("{}: {text}", service.name)))
+            }
+            WorkloadState::Failing(cause) => {
+                Some((cause.reason, format!("{}: {}", service.name, cause.message)))
+            }
+        })
+        .collect();
+    missing.sort();
+    match missing.first() {
+        None => Finding::new(
+            type_,
+            true,
+            Reason::AllServicesAvailable,
+            format!("{ready_services} services ready"),
+        ),
+        Some((reason, _)) => {
+            let details = missing
+                .iter()
+                .map(|(_, text)| text.as_str())
+                .collect::<Vec<_>>()
+                .join("; ");
+            Finding::new(
+                type_,
+                false,
+                *reason,
+                format!("{ready_services} services ready; {details}"),
+            )
+        }
+    }
+}
+
+fn find_tracing(backend: &BackendObservation) -> Finding {
+    let type_ = ConditionType::TracingAvailable;
+    match backend {
+        BackendObservation::Disabled => Finding::new(
+            type_,
+            false,
+            Reason::TracingDisabled,
+            "tracing is disabled in the spec".to_owned(),
+        ),
+        BackendObservation::External(endpoint) => Finding {
+            type_,
+            status: None,
+            reason: Reason::ExternalBackend,
+            message: format!("spans go to {endpoint}, which Tracewell does not run"),
+        },
+        BackendObservation::Managed(WorkloadState::Available) => {
+            Finding::new(type_, true, Reason::JaegerAvailable, "Jaeger serves".to_owned())
+        }
+        BackendObservation::Managed(WorkloadState::Progressing(text)) => {
+            Finding::new(type_, false, Reason::Progressing, format!("jaeger: {text}"))
+        }
+        BackendObservation::Managed(WorkloadState::Failing(cause)) => {
+            Finding::new(type_, false, cause.reason, format!("jaeger: {}", cause.message))
+        }
+    }
+}
+
+fn workloads(observation: &Observation) -> impl Iterator<Item = (&str, &WorkloadState)> {
+    let backend = match &observation.backend {
+        BackendObservation::Managed(state) => Some(("jaeger", state)),
+        BackendObservation::Disabled | BackendObservation::External(_) => None,
+    };
+    observation
+        .services
+        .iter()
+        .map(|service| (service.name.as_str(), &service.workload))
+        .chain(backend)
+}
+
+fn worst_cause(observation: &Observation) -> Option<Cause> {
+    workloads(observation)
+        .filter_map(|(name, state)| match state {
+            WorkloadState::Failing(cause) => Some(Cause {
+                reason: cause.reason,
+                message: format!("{name}: {}", cause.message),
+            }),
+            WorkloadState::Available | WorkloadState::Progressing(_) => None,
+        })
+        .min()
+}
+
+fn failure_cause(failure: &ApplyFailure) -> Cause {
+    Cause {
+        reason: failure.category.into(),
+        message: format!("{} could not be applied: {}", failure.object, failure.message),
+    }
+}
+
+/// What is still to be applied; None if that is nothing.
+fn pending_message(changes: &Changes) -> Option<String> {
+    let first = changes.waves.first()?.applies.first()?;
+    let count: usize = changes.waves.iter().map(|wave| wave.applies.len()).sum();
+    Some(format!(
+        "{count} objects still to be applied, first {}: {}",
+        first.key,
+        first.reason()
+    ))
+}
+
+/// Which workloads are on the way; None if all are there.
+fn progress_message(observation: &Observation, ready_services: &str) -> Option<String> {
+    let waiting: Vec<String> = workloads(observation)
+        .filter_map(|(name, state)| match state {
+            WorkloadState::Progressing(text) => Some(format!("{name}: {text}")),
+            WorkloadState::Available | WorkloadState::Failing(_) => None,
+        })
+        .collect();
+    (!waiting.is_empty()).then(|| format!("{ready_services} services ready; {}", waiting.join("; ")))
+}

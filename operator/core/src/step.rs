@@ -1,0 +1,173 @@
+//! The whole brain in one function: what the cluster has, in; what to do and what to say, out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::DynamicObject;
+
+use crate::api::{Platform, PlatformStatus};
+use crate::desired::Desired;
+use crate::diff::{Changes, diff};
+use crate::kinds::{ObjectKey, Wave};
+use crate::observe::observe;
+use crate::resolve::resolve;
+use crate::settings::Settings;
+use crate::status::{Frame, accepted_status, is_ready, rejected_status, transition_events, was_complete};
+
+/// Everything that a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The Platform, read fresh, with the status that was written last.
+    pub platform: &'a Platform,
+    /// What the cluster has of it.
+    pub live: &'a Live,
+    /// The operator's settings.
+    pub settings: &'a Settings,
+    /// The time of this decision.
+    pub now: Timestamp,
+    /// Trace of this reconcile, for the status.
+    pub trace_id: Option<&'a str>,
+    /// What went wrong while the changes of the step before were applied.
+    pub last_apply: Option<&'a ApplyFailure>,
+}
+
+/// What the cluster has of one Platform: the objects that carry its uid label.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Objects of every managed kind.
+    pub objects: BTreeMap<ObjectKey, DynamicObject>,
+    /// Pods, which Deployments made.
+    pub pods: Vec<Pod>,
+}
+
+/// Why an object could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplyFailure {
+    /// The object.
+    pub object: ObjectKey,
+    /// The wave that stopped there.
+    pub wave: Wave,
+    /// Class of the failure.
+    pub category: FailureCategory,
+    /// What the API server said.
+    pub message: String,
+}
+
+/// Class of a failed write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureCategory {
+    /// The object changed meanwhile (409).
+    Conflict,
+    /// The operator has no permission (403).
+    Forbidden,
+    /// The API server refuses the object (400, 422).
+    Invalid,
+    /// A resource quota is used up (403 with "exceeded quota").
+    Quota,
+    /// The API server asks for patience (429).
+    Throttled,
+    /// The API server does not answer properly (5xx, connection refused).
+    Unavailable,
+    /// The API server did not answer in time.
+    Timeout,
+}
+
+/// What to do and what to say.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Objects to apply and to prune.
+    pub changes: Changes,
+    /// The status to write, if it differs from the one that the Platform has.
+    pub status: PlatformStatus,
+    /// Events of the transitions between the old status and this one: publish them when the status is written.
+    pub events: Vec<EventNote>,
+    /// When to look again without being asked.
+    pub requeue: Requeue,
+}
+
+/// An event for the people who watch the Platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventNote {
+    /// Normal or Warning.
+    pub type_: EventType,
+    /// CamelCase reason.
+    pub reason: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// Type of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// Things go as they should.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// When to look again without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requeue {
+    /// After this time.
+    After(Duration),
+    /// Only when the Platform or one of its objects changes.
+    AwaitChange,
+}
+
+/// How long a Platform at rest is left alone: watches tell of changes, this is for what they might have missed.
+const RESYNC: Duration = Duration::from_mins(10);
+/// How soon to look again while something is on the way or in the way.
+const FOLLOW_UP: Duration = Duration::from_secs(15);
+
+/// Decides what to do about a Platform and what to say about it.
+///
+/// The caller applies the changes and asks again with what the cluster then has: the second answer's status, drawn
+/// from what was applied, is the one to write.
+pub fn step(input: Input<'_>) -> Output {
+    let Input {
+        platform,
+        live,
+        settings,
+        ..
+    } = input;
+    if platform.metadata.deletion_timestamp.is_some() {
+        // The cluster deletes what the Platform owns; an object made now would only be in its way.
+        return Output {
+            changes: Changes::default(),
+            status: platform.status.clone().unwrap_or_default(),
+            events: Vec::new(),
+            requeue: Requeue::AwaitChange,
+        };
+    }
+    let frame = Frame {
+        platform,
+        operator_version: &settings.operator_version,
+        now: input.now,
+        trace_id: input.trace_id,
+    };
+    let (changes, status, requeue) = match resolve(platform, settings) {
+        Err(violations) => (
+            Changes::default(),
+            rejected_status(frame, &violations),
+            Requeue::AwaitChange,
+        ),
+        Ok(resolved) => {
+            let desired = Desired::new(&resolved);
+            let was_complete = was_complete(platform, &settings.operator_version);
+            let changes = diff(&desired, live, &resolved.uid, was_complete);
+            let observation = observe(&resolved, &desired, live, input.now);
+            let status = accepted_status(frame, &resolved, &observation, &changes, input.last_apply);
+            let requeue = Requeue::After(if is_ready(&status) { RESYNC } else { FOLLOW_UP });
+            (changes, status, requeue)
+        }
+    };
+    let events = transition_events(platform.status.as_ref(), &status);
+    Output {
+        changes,
+        status,
+        events,
+        requeue,
+    }
+}

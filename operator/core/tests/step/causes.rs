@@ -1,0 +1,230 @@
+//! What is said to stand in the way.
+
+use platform_core::kinds::{Kind, Wave};
+use platform_core::step::{ApplyFailure, FailureCategory, Live};
+use serde_json::{Value, json};
+
+use crate::fixture::{
+    at, conditions, decide, decide_at, deployment_mut, key, platform, serving, states, with_pod,
+};
+
+/// Status of a pod of auth, with the reason and the message that it leads to.
+fn pods_in_trouble() -> [(Value, &'static str, &'static str); 7] {
+    let container = |state: Value| json!({"containerStatuses": [state]});
+    let status = |state: Value, more: Value| {
+        let mut status = json!({"name": "auth", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        status
+            .as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().cloned().unwrap_or_default());
+        container(status)
+    };
+    let long_ago = at(-100).to_string();
+    [
+        (
+            status(
+                json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x:1\": ErrImagePull: not found"}}),
+                json!({}),
+            ),
+            "ImagePullFailed",
+            "auth: container auth image x:1 cannot be pulled: not found",
+        ),
+        (
+            status(
+                json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"smtp\" not found"}}),
+                json!({}),
+            ),
+            "ContainerConfigInvalid",
+            "auth: container auth cannot be started: secret \"smtp\" not found",
+        ),
+        (
+            status(
+                json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}),
+                json!({"lastState": {"terminated": {"exitCode": 3, "reason": "Error", "message": "a\nno such table\n"}}}),
+            ),
+            "ContainerCrashed",
+            "auth: container auth ended with exit code 3: no such table",
+        ),
+        (
+            status(
+                json!({"running": {}}),
+                json!({"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}),
+            ),
+            "OutOfMemory",
+            "auth: container auth was killed for using more memory than its limit",
+        ),
+        (
+            status(
+                json!({"running": {"startedAt": long_ago}}),
+                json!({"started": true}),
+            ),
+            "ProbeFailing",
+            "auth: container auth runs, but does not answer /readyz with success",
+        ),
+        (
+            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": long_ago,
+                "message": "0/1 nodes are available: 1 Insufficient cpu."}]}),
+            "Unschedulable",
+            "auth: 0/1 nodes are available: 1 Insufficient cpu.",
+        ),
+        (
+            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": long_ago,
+                "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."}]}),
+            "VolumePending",
+            "auth: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+        ),
+    ]
+}
+
+#[test]
+fn the_pod_says_why() {
+    let platform = platform(json!({}));
+    for (pod, reason, message) in pods_in_trouble() {
+        let mut live = serving(&platform);
+        with_pod(&mut live, "auth", &pod);
+        let output = decide(&platform, &live);
+        let told = conditions(&output.status);
+        assert_eq!(told["Ready"], ("False", reason, message));
+        assert_eq!(told["Stalled"], ("True", reason, message));
+        assert_eq!(told["Reconciling"].0, "False");
+        assert_eq!(
+            told["ServicesAvailable"].2,
+            format!("3/4 services ready; {message}")
+        );
+        assert_eq!(told["TracingAvailable"].0, "True");
+    }
+}
+
+#[test]
+fn what_is_normal_at_first_is_no_cause() {
+    let recently = at(-5).to_string();
+    let platform = platform(json!({}));
+    for pod in [
+        json!({"conditions": [{"type": "PodScheduled", "status": "False", "lastTransitionTime": recently}]}),
+        json!({"containerStatuses": [{"name": "auth", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"running": {"startedAt": recently}}}]}),
+        json!({"containerStatuses": [{"name": "auth", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ContainerCreating"}}}]}),
+    ] {
+        let mut live = serving(&platform);
+        with_pod(&mut live, "auth", &pod);
+        assert_eq!(
+            states(&decide(&platform, &live).status)[0],
+            "Ready=False Progressing"
+        );
+    }
+}
+
+#[test]
+fn a_sidecar_says_why_too() {
+    let platform = platform(json!({}));
+    let mut live = serving(&platform);
+    with_pod(
+        &mut live,
+        "chat",
+        &json!({"initContainerStatuses": [{"name": "collector", "image": "c", "imageID": "", "ready": false, "restartCount": 4,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "message": "unknown exporter"}}}]}),
+    );
+    let told = decide(&platform, &live).status;
+    assert_eq!(
+        conditions(&told)["Ready"].2,
+        "chat: container collector ended with exit code 1: unknown exporter"
+    );
+}
+
+#[test]
+fn the_deployment_says_why_where_no_pod_can() {
+    let platform = platform(json!({}));
+    let cases = [
+        (
+            "ReplicaFailure",
+            "True",
+            "FailedCreate",
+            "pods is forbidden: exceeded quota: small",
+            "QuotaExceeded",
+        ),
+        (
+            "ReplicaFailure",
+            "True",
+            "FailedCreate",
+            "violates PodSecurity",
+            "PodsRefused",
+        ),
+        (
+            "Progressing",
+            "False",
+            "ProgressDeadlineExceeded",
+            "has timed out progressing.",
+            "ProgressDeadlineExceeded",
+        ),
+    ];
+    for (type_, value, reason, message, expected) in cases {
+        let mut live = serving(&platform);
+        deployment_mut(&mut live, "demo-jaeger").data["status"] = json!({
+            "observedGeneration": 1, "unavailableReplicas": 1,
+            "conditions": [{"type": type_, "status": value, "reason": reason, "message": message}],
+        });
+        let output = decide(&platform, &live);
+        let told = conditions(&output.status);
+        assert_eq!(
+            told["Ready"],
+            ("False", expected, format!("jaeger: {message}").as_str())
+        );
+        assert_eq!(
+            told["TracingAvailable"],
+            ("False", expected, format!("jaeger: {message}").as_str())
+        );
+        assert_eq!(told["ServicesAvailable"].0, "True");
+    }
+}
+
+#[test]
+fn a_refused_write_is_told() {
+    let platform = platform(json!({}));
+    let failure = |category| ApplyFailure {
+        object: key(Kind::Service, "demo-gateway"),
+        wave: Wave::Network,
+        category,
+        message: "provided port is already allocated".to_owned(),
+    };
+    let invalid = decide_at(
+        &platform,
+        &Live::default(),
+        0,
+        Some(&failure(FailureCategory::Invalid)),
+    );
+    assert_eq!(
+        conditions(&invalid.status)["Stalled"],
+        (
+            "True",
+            "ApplyInvalid",
+            "Service shop/demo-gateway could not be applied: provided port is already allocated"
+        )
+    );
+    let conflict = decide_at(
+        &platform,
+        &Live::default(),
+        0,
+        Some(&failure(FailureCategory::Conflict)),
+    );
+    assert_eq!(
+        states(&conflict.status)[..3],
+        [
+            "Ready=False ApplyConflict",
+            "Reconciling=True ApplyConflict",
+            "Stalled=False NotStalled"
+        ]
+    );
+    let serving = decide_at(
+        &platform,
+        &serving(&platform),
+        0,
+        Some(&failure(FailureCategory::Timeout)),
+    );
+    assert_eq!(
+        states(&serving.status)[0],
+        "Ready=False ClusterUnavailable",
+        "even while all pods serve"
+    );
+}

@@ -1,0 +1,140 @@
+//! A Platform, and what a cluster has of it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::DynamicObject;
+use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
+use platform_core::kinds::{Kind, ObjectKey};
+use platform_core::labels;
+use platform_core::settings::Settings;
+use platform_core::step::{ApplyFailure, Input, Live, Output, step};
+use serde_json::{Value, json};
+
+pub(crate) const NOW: i64 = 1_000_000;
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        operator_version: "1.2.3".to_owned(),
+        image_repository: "registry.test/tracewell".to_owned(),
+        image_tag: "4.5.6".to_owned(),
+        jaeger_image: "registry.test/jaeger:2".to_owned(),
+        collector_image: "registry.test/collector:3".to_owned(),
+    }
+}
+
+pub(crate) fn platform(spec: Value) -> Platform {
+    let spec: PlatformSpec = serde_json::from_value(spec).expect("a spec has the right types");
+    let mut platform = Platform::new("demo", spec);
+    platform.metadata.namespace = Some("shop".to_owned());
+    platform.metadata.uid = Some("uid-1".to_owned());
+    platform.metadata.generation = Some(1);
+    platform
+}
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(NOW + seconds).expect("a valid instant")
+}
+
+pub(crate) fn decide(platform: &Platform, live: &Live) -> Output {
+    decide_at(platform, live, 0, None)
+}
+
+pub(crate) fn decide_at(
+    platform: &Platform,
+    live: &Live,
+    seconds: i64,
+    failure: Option<&ApplyFailure>,
+) -> Output {
+    step(Input {
+        platform,
+        live,
+        settings: &settings(),
+        now: at(seconds),
+        trace_id: Some("trace-1"),
+        last_apply: failure,
+    })
+}
+
+pub(crate) fn key(kind: Kind, name: &str) -> ObjectKey {
+    ObjectKey {
+        kind,
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// Everything applied.
+pub(crate) fn applied(platform: &Platform) -> Live {
+    let mut live = Live::default();
+    for wave in decide(platform, &Live::default()).changes.waves {
+        for apply in wave.applies {
+            let mut object = apply.object;
+            object.metadata.uid = Some(format!("uid of {}", apply.key));
+            object.metadata.resource_version = Some("7".to_owned());
+            object.metadata.generation = Some(1);
+            live.objects.insert(apply.key, object);
+        }
+    }
+    live
+}
+
+pub(crate) fn deployment_mut<'a>(live: &'a mut Live, name: &str) -> &'a mut DynamicObject {
+    live.objects
+        .get_mut(&key(Kind::Deployment, name))
+        .expect("the Deployment is there")
+}
+
+/// Everything applied, and every pod serves.
+pub(crate) fn serving(platform: &Platform) -> Live {
+    let mut live = applied(platform);
+    for object in live
+        .objects
+        .iter_mut()
+        .filter(|(key, _)| key.kind == Kind::Deployment)
+        .map(|(_, object)| object)
+    {
+        let replicas = object.data["spec"]["replicas"].clone();
+        object.data["status"] = json!({
+            "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
+            "availableReplicas": replicas,
+        });
+    }
+    live
+}
+
+/// Takes a workload's pods away and puts this one there.
+pub(crate) fn with_pod(live: &mut Live, app: &str, status: &Value) {
+    deployment_mut(live, &format!("demo-{app}")).data["status"] =
+        json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1});
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": format!("demo-{app}-xyz"), "labels": {labels::NAME: app}},
+        "spec": {"containers": [{"name": app, "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}}}]},
+        "status": status,
+    }))
+    .expect("a pod");
+    live.pods.push(pod);
+}
+
+/// (status, reason, message) of each condition.
+pub(crate) fn conditions(status: &PlatformStatus) -> BTreeMap<&str, (&str, &str, &str)> {
+    status
+        .conditions
+        .iter()
+        .map(|c| {
+            (
+                c.type_.as_str(),
+                (c.status.as_str(), c.reason.as_str(), c.message.as_str()),
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn states(status: &PlatformStatus) -> Vec<String> {
+    status
+        .conditions
+        .iter()
+        .map(|c| format!("{}={} {}", c.type_, c.status, c.reason))
+        .collect()
+}

@@ -1,0 +1,7 @@
+//! Decisions: what is done and what is said, from what the cluster has.
+#![expect(clippy::expect_used, reason = "a test ends where its setting cannot be made")]
+
+mod causes;
+mod changes;
+mod fixture;
+mod status;

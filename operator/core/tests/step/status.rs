@@ -1,0 +1,181 @@
+//! What is said.
+
+use std::time::Duration;
+
+use platform_core::step::{Input, Live, Requeue, step};
+use serde_json::json;
+
+use crate::fixture::{
+    applied, at, conditions, decide, decide_at, deployment_mut, platform, serving, settings, states, with_pod,
+};
+
+#[test]
+fn ready_means_that_pods_serve() {
+    let platform = platform(json!({"exposure": {"type": "NodePort"}}));
+    let waiting = decide(&platform, &applied(&platform));
+    assert!(waiting.changes.is_empty());
+    assert_eq!(states(&waiting.status)[0], "Ready=False Progressing");
+
+    let output = decide(&platform, &serving(&platform));
+    assert_eq!(
+        states(&output.status),
+        [
+            "Ready=True AllComponentsReady",
+            "Reconciling=False Completed",
+            "Stalled=False NotStalled",
+            "Accepted=True Accepted",
+            "ServicesAvailable=True AllServicesAvailable",
+            "TracingAvailable=True JaegerAvailable",
+        ]
+    );
+    let status = output.status;
+    assert_eq!(status.ready_services.as_deref(), Some("4/4"));
+    assert_eq!(status.observed_generation, Some(1));
+    assert_eq!(status.operator_version.as_deref(), Some("1.2.3"));
+    assert_eq!(status.url.as_deref(), Some("http://localhost:30080"));
+    let urls: Vec<_> = status
+        .endpoints
+        .iter()
+        .map(|e| (e.name.as_str(), e.url.as_str()))
+        .collect();
+    assert_eq!(
+        urls,
+        [
+            ("api-docs", "http://localhost:30080/api-docs"),
+            ("gateway", "http://localhost:30080"),
+            ("jaeger", "http://localhost:30686"),
+        ]
+    );
+    assert_eq!(output.requeue, Requeue::After(Duration::from_mins(10)));
+}
+
+#[test]
+fn a_rollout_under_way_is_not_ready() {
+    let platform = platform(json!({}));
+    for status in [
+        json!({"observedGeneration": 0, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}),
+        json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "readyReplicas": 2, "availableReplicas": 2}),
+        json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 0, "readyReplicas": 1, "availableReplicas": 1}),
+        json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1}),
+    ] {
+        let mut live = serving(&platform);
+        deployment_mut(&mut live, "demo-auth").data["status"] = status.clone();
+        let output = decide(&platform, &live);
+        assert_eq!(states(&output.status)[0], "Ready=False Progressing", "{status}");
+        assert_eq!(output.status.ready_services.as_deref(), Some("3/4"));
+    }
+}
+
+#[test]
+fn at_rest_nothing_changes_not_even_the_instants() {
+    let mut platform = platform(json!({}));
+    let live = serving(&platform);
+    platform.status = Some(decide(&platform, &live).status);
+    let later = step(Input {
+        platform: &platform,
+        live: &live,
+        settings: &settings(),
+        now: at(3600),
+        trace_id: Some("another trace"),
+        last_apply: None,
+    });
+    assert_eq!(Some(&later.status), platform.status.as_ref());
+    assert!(later.changes.is_empty());
+    assert!(later.events.is_empty());
+}
+
+#[test]
+fn only_what_flips_moves_its_instant() {
+    let mut platform = platform(json!({}));
+    let mut live = serving(&platform);
+    platform.status = Some(decide(&platform, &live).status);
+    deployment_mut(&mut live, "demo-auth").data["status"]["availableReplicas"] = json!(0);
+    let later = decide_at(&platform, &live, 60, None).status;
+    let moved: Vec<_> = later
+        .conditions
+        .iter()
+        .filter(|condition| condition.last_transition_time.0 == at(60))
+        .map(|condition| condition.type_.as_str())
+        .collect();
+    assert_eq!(moved, ["Ready", "Reconciling", "ServicesAvailable"]);
+}
+
+#[test]
+fn a_platform_that_breaks_rules_is_left_alone_and_told_why() {
+    let output = decide(
+        &platform(json!({"services": [{"name": "mine"}]})),
+        &Live::default(),
+    );
+    assert!(output.changes.is_empty());
+    assert_eq!(output.requeue, Requeue::AwaitChange);
+    assert_eq!(
+        states(&output.status),
+        [
+            "Ready=False SpecInvalid",
+            "Reconciling=False SpecInvalid",
+            "Stalled=True SpecInvalid",
+            "Accepted=False SpecInvalid",
+            "ServicesAvailable=Unknown NotAccepted",
+            "TracingAvailable=Unknown NotAccepted",
+        ]
+    );
+    let message = conditions(&output.status)["Accepted"].2;
+    assert!(
+        message.contains("services[mine].image: required") && message.contains("services[mine].port"),
+        "{message}"
+    );
+}
+
+#[test]
+fn backends_of_others_are_not_vouched_for() {
+    let external = json!({"telemetry": {"tracing": {"jaeger": {"type": "External", "external": {"endpoint": "http://j:4318"}}}}});
+    let platform = platform(external);
+    let status = decide(&platform, &serving(&platform)).status;
+    assert_eq!(states(&status)[0], "Ready=True AllComponentsReady");
+    assert_eq!(states(&status)[5], "TracingAvailable=Unknown ExternalBackend");
+}
+
+#[test]
+fn variables_without_effect_are_named() {
+    let env = json!([{"name": "PORT", "value": "1"}, {"name": "RUST_LOG", "value": "debug"}]);
+    let platform = platform(json!({"services": [{"name": "auth", "env": env}]}));
+    let status = decide(&platform, &Live::default()).status;
+    let message = conditions(&status)["Accepted"].2;
+    assert!(
+        message.ends_with("since Tracewell sets them: auth: PORT"),
+        "{message}"
+    );
+}
+
+#[test]
+fn events_tell_of_flips_only() {
+    let mut platform = platform(json!({}));
+    let mut told = Vec::new();
+    let mut broken = serving(&platform);
+    with_pod(
+        &mut broken,
+        "auth",
+        &json!({"containerStatuses": [{"name": "auth", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]}),
+    );
+    let whole = serving(&platform);
+    for live in [&applied(&platform), &whole, &whole, &broken, &broken, &whole] {
+        let output = decide(&platform, live);
+        told.extend(
+            output
+                .events
+                .iter()
+                .map(|event| format!("{:?} {}", event.type_, event.reason)),
+        );
+        platform.status = Some(output.status);
+    }
+    assert_eq!(
+        told,
+        [
+            "Normal Progressing",
+            "Normal AllComponentsReady",
+            "Warning ImagePullFailed",
+            "Normal AllComponentsReady"
+        ]
+    );
+}
