@@ -1,0 +1,198 @@
+//! Convergence: whatever happened, once nothing more goes wrong the cluster reaches what the Platform asks for in a
+//! bounded number of reconciles, and then nothing is written any more.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where its setting cannot be made"
+)]
+
+mod schedules;
+mod world;
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+use platform_core::kinds::Kind;
+use platform_core::step::FailureCategory;
+use platform_testkit::{Fate, Fault, Write, example};
+
+use crate::world::World;
+
+#[test]
+fn an_operator_that_is_killed_after_any_write_is_continued_by_the_next() {
+    let undisturbed = World::new(example("demo"));
+    undisturbed.reconcile().expect("nothing goes wrong");
+    let writes = undisturbed.cluster.take_writes().len();
+    assert!(writes > 10, "a demo is made by {writes} writes");
+    undisturbed.quiet();
+    let expected: BTreeSet<_> = undisturbed.cluster.objects().into_keys().collect();
+    for k in 0..writes {
+        let world = World::new(example("demo"));
+        world.cluster.inject(Fault::CrashAfter(k));
+        assert!(world.reconcile().is_err(), "killed after {k} writes");
+        world.quiet();
+        world.assert_converged();
+        assert_eq!(
+            world.cluster.objects().into_keys().collect::<BTreeSet<_>>(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn a_missing_image_is_told_and_recovered_from() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world.cluster.take_events();
+
+    world.cluster.edit_platform(&world.key, |spec| {
+        spec.services[2].image = Some("registry.test/chat:typo".to_owned());
+    });
+    world
+        .reconcile()
+        .expect("the image is not the operator's to judge");
+    world.cluster.settle(|app| {
+        if app == "chat" {
+            Fate::ImageMissing
+        } else {
+            Fate::Serve
+        }
+    });
+    world.reconcile().expect("nothing goes wrong with writing");
+    let message = "chat: container chat image registry.test/chat:typo cannot be pulled: not found";
+    assert_eq!(
+        world.condition("Ready"),
+        ("False".into(), "ImagePullFailed".into(), message.into())
+    );
+    assert_eq!(world.condition("Stalled").0, "True");
+    assert_eq!(
+        world
+            .platform()
+            .status
+            .and_then(|status| status.ready_services)
+            .as_deref(),
+        Some("3/4")
+    );
+
+    world
+        .cluster
+        .edit_platform(&world.key, |spec| spec.services[2].image = None);
+    world.quiet();
+    world.assert_converged();
+    let reasons: Vec<_> = world
+        .cluster
+        .take_events()
+        .into_iter()
+        .map(|event| event.reason)
+        .collect();
+    assert_eq!(reasons, ["Progressing", "ImagePullFailed", "AllComponentsReady"]);
+}
+
+#[test]
+fn other_causes_are_told_too() {
+    for (fate, reason, said) in [
+        (
+            Fate::Crash("no such table: users"),
+            "ContainerCrashed",
+            "exit code 1: no such table: users",
+        ),
+        (Fate::QuotaExceeded, "QuotaExceeded", "exceeded quota: small"),
+    ] {
+        let world = World::new(example("minimal"));
+        world.reconcile().expect("nothing goes wrong");
+        world
+            .cluster
+            .settle(|app| if app == "auth" { fate } else { Fate::Serve });
+        world.reconcile().expect("nothing goes wrong");
+        let (status, told, message) = world.condition("Stalled");
+        assert_eq!((status.as_str(), told.as_str()), ("True", reason));
+        assert!(message.contains(said), "{message}");
+        world.quiet();
+        world.assert_converged();
+    }
+}
+
+#[test]
+fn what_is_edited_or_deleted_by_hand_comes_back_with_an_event() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world.cluster.take_events();
+    world
+        .cluster
+        .edit_object(&world.key_of(Kind::Deployment, "demo-auth"), |object| {
+            object["spec"]["replicas"] = 3.into();
+            object["metadata"]["labels"]["example.com/theirs"] = "stays".into();
+        });
+    world
+        .cluster
+        .delete_object(&world.key_of(Kind::Service, "demo-billing"));
+    world.quiet();
+    world.assert_converged();
+    let messages: Vec<_> = world
+        .cluster
+        .take_events()
+        .into_iter()
+        .map(|event| event.message)
+        .collect();
+    assert_eq!(
+        messages[0],
+        "Restored Service demo-billing: it was deleted by hand"
+    );
+    assert_eq!(
+        messages[1],
+        "Restored Deployment demo-auth: replicas was edited by hand: 3 → 1"
+    );
+    let auth = world
+        .cluster
+        .objects()
+        .remove(&world.key_of(Kind::Deployment, "demo-auth"))
+        .expect("it is there");
+    assert_eq!(
+        auth.labels().get("example.com/theirs").map(String::as_str),
+        Some("stays")
+    );
+}
+
+#[test]
+fn nothing_is_pruned_while_something_cannot_be_applied() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world.cluster.edit_platform(&world.key, |spec| {
+        spec.services.retain(|service| service.name != "billing");
+    });
+    world
+        .cluster
+        .inject(Fault::RefuseWrite(0, FailureCategory::Forbidden));
+    assert!(world.reconcile().is_err());
+    assert_eq!(world.condition("Ready").1, "ApplyForbidden");
+    assert!(
+        world
+            .cluster
+            .objects()
+            .contains_key(&world.key_of(Kind::Deployment, "demo-billing"))
+    );
+    world.quiet();
+    world.assert_converged();
+    assert!(
+        !world
+            .cluster
+            .objects()
+            .contains_key(&world.key_of(Kind::Deployment, "demo-billing"))
+    );
+    let data = world.key_of(Kind::PersistentVolumeClaim, "demo-billing-data");
+    assert!(
+        world.cluster.objects().contains_key(&data),
+        "data outlives its service"
+    );
+}
+
+#[test]
+fn a_deleted_platform_leaves_nothing() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world.cluster.delete_platform(&world.key);
+    world.cluster.take_writes();
+    world.reconcile().expect("a Platform that is gone is no error");
+    assert!(world.cluster.objects().is_empty());
+    assert_eq!(world.cluster.take_writes(), Vec::<Write>::new());
+}

@@ -1,0 +1,355 @@
+//! Laws that hold for the objects of every Platform.
+#![expect(clippy::expect_used, reason = "a test ends where its setting cannot be made")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, PodSpec, Service};
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use platform_core::api::{EnvVarSource, KeyRef, Platform};
+use platform_core::desired::Desired;
+use platform_core::diff::{Cause, diff};
+use platform_core::kinds::{Kind, ObjectKey};
+use platform_core::labels;
+use platform_core::resolve::{Resolved, resolve};
+use platform_core::step::Live;
+use platform_testkit::{platforms, settings};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde::de::DeserializeOwned;
+
+fn resolved(platform: &Platform) -> Resolved {
+    resolve(platform, &settings()).expect("a generated Platform keeps every rule")
+}
+
+fn desired(platform: &Platform) -> Desired {
+    Desired::new(&resolved(platform))
+}
+
+fn all<T: DeserializeOwned + kube::Resource>(desired: &Desired, kind: Kind) -> Vec<T> {
+    let objects = desired.iter().filter(|(key, _)| key.kind == kind);
+    objects
+        .map(|(_, object)| {
+            object
+                .clone()
+                .try_parse()
+                .expect("an object has the type of its kind")
+        })
+        .collect()
+}
+
+fn pod_spec(deployment: &Deployment) -> &PodSpec {
+    deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref())
+        .expect("a Deployment has pods")
+}
+
+fn pod_labels(deployment: &Deployment) -> BTreeMap<String, String> {
+    let template = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.metadata.as_ref());
+    template
+        .and_then(|metadata| metadata.labels.clone())
+        .expect("pods have labels")
+}
+
+fn containers(pod: &PodSpec) -> impl Iterator<Item = &Container> {
+    pod.init_containers.iter().flatten().chain(&pod.containers)
+}
+
+fn env(container: &Container) -> &[EnvVar] {
+    container.env.as_deref().unwrap_or_default()
+}
+
+fn value<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
+    env(container)
+        .iter()
+        .find(|entry| entry.name == name)
+        .and_then(|entry| entry.value.as_deref())
+}
+
+fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// What a cluster has right after everything was applied.
+fn live_of(desired: &Desired) -> Live {
+    let mut live = Live::default();
+    for (index, (key, object)) in desired.iter().enumerate() {
+        let mut object = object.clone();
+        object.metadata.uid = Some(format!("uid-{index}"));
+        object.metadata.resource_version = Some("1".to_owned());
+        live.objects.insert(key.clone(), object);
+    }
+    live
+}
+
+fn uid(platform: &Platform) -> String {
+    platform.uid().expect("a generated Platform has a uid")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn building_is_deterministic_and_keys_are_unique(platform in platforms()) {
+        let one = desired(&platform);
+        prop_assert_eq!(&one, &desired(&platform));
+        let keys: BTreeSet<&ObjectKey> = one.iter().map(|(key, _)| key).collect();
+        prop_assert_eq!(keys.len(), one.len());
+    }
+
+    #[test]
+    fn every_object_says_whose_it_is(platform in platforms()) {
+        let uid = uid(&platform);
+        for (key, object) in desired(&platform).iter() {
+            prop_assert_eq!(object.namespace(), platform.namespace());
+            prop_assert_eq!(object.name_any(), key.name.clone());
+            let owners: Vec<_> = object.owner_references().iter().map(|o| (o.uid.clone(), o.controller)).collect();
+            prop_assert_eq!(owners, [(uid.clone(), Some(true))]);
+            for label in [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::PART_OF, labels::MANAGED_BY] {
+                prop_assert!(object.labels().get(label).is_some_and(|value| value.len() <= 63), "{} {}", key, label);
+            }
+            prop_assert_eq!(object.labels().get(labels::PLATFORM_UID), Some(&uid));
+            prop_assert!(object.annotations().contains_key(labels::APPLIED_HASH));
+        }
+    }
+
+    #[test]
+    fn names_fit(platform in platforms()) {
+        for (key, _) in desired(&platform).iter() {
+            let max = if matches!(key.kind, Kind::Service | Kind::Deployment) { 63 } else { 253 };
+            prop_assert!(key.name.len() <= max, "{}", key);
+        }
+    }
+
+    #[test]
+    fn selectors_find_their_pods_and_ports_exist(platform in platforms()) {
+        let desired = desired(&platform);
+        let deployments: Vec<Deployment> = all(&desired, Kind::Deployment);
+        for deployment in &deployments {
+            let spec = deployment.spec.as_ref().expect("a Deployment has a spec");
+            let selector = spec.selector.match_labels.clone().expect("a Deployment selects by labels");
+            prop_assert!(selects(&selector, &pod_labels(deployment)));
+            prop_assert_eq!(deployments.iter().filter(|other| selects(&selector, &pod_labels(other))).count(), 1);
+        }
+        for service in all::<Service>(&desired, Kind::Service) {
+            let spec = service.spec.as_ref().expect("a Service has a spec");
+            let selector = spec.selector.clone().expect("a Service selects");
+            let targets: Vec<_> = deployments.iter().filter(|d| selects(&selector, &pod_labels(d))).collect();
+            prop_assert_eq!(targets.len(), 1, "{}", service.name_any());
+            let named: BTreeSet<_> = containers(pod_spec(targets[0]))
+                .flat_map(|container| container.ports.iter().flatten())
+                .map(|port| (port.name.clone(), port.container_port))
+                .collect();
+            for port in spec.ports.iter().flatten() {
+                prop_assert!(named.contains(&(port.name.clone(), port.port)), "{} {:?}", service.name_any(), port);
+            }
+        }
+    }
+
+    #[test]
+    fn every_url_in_the_environment_leads_to_a_port(platform in platforms()) {
+        let desired = desired(&platform);
+        let mut open: BTreeSet<String> = BTreeSet::new();
+        for service in all::<Service>(&desired, Kind::Service) {
+            let ports = service.spec.as_ref().and_then(|spec| spec.ports.clone()).unwrap_or_default();
+            open.extend(ports.iter().map(|port| format!("http://{}:{}", service.name_any(), port.port)));
+        }
+        open.extend(["http://127.0.0.1:4318", "http://jaeger.test:4318"].map(str::to_owned));
+        for deployment in all::<Deployment>(&desired, Kind::Deployment) {
+            for container in &pod_spec(&deployment).containers {
+                let routes = value(container, "GATEWAY_ROUTES").unwrap_or_default();
+                let routes = routes.split(',').filter_map(|route| route.split_once('=')).map(|(_, url)| url);
+                let urls = env(container).iter().filter_map(|entry| entry.value.as_deref());
+                for url in urls.filter(|url| url.starts_with("http://")).chain(routes) {
+                    prop_assert!(open.contains(url), "{} in {}", url, deployment.name_any());
+                }
+                if let Some(port) = value(container, "PORT") {
+                    let http = container.ports.iter().flatten().find(|p| p.name.as_deref() == Some("http"));
+                    prop_assert_eq!(http.map(|p| p.container_port.to_string()), Some(port.to_owned()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_is_unique_and_refers_backwards_only(platform in platforms()) {
+        for deployment in all::<Deployment>(&desired(&platform), Kind::Deployment) {
+            for container in containers(pod_spec(&deployment)) {
+                let mut defined: BTreeSet<&str> = BTreeSet::new();
+                for entry in env(container) {
+                    for reference in entry.value.iter().flat_map(|value| value.split("$(").skip(1)) {
+                        let name = reference.split(')').next().unwrap_or_default();
+                        prop_assert!(defined.contains(name), "{} refers to {} ahead", entry.name, name);
+                    }
+                    prop_assert!(defined.insert(&entry.name), "{} twice", entry.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_tracewell_sets_wins_over_the_author(platform in platforms()) {
+        for deployment in all::<Deployment>(&desired(&platform), Kind::Deployment) {
+            for container in &pod_spec(&deployment).containers {
+                for name in ["PORT", "OTEL_SERVICE_NAME"] {
+                    prop_assert_ne!(value(container, name), Some("by-hand"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spans_go_through_the_collector_exactly_where_there_is_one(platform in platforms()) {
+        for deployment in all::<Deployment>(&desired(&platform), Kind::Deployment) {
+            let pod = pod_spec(&deployment);
+            let Some(exporter) = value(&pod.containers[0], "OTEL_TRACES_EXPORTER") else { continue };
+            let sidecars = pod.init_containers.iter().flatten().count();
+            let endpoint = value(&pod.containers[0], "OTEL_EXPORTER_OTLP_ENDPOINT");
+            prop_assert_eq!(exporter == "otlp", endpoint.is_some());
+            prop_assert_eq!(sidecars == 1, endpoint == Some("http://127.0.0.1:4318"));
+            for sidecar in pod.init_containers.iter().flatten() {
+                prop_assert_eq!(sidecar.restart_policy.as_deref(), Some("Always"));
+                prop_assert!(sidecar.startup_probe.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn every_mount_and_volume_has_its_source(platform in platforms()) {
+        let desired = desired(&platform);
+        let has = |kind: Kind, name: &str| desired.iter().any(|(key, _)| key.kind == kind && key.name == name);
+        for deployment in all::<Deployment>(&desired, Kind::Deployment) {
+            let pod = pod_spec(&deployment);
+            let volumes = pod.volumes.as_deref().unwrap_or_default();
+            for volume in volumes {
+                if let Some(config) = &volume.config_map {
+                    prop_assert!(has(Kind::ConfigMap, &config.name));
+                }
+                if let Some(claim) = &volume.persistent_volume_claim {
+                    prop_assert!(has(Kind::PersistentVolumeClaim, &claim.claim_name));
+                }
+                let used = containers(pod).flat_map(|container| container.volume_mounts.iter().flatten());
+                prop_assert!(used.into_iter().any(|mount| mount.name == volume.name), "{} unused", volume.name);
+            }
+            for mount in containers(pod).flat_map(|container| container.volume_mounts.iter().flatten()) {
+                prop_assert!(volumes.iter().any(|volume| volume.name == mount.name));
+            }
+        }
+    }
+
+    #[test]
+    fn every_pod_passes_pod_security_restricted(platform in platforms()) {
+        for deployment in all::<Deployment>(&desired(&platform), Kind::Deployment) {
+            let pod = pod_spec(&deployment);
+            prop_assert_eq!(pod.automount_service_account_token, Some(false));
+            let security = pod.security_context.as_ref().expect("a pod has a security context");
+            prop_assert_eq!(security.run_as_non_root, Some(true));
+            let seccomp = security.seccomp_profile.as_ref().map(|profile| profile.type_.as_str());
+            prop_assert_eq!(seccomp, Some("RuntimeDefault"));
+            for container in containers(pod) {
+                let security = container.security_context.as_ref().expect("a container has a security context");
+                prop_assert_eq!(security.allow_privilege_escalation, Some(false));
+                prop_assert_eq!(security.read_only_root_filesystem, Some(true));
+                let dropped = security.capabilities.as_ref().and_then(|capabilities| capabilities.drop.clone());
+                prop_assert_eq!(dropped, Some(vec!["ALL".to_owned()]));
+                let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+                prop_assert!(limits.is_some_and(|limits| limits.contains_key("memory")));
+            }
+        }
+    }
+
+    #[test]
+    fn values_of_the_author_stand_in_the_environment_only(mut platform in platforms()) {
+        for service in &mut platform.spec.services {
+            service.env.iter_mut().for_each(|entry| entry.value = Some("hunter2".to_owned()));
+        }
+        let desired = desired(&platform);
+        for config in all::<ConfigMap>(&desired, Kind::ConfigMap) {
+            prop_assert!(!config.data.unwrap_or_default().values().any(|text| text.contains("hunter2")));
+        }
+        for deployment in all::<Deployment>(&desired, Kind::Deployment) {
+            for container in containers(pod_spec(&deployment)) {
+                prop_assert!(!container.args.iter().flatten().any(|arg| arg.contains("hunter2")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_referred_to_and_never_read(mut platform in platforms()) {
+        let reference = KeyRef { name: "smtp".to_owned(), key: "password".to_owned() };
+        for service in &mut platform.spec.services {
+            service.env = vec![platform_core::api::EnvVar {
+                name: "SMTP_PASSWORD".to_owned(),
+                value: None,
+                value_from: Some(EnvVarSource { secret_key_ref: Some(reference.clone()), config_map_key_ref: None }),
+            }];
+        }
+        for deployment in all::<Deployment>(&desired(&platform), Kind::Deployment) {
+            let container = &pod_spec(&deployment).containers[0];
+            for entry in env(container).iter().filter(|entry| entry.name == "SMTP_PASSWORD") {
+                let source = entry.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+                prop_assert_eq!(source.map(|secret| secret.name.as_str()), Some("smtp"));
+                prop_assert_eq!(entry.value.as_deref(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_just_applied_needs_nothing(platform in platforms()) {
+        let desired = desired(&platform);
+        let changes = diff(&desired, &live_of(&desired), &uid(&platform), true);
+        prop_assert!(changes.is_empty(), "{:?}", changes);
+        prop_assert_eq!(changes.kept, desired.len());
+    }
+
+    #[test]
+    fn the_order_of_the_services_means_nothing(platform in platforms()) {
+        let mut turned = platform.clone();
+        turned.spec.services.reverse();
+        let (one, other) = (desired(&platform), desired(&turned));
+        let changes = diff(&one, &live_of(&other), &uid(&platform), true);
+        prop_assert!(changes.is_empty(), "{:?}", changes);
+    }
+
+    #[test]
+    fn a_service_starts_after_those_it_calls(platform in platforms()) {
+        let services = resolved(&platform).services;
+        for (position, service) in services.iter().enumerate() {
+            let before: BTreeSet<_> = services[..position].iter().map(|s| &s.name).collect();
+            prop_assert!(service.depends_on.iter().all(|name| before.contains(name)), "{}", service.name);
+        }
+    }
+
+    #[test]
+    fn removing_a_service_prunes_exactly_its_objects(platform in platforms(), index in any::<Index>()) {
+        prop_assume!(platform.spec.services.len() > 1);
+        let before = desired(&platform);
+        let mut smaller = platform.clone();
+        let removed = smaller.spec.services.remove(index.index(smaller.spec.services.len())).name;
+        for service in &mut smaller.spec.services {
+            if let Some(names) = &mut service.depends_on {
+                names.retain(|name| *name != removed);
+            }
+        }
+        let changes = diff(&desired(&smaller), &live_of(&before), &uid(&platform), true);
+        let is_of_removed = |object: &DynamicObject| {
+            object.labels().get(labels::NAME) == Some(&removed)
+                && object.labels().get(labels::COMPONENT).is_some_and(|component| component == "service")
+        };
+        let expected: BTreeSet<_> = before
+            .iter()
+            .filter(|(key, object)| is_of_removed(object) && key.kind != Kind::PersistentVolumeClaim)
+            .map(|(key, _)| key.clone())
+            .collect();
+        prop_assert_eq!(changes.prunes.iter().map(|prune| prune.key.clone()).collect::<BTreeSet<_>>(), expected);
+        for apply in changes.waves.iter().flat_map(|wave| &wave.applies) {
+            prop_assert_eq!(apply.cause, Cause::Changed);
+        }
+    }
+}
