@@ -1,0 +1,33 @@
+//! The way to the API server: the kubeconfig of a person, or the service account of a pod.
+
+use std::time::Duration;
+
+use kube::{Client, Config};
+
+/// Several times the longest pause between attempts to begin a watch, which would otherwise outlast its handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no way to an API server.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing says where it is. The cause stands in the message alone: its own chain repeats it.
+    #[error("no cluster is configured: {0}")]
+    NotConfigured(kube::config::InferConfigError),
+    /// What says where it is makes no client, for instance because of its certificates.
+    #[error("the client of the API server cannot be made")]
+    NoClient(#[source] kube::Error),
+}
+
+/// A client, and the namespace that its configuration means where none is named.
+pub async fn connect() -> Result<(Client, String), ConnectError> {
+    let mut config = Config::infer().await.map_err(ConnectError::NotConfigured)?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // The default repeats requests 15 times, POSTs too (kube-rs/kube#2082); here a failed reconcile is repeated as a
+    // whole, with a pause per Platform.
+    config.default_retry = false;
+    let namespace = config.default_namespace.clone();
+    Ok((
+        Client::try_from(config).map_err(ConnectError::NoClient)?,
+        namespace,
+    ))
+}

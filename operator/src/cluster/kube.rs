@@ -1,0 +1,171 @@
+//! The real cluster: each request under a deadline.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
+    core::{DynamicObject, TypeMeta},
+};
+use platform_core::{
+    api::{Platform, PlatformStatus},
+    diff::Prune,
+    kinds::{Kind, ObjectKey},
+    labels,
+    step::EventNote,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Cluster, ClusterError, PlatformKey, events::Publisher};
+
+/// kube's client has no deadline of its own for an answer (kube-rs/kube#1945), and a request that hangs would hold one
+/// of the few places for reconciles for ever.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Objects per page of a list: bounds the memory that one answer takes.
+const PAGE_SIZE: u32 = 50;
+
+/// A cluster behind a [`Client`].
+pub struct KubeCluster {
+    client: Client,
+    publisher: Publisher,
+}
+
+impl KubeCluster {
+    /// Events name `instance`, the operator's pod, as their reporter.
+    pub fn new(client: Client, instance: Option<String>) -> Self {
+        let instance = instance.unwrap_or_else(|| labels::FIELD_MANAGER.to_owned());
+        Self {
+            publisher: Publisher::new(client.clone(), instance),
+            client,
+        }
+    }
+
+    fn objects(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.info().api_resource())
+    }
+
+    fn platforms(&self, namespace: &str) -> Api<Platform> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// What the API server would make of this manifest: defaults filled in, every rule of the schema checked, the uid
+    /// and status of the Platform of that name if there is one. Nothing is written.
+    pub async fn dry_run(&self, key: &PlatformKey, manifest: &Value) -> Result<Platform, ClusterError> {
+        // The manager of kubectl's own applies: the question is what `kubectl apply` of this manifest would lead to.
+        let params = PatchParams::apply("kubectl")
+            .force()
+            .dry_run()
+            .validation_strict();
+        let api = self.platforms(&key.namespace);
+        within_deadline(api.patch(&key.name, &params, &Patch::Apply(manifest))).await
+    }
+}
+
+impl Cluster for KubeCluster {
+    async fn get(&self, key: &PlatformKey) -> Result<Option<Platform>, ClusterError> {
+        within_deadline(self.platforms(&key.namespace).get_opt(&key.name)).await
+    }
+
+    async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
+        let mut objects = list_all(&self.objects(kind, &namespace_of(platform)), platform).await?;
+        let resource = kind.info().api_resource();
+        for object in &mut objects {
+            // The items of a list come without their type.
+            object.types = Some(TypeMeta {
+                api_version: resource.api_version.clone(),
+                kind: resource.kind.clone(),
+            });
+        }
+        Ok(objects)
+    }
+
+    async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
+        list_all(
+            &Api::namespaced(self.client.clone(), &namespace_of(platform)),
+            platform,
+        )
+        .await
+    }
+
+    async fn apply(&self, key: &ObjectKey, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+        let api = self.objects(key.kind, &key.namespace);
+        let params = PatchParams::apply(labels::FIELD_MANAGER)
+            .force()
+            .validation_strict();
+        within_deadline(api.patch(&key.name, &params, &Patch::Apply(object)))
+            .await
+            .map(without_managed_fields)
+    }
+
+    async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {
+        let api = self.objects(prune.key.kind, &prune.key.namespace);
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(prune.uid.clone()),
+            resource_version: Some(prune.resource_version.clone()),
+        });
+        match within_deadline(api.delete(&prune.key.name, &params)).await {
+            Ok(_) | Err(ClusterError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<(), ClusterError> {
+        let api = self.platforms(&namespace_of(platform));
+        // The uid makes the API server refuse to write onto a Platform of the same name that came later.
+        let body = json!({
+            "apiVersion": Platform::api_version(&()),
+            "kind": Platform::kind(&()),
+            "metadata": {"name": platform.name_any(), "uid": platform.uid()},
+            "status": status,
+        });
+        let params = PatchParams::apply(labels::STATUS_FIELD_MANAGER)
+            .force()
+            .validation_strict();
+        within_deadline(api.patch_status(&platform.name_any(), &params, &Patch::Apply(&body)))
+            .await
+            .map(drop)
+    }
+
+    async fn publish(&self, platform: &Platform, note: &EventNote) -> Result<(), ClusterError> {
+        within_deadline(self.publisher.publish(platform, note)).await
+    }
+}
+
+async fn within_deadline<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(answer) => answer.map_err(ClusterError::from),
+        Err(_) => Err(ClusterError::Timeout(DEADLINE)),
+    }
+}
+
+/// All pages of the Platform's objects. A continuation that expired meanwhile fails the whole list, which is then read
+/// again by the next attempt: half of an old list and half of a new one would be a cluster that never was.
+async fn list_all<K>(api: &Api<K>, platform: &Platform) -> Result<Vec<K>, ClusterError>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt,
+{
+    let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
+    let mut params = ListParams::default().labels(&selector).limit(PAGE_SIZE);
+    let mut items = Vec::new();
+    loop {
+        let page = within_deadline(api.list(&params)).await?;
+        items.extend(page.items.into_iter().map(without_managed_fields));
+        match page.metadata.continue_ {
+            Some(token) if !token.is_empty() => params = params.continue_token(&token),
+            _ => return Ok(items),
+        }
+    }
+}
+
+fn namespace_of(platform: &Platform) -> String {
+    platform.namespace().unwrap_or_default()
+}
+
+/// Nobody reads the managed fields, and they are often half of an object's size.
+fn without_managed_fields<K: ResourceExt>(mut object: K) -> K {
+    object.managed_fields_mut().clear();
+    object
+}

@@ -1,0 +1,84 @@
+//! What the operator asks of a cluster, as a trait: the real one is [`kube::KubeCluster`], the test kit has a fake.
+//! No decision is taken here. Each call is one request (a list may take several pages) and carries its own deadline.
+
+mod connect;
+mod error;
+mod events;
+mod kube;
+
+use std::future::Future;
+
+use ::kube::core::DynamicObject;
+use k8s_openapi::api::core::v1::Pod;
+use platform_core::{
+    api::{Platform, PlatformStatus},
+    diff::Prune,
+    kinds::{Kind, ObjectKey},
+    step::EventNote,
+};
+
+pub use self::{
+    connect::{ConnectError, connect},
+    error::ClusterError,
+    kube::KubeCluster,
+};
+
+/// Where a Platform is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlatformKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for PlatformKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The requests that a reconcile is made of.
+///
+/// All are idempotent: a call whose answer was lost can be repeated.
+pub trait Cluster: Send + Sync + 'static {
+    /// The Platform as the API server has it now, not as a cache remembers it; `None` when there is none.
+    fn get(&self, key: &PlatformKey) -> impl Future<Output = Result<Option<Platform>, ClusterError>> + Send;
+
+    /// Every object of `kind` that carries the label of this Platform's uid.
+    fn list(
+        &self,
+        platform: &Platform,
+        kind: Kind,
+    ) -> impl Future<Output = Result<Vec<DynamicObject>, ClusterError>> + Send;
+
+    /// Every pod that carries the label of this Platform's uid.
+    fn pods(&self, platform: &Platform) -> impl Future<Output = Result<Vec<Pod>, ClusterError>> + Send;
+
+    /// Server-side apply under [`FIELD_MANAGER`](platform_core::labels::FIELD_MANAGER), forced, with strict field
+    /// validation. Gives the object as stored.
+    fn apply(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+    ) -> impl Future<Output = Result<DynamicObject, ClusterError>> + Send;
+
+    /// Deletes exactly the object that was seen: uid and resourceVersion are preconditions. An object that is gone
+    /// already is a success.
+    fn delete(&self, prune: &Prune) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Writes the status of this very Platform (its uid is a precondition) under
+    /// [`STATUS_FIELD_MANAGER`](platform_core::labels::STATUS_FIELD_MANAGER): another manager than that of the objects.
+    fn put_status(
+        &self,
+        platform: &Platform,
+        status: &PlatformStatus,
+    ) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Publishes an event that regards the Platform.
+    fn publish(
+        &self,
+        platform: &Platform,
+        note: &EventNote,
+    ) -> impl Future<Output = Result<(), ClusterError>> + Send;
+}

@@ -1,0 +1,148 @@
+//! The effects of a reconcile, each a few requests long: read, apply and prune, publish.
+
+use kube::ResourceExt;
+use platform_core::{
+    api::Platform,
+    diff::{Apply, Changes, Prune},
+    kinds::{KINDS, Kind, ObjectKey, Wave},
+    step::{ApplyFailure, EventNote, Live},
+};
+use tracing::{Instrument as _, info_span};
+
+use super::{
+    ReconcileError,
+    error::WriteFailure,
+    measure::{self, Write},
+};
+use crate::cluster::{Cluster, ClusterError};
+
+/// What the cluster has of the Platform: one list per kind, and its pods.
+pub async fn read_live<C: Cluster>(cluster: &C, platform: &Platform) -> Result<Live, ReconcileError> {
+    let mut live = Live::default();
+    for info in KINDS.iter().filter(|info| info.is_managed()) {
+        let objects = cluster
+            .list(platform, info.kind)
+            .instrument(info_span!("list", kind = info.name))
+            .await
+            .map_err(ReconcileError::reading(info.plural))?;
+        live.objects.extend(
+            objects
+                .into_iter()
+                .map(|object| (key_of(info.kind, &object), object)),
+        );
+    }
+    let pods = cluster
+        .pods(platform)
+        .instrument(info_span!("list", kind = Kind::Pod.info().name))
+        .await;
+    live.pods = pods.map_err(ReconcileError::reading(Kind::Pod.info().plural))?;
+    Ok(live)
+}
+
+fn key_of(kind: Kind, object: &impl ResourceExt) -> ObjectKey {
+    ObjectKey {
+        kind,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}
+
+/// What became of the changes.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// Events that tell of objects that somebody else had changed.
+    pub(super) repairs: Vec<EventNote>,
+    /// The first write that failed.
+    pub(super) failure: Option<WriteFailure>,
+}
+
+/// Applies wave after wave up to the first that fails, and prunes when none failed. `live` follows what is written.
+pub(super) async fn apply_changes<C: Cluster>(cluster: &C, changes: &Changes, live: &mut Live) -> Applied {
+    let mut applied = Applied::default();
+    for wave in &changes.waves {
+        for change in &wave.applies {
+            apply_one(cluster, wave.wave, change, live, &mut applied).await;
+            // A refusal concerns one object, and the others of the wave may go on; silence concerns all.
+            if applied.failure.as_ref().is_some_and(WriteFailure::is_silence) {
+                break;
+            }
+        }
+        if applied.failure.is_some() {
+            return applied;
+        }
+    }
+    for prune in &changes.prunes {
+        if let Err(failure) = prune_one(cluster, prune, live).await {
+            applied.failure.get_or_insert(failure);
+        }
+    }
+    applied
+}
+
+async fn apply_one<C: Cluster>(
+    cluster: &C,
+    wave: Wave,
+    change: &Apply,
+    live: &mut Live,
+    applied: &mut Applied,
+) {
+    let key = &change.key;
+    let span = info_span!(
+        "apply",
+        kind = key.kind.info().name,
+        name = key.name,
+        reason = change.reason()
+    );
+    match cluster.apply(key, &change.object).instrument(span).await {
+        Ok(object) => {
+            tracing::info!(object = %key, reason = change.reason(), "applied");
+            measure::write(key.kind, Write::Apply(change.cause));
+            applied.repairs.extend(change.event());
+            live.objects.insert(key.clone(), object);
+        }
+        Err(source) => {
+            applied
+                .failure
+                .get_or_insert(write_failure("applied", key, wave, source));
+        }
+    }
+}
+
+async fn prune_one<C: Cluster>(cluster: &C, prune: &Prune, live: &mut Live) -> Result<(), WriteFailure> {
+    let key = &prune.key;
+    let span = info_span!(
+        "delete",
+        kind = key.kind.info().name,
+        name = key.name,
+        reason = prune.reason
+    );
+    let wave = key.kind.info().wave().unwrap_or(Wave::Workloads);
+    cluster
+        .delete(prune)
+        .instrument(span)
+        .await
+        .map_err(|source| write_failure("deleted", key, wave, source))?;
+    tracing::info!(object = %key, reason = prune.reason, "deleted");
+    measure::write(key.kind, Write::Prune);
+    live.objects.remove(key);
+    Ok(())
+}
+
+fn write_failure(action: &'static str, key: &ObjectKey, wave: Wave, source: ClusterError) -> WriteFailure {
+    let told = ApplyFailure {
+        object: key.clone(),
+        wave,
+        category: source.category(),
+        message: source.to_string(),
+    };
+    WriteFailure { action, told, source }
+}
+
+/// Publishes events. One that cannot be published is lost: the status says the same and does not depend on it.
+pub(super) async fn publish<C: Cluster>(cluster: &C, platform: &Platform, notes: &[EventNote]) {
+    for note in notes {
+        if let Err(error) = cluster.publish(platform, note).await {
+            tracing::warn!(%error, reason = note.reason, "an event was not published");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! From a change in the cluster to the next one: watches trigger reconciles, a reconcile asks the core what to do.
+
+mod backoff;
+mod effects;
+mod error;
+mod measure;
+mod progress;
+mod reconcile;
+mod watches;
+
+pub use self::{
+    backoff::Backoff,
+    effects::read_live,
+    error::{ReconcileError, WriteFailure},
+    progress::Progress,
+    reconcile::reconcile,
+    watches::{Operator, Watched, controller, watch},
+};

@@ -1,0 +1,67 @@
+//! One reconcile, from reading to status. The decisions are [`step`]'s; this is the order of the effects.
+
+use jiff::Timestamp;
+use platform_core::{
+    settings::Settings,
+    step::{Input, Requeue, step},
+};
+
+use super::{
+    ReconcileError,
+    effects::{apply_changes, publish, read_live},
+};
+use crate::cluster::{Cluster, ClusterError, PlatformKey};
+
+/// Brings the cluster one step nearer to what the Platform asks for and writes down what was seen.
+///
+/// It reads everything anew, keeps nothing between two calls and can be cut off after any request: the next call goes
+/// on from what the cluster has. `clock` tells the time of the decisions.
+pub async fn reconcile<C: Cluster>(
+    cluster: &C,
+    settings: &Settings,
+    key: &PlatformKey,
+    clock: impl Fn() -> Timestamp,
+) -> Result<Requeue, ReconcileError> {
+    let Some(platform) = cluster
+        .get(key)
+        .await
+        .map_err(ReconcileError::reading("the Platform"))?
+    else {
+        return Ok(Requeue::AwaitChange);
+    };
+    if platform.metadata.deletion_timestamp.is_some() {
+        // Its objects go with it, by their owner references: making them anew would race with that.
+        return Ok(Requeue::AwaitChange);
+    }
+    let mut live = read_live(cluster, &platform).await?;
+    let trace_id = tracewell_telemetry::current_trace_id();
+    let decide = |live: &_, last_apply| {
+        let (platform, trace_id) = (&platform, trace_id.as_deref());
+        step(Input {
+            platform,
+            live,
+            settings,
+            now: clock(),
+            trace_id,
+            last_apply,
+        })
+    };
+
+    let plan = decide(&live, None);
+    let applied = apply_changes(cluster, &plan.changes, &mut live).await;
+    publish(cluster, &platform, &applied.repairs).await;
+
+    // The status tells what was applied and seen, never what was meant: hence the second look.
+    let verdict = decide(&live, applied.failure.as_ref().map(|failure| &failure.told));
+    if platform.status.as_ref() != Some(&verdict.status) {
+        match cluster.put_status(&platform, &verdict.status).await {
+            Err(ClusterError::NotFound(_)) => return Ok(Requeue::AwaitChange),
+            written => written.map_err(ReconcileError::Status)?,
+        }
+        publish(cluster, &platform, &verdict.events).await;
+    }
+    match applied.failure {
+        None => Ok(verdict.requeue),
+        Some(failure) => Err(ReconcileError::Write(failure)),
+    }
+}

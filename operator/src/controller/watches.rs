@@ -1,0 +1,256 @@
+//! What triggers a reconcile: a change of a Platform, of one of its objects or of one of its pods, and time.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt,
+    core::{DynamicObject, PartialObjectMeta},
+    runtime::{
+        Controller, controller,
+        controller::Action,
+        reflector::{ObjectRef, Store},
+        utils::Backoff as WatchBackoff,
+        watcher,
+    },
+};
+use platform_core::{api::Platform, kinds::KINDS, labels, settings::Settings, step::Requeue};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, field, info_span};
+
+use super::{
+    Backoff, Progress, ReconcileError, measure,
+    progress::{LONGEST_RESYNC, SHORTEST_RESYNC},
+    reconcile,
+};
+use crate::cluster::{Cluster, PlatformKey};
+
+/// A Platform as the watch remembers it: its metadata alone. Its spec is read anew by each reconcile, and one that does
+/// not parse fails there, by itself, instead of in the list of all.
+pub type Watched = PartialObjectMeta<Platform>;
+
+/// Reconciles that run at once. Without a bound, a restart of the operator starts one per Platform
+/// (kube-rs/kube#1473).
+const CONCURRENCY: u16 = 8;
+
+/// Changes that come within this time lead to one reconcile: a rollout changes a Deployment and its pods together.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Objects per page of a watch's first list.
+const PAGE_SIZE: u32 = 50;
+
+/// A watch is begun anew after this many seconds: shorter than the patience of load balancers with quiet connections.
+const WATCH_SECONDS: u32 = 200;
+
+/// What a reconcile needs, and what is remembered between two of them.
+#[derive(Debug)]
+pub struct Operator<C> {
+    /// The cluster to read and write.
+    pub cluster: C,
+    /// The operator's settings.
+    pub settings: Settings,
+    /// Read by the liveness probe.
+    pub progress: Arc<Progress>,
+    /// Pauses after failures.
+    pub backoff: Backoff,
+}
+
+/// The controller, and the Platforms that it knows, for the readiness probe.
+pub fn controller(client: &Client) -> (Controller<Watched>, Store<Watched>) {
+    let every = watcher::Config::default()
+        .page_size(PAGE_SIZE)
+        .timeout(WATCH_SECONDS);
+    let ours = every
+        .clone()
+        .labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
+    let mut controller = Controller::new(Api::<Watched>::all(client.clone()), every)
+        .with_config(
+            controller::Config::default()
+                .concurrency(CONCURRENCY)
+                .debounce(DEBOUNCE),
+        )
+        .trigger_backoff(ShortBackoff::default());
+    for info in KINDS.iter().filter(|info| info.is_managed()) {
+        let resource = info.api_resource();
+        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+        controller = controller.owns_with(api, resource, ours.clone());
+    }
+    let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
+    let controller = controller.watches(pods, ours, |pod| platform_of(&pod));
+    let store = controller.store();
+    (controller, store)
+}
+
+/// The Platform that a pod belongs to, by its label: the owner of a pod is a `ReplicaSet`.
+fn platform_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Watched>> {
+    let name = pod.labels().get(labels::PLATFORM)?;
+    Some(ObjectRef::new(name).within(&pod.namespace()?))
+}
+
+/// Reconciles until `shutdown`, and then ends when the reconciles that run are done.
+pub async fn watch<C: Cluster>(
+    controller: Controller<Watched>,
+    operator: Arc<Operator<C>>,
+    shutdown: CancellationToken,
+) {
+    controller
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(
+            reconcile_watched,
+            |watched, error, operator| operator.after_failure(&key_of(&*watched), error),
+            operator.clone(),
+        )
+        .for_each(|outcome| {
+            match outcome {
+                // A failed reconcile was told by `reconcile_watched`.
+                Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
+                Err(controller::Error::ObjectNotFound(gone)) => operator.forget(&PlatformKey {
+                    namespace: gone.namespace.unwrap_or_default(),
+                    name: gone.name,
+                }),
+                Err(controller::Error::QueueError(error)) => tracing::warn!(%error, "a watch is begun anew"),
+                Err(error) => tracing::error!(%error, "the queue of reconciles failed"),
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+impl<C> Operator<C> {
+    fn after_failure(&self, key: &PlatformKey, error: &ReconcileError) -> Action {
+        Action::requeue(self.backoff.failed(key, error.retry_after()))
+    }
+
+    /// There is no such Platform any more.
+    fn forget(&self, key: &PlatformKey) {
+        self.backoff.succeeded(key);
+        self.progress.gone(key);
+    }
+}
+
+/// A reconcile as a trace of its own, with its metrics and its line in the log.
+async fn reconcile_watched<C: Cluster>(
+    watched: Arc<Watched>,
+    operator: Arc<Operator<C>>,
+) -> Result<Action, ReconcileError> {
+    let key = key_of(&*watched);
+    let span = info_span!(
+        // kube's own span around every reconcile would be the root otherwise.
+        parent: None,
+        "reconcile",
+        platform = key.name,
+        namespace = key.namespace,
+        outcome = field::Empty,
+        "otel.status_code" = field::Empty,
+    );
+    let started = Instant::now();
+    let result = reconcile(&operator.cluster, &operator.settings, &key, Timestamp::now)
+        .instrument(span.clone())
+        .await;
+    let outcome = measure::reconcile(&result, started.elapsed());
+    span.record("outcome", outcome);
+    operator.progress.looked_at(&key, Instant::now());
+    match &result {
+        Ok(_) => operator.backoff.succeeded(&key),
+        Err(error) => {
+            span.record("otel.status_code", "ERROR");
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(parent: &span, platform = %key, error, "not reconciled");
+        }
+    }
+    result.map(|requeue| next_look(&key, requeue))
+}
+
+fn next_look(key: &PlatformKey, requeue: Requeue) -> Action {
+    let resync = resync(key);
+    Action::requeue(match requeue {
+        Requeue::After(pause) => pause.min(resync),
+        Requeue::AwaitChange => resync,
+    })
+}
+
+/// When to look at a Platform where nothing happens: spread by name, so that many do not all come at once.
+fn resync(key: &PlatformKey) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let spread = LONGEST_RESYNC.saturating_sub(SHORTEST_RESYNC).as_secs();
+    SHORTEST_RESYNC + Duration::from_secs(hasher.finish() % spread)
+}
+
+fn key_of(watched: &impl ResourceExt) -> PlatformKey {
+    PlatformKey {
+        namespace: watched.namespace().unwrap_or_default(),
+        name: watched.name_any(),
+    }
+}
+
+/// Pauses between attempts to begin a watch. All watches share them, and none is polled during a pause: one as long as
+/// the connect timeout lets the other watches' handshakes expire, and the operator stays deaf
+/// (stackabletech/trino-operator#936).
+#[derive(Debug, Default)]
+struct ShortBackoff {
+    attempts: u32,
+}
+
+impl ShortBackoff {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(2);
+}
+
+impl Iterator for ShortBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = Self::FIRST
+            .saturating_mul(1 << self.attempts.min(8))
+            .min(Self::LONGEST);
+        self.attempts = self.attempts.saturating_add(1);
+        Some(pause)
+    }
+}
+
+impl WatchBackoff for ShortBackoff {
+    fn reset(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_are_never_paused_as_long_as_a_connection_takes() {
+        let mut backoff = ShortBackoff::default();
+        let pauses: Vec<_> = backoff.by_ref().take(7).map(|pause| pause.as_millis()).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000]);
+        backoff.reset();
+        assert_eq!(backoff.next(), Some(ShortBackoff::FIRST));
+    }
+
+    #[test]
+    fn quiet_platforms_are_looked_at_again_within_the_bounds() {
+        for number in 0..200 {
+            let pause = resync(&PlatformKey {
+                namespace: "shop".into(),
+                name: format!("demo-{number}"),
+            });
+            assert!((SHORTEST_RESYNC..LONGEST_RESYNC).contains(&pause), "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn a_pod_leads_to_its_platform_by_label() {
+        let mut pod = PartialObjectMeta::<Pod>::default();
+        pod.metadata.namespace = Some("shop".into());
+        assert_eq!(platform_of(&pod), None);
+        pod.metadata.labels = Some([(labels::PLATFORM.to_owned(), "demo".to_owned())].into());
+        assert_eq!(platform_of(&pod), Some(ObjectRef::new("demo").within("shop")));
+    }
+}

@@ -1,0 +1,116 @@
+//! `tracewell-operator diff`: what applying a Platform would change in a cluster, and why.
+
+use std::fmt::Write as _;
+
+use kube::ResourceExt;
+use platform_core::{
+    diff::{Apply, Changes, FieldChange},
+    settings::Settings,
+    step::{Input, step},
+};
+use serde_json::Value;
+
+use crate::{
+    cluster::{ClusterError, KubeCluster, PlatformKey},
+    controller::{ReconcileError, read_live},
+    manifest::Manifest,
+    render::{RenderError, refuse_unaccepted},
+};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// The API server would refuse the Platform, or does not answer.
+    #[error("the API server does not take the Platform")]
+    Refused(#[source] ClusterError),
+    /// The Platform asks for something that cannot be built.
+    #[error(transparent)]
+    NotAccepted(#[from] RenderError),
+    /// The cluster cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReconcileError),
+}
+
+/// The changes that applying the manifest would lead to; `namespace` where it names none itself. Nothing is written.
+pub async fn diff(
+    cluster: &KubeCluster,
+    manifest: &Manifest,
+    namespace: &str,
+    settings: &Settings,
+) -> Result<Changes, DiffError> {
+    let key = PlatformKey {
+        namespace: manifest
+            .platform
+            .namespace()
+            .unwrap_or_else(|| namespace.to_owned()),
+        name: manifest.platform.name_any(),
+    };
+    let platform = cluster
+        .dry_run(&key, &manifest.written)
+        .await
+        .map_err(DiffError::Refused)?;
+    let live = read_live(cluster, &platform).await?;
+    let now = jiff::Timestamp::now();
+    let output = step(Input {
+        platform: &platform,
+        live: &live,
+        settings,
+        now,
+        trace_id: None,
+        last_apply: None,
+    });
+    refuse_unaccepted(&output)?;
+    Ok(output.changes)
+}
+
+/// The changes for a reader: an object per paragraph, then a line that counts.
+pub fn explain(changes: &Changes) -> String {
+    let mut text = String::new();
+    let applies: Vec<_> = changes.waves.iter().flat_map(|wave| &wave.applies).collect();
+    for apply in &applies {
+        explain_apply(&mut text, apply);
+    }
+    for prune in &changes.prunes {
+        line(&mut text, format_args!("- {}: {}", prune.key, prune.reason));
+    }
+    let created = applies.iter().filter(|apply| apply.fields.is_empty()).count();
+    line(
+        &mut text,
+        format_args!(
+            "{} to create, {} to update, {} to delete, {} unchanged",
+            created,
+            applies.len() - created,
+            changes.prunes.len(),
+            changes.kept
+        ),
+    );
+    text
+}
+
+fn explain_apply(text: &mut String, apply: &Apply) {
+    let sign = if apply.fields.is_empty() { '+' } else { '~' };
+    line(text, format_args!("{sign} {}: {}", apply.key, apply.reason()));
+    for FieldChange { path, from, to } in &apply.fields {
+        line(text, format_args!("    {path}"));
+        if let Some(from) = from {
+            explain_value(text, '-', from);
+        }
+        explain_value(text, '+', to);
+    }
+}
+
+/// A value over as many lines as it has, so that a changed configuration file can be read.
+fn explain_value(text: &mut String, sign: char, value: &Value) {
+    let written = match value {
+        Value::String(string) => string.clone(),
+        other => other.to_string(),
+    };
+    for written_line in written.lines() {
+        line(text, format_args!("      {sign} {written_line}"));
+    }
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "{arguments}");
+}

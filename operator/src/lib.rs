@@ -1,0 +1,22 @@
+//! The Tracewell operator: watches Platforms and carries out what the pure core decides.
+//!
+//! | room | what happens there |
+//! |---|---|
+//! | [`cluster`] | requests to the API server, and nothing but requests |
+//! | [`controller`] | watches, and one reconcile from reading to status |
+//! | [`http`] | probes and metrics |
+//! | [`run`], [`preflight`] | wiring of the three for `tracewell-operator run` |
+//! | [`manifest`], [`render`], [`diff`] | the same brain on a file instead of a watch |
+//! | [`permissions`] | what the operator may do, derived from the table of kinds |
+//! | [`settings`] | flags and environment |
+
+pub mod cluster;
+pub mod controller;
+pub mod diff;
+pub mod http;
+pub mod manifest;
+pub mod permissions;
+pub mod preflight;
+pub mod render;
+pub mod run;
+pub mod settings;

@@ -1,0 +1,130 @@
+//! Flags and environment. A flag wins over its variable; both are listed by `--help`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use platform_core::settings::Settings;
+
+/// The operator's own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The release that Tracewell is tested with.
+const JAEGER_IMAGE: &str = "docker.io/jaegertracing/jaeger:2.13.0";
+
+/// Runs instrumented services from one Platform object.
+#[derive(Debug, Parser)]
+#[command(name = "tracewell-operator", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch the Platforms of the cluster and keep them as they should be
+    Run(RunArgs),
+    /// Print the CRD as YAML
+    Crd,
+    /// Print the objects that the operator would create for a Platform, without a cluster
+    Render(ManifestArgs),
+    /// Show what applying a Platform would change in the cluster; the exit code is 1 when there are differences
+    Diff(ManifestArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Where a Platform's images come from.
+    #[command(flatten)]
+    pub images: ImageArgs,
+
+    /// TCP port of /livez, /readyz and /metrics
+    #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]
+    pub http_port: u16,
+
+    /// Name of this pod, for the events that it publishes
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: Option<String>,
+}
+
+/// Arguments of `render` and `diff`.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// File with one Platform, other documents are passed over; - reads the standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Where a Platform's images come from.
+    #[command(flatten)]
+    pub images: ImageArgs,
+}
+
+/// Where images come from that a Platform does not name itself.
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    /// Repository of Tracewell's services: the gateway is {repository}/tracewell-gateway:{tag}
+    #[arg(long, env = "IMAGE_REPOSITORY", default_value = "ghcr.io/tracewell", value_parser = NonEmptyStringValueParser::new())]
+    pub image_repository: String,
+
+    /// Tag of Tracewell's services
+    #[arg(long, env = "IMAGE_TAG", default_value = VERSION, value_parser = NonEmptyStringValueParser::new())]
+    pub image_tag: String,
+
+    /// Image of a managed Jaeger
+    #[arg(long, env = "JAEGER_IMAGE", default_value = JAEGER_IMAGE, value_parser = NonEmptyStringValueParser::new())]
+    pub jaeger_image: String,
+
+    /// Image of the collector sidecars [default: Jaeger's, which is an OpenTelemetry Collector as well]
+    #[arg(long, env = "COLLECTOR_IMAGE", value_parser = NonEmptyStringValueParser::new())]
+    pub collector_image: Option<String>,
+}
+
+impl ImageArgs {
+    /// The settings that the core decides by.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            operator_version: VERSION.to_owned(),
+            image_repository: self.image_repository.trim_end_matches('/').to_owned(),
+            image_tag: self.image_tag.clone(),
+            jaeger_image: self.jaeger_image.clone(),
+            collector_image: self
+                .collector_image
+                .clone()
+                .unwrap_or_else(|| self.jaeger_image.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_collector_is_jaegers_image_unless_named() {
+        let settings = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["tracewell-operator", "run"], arguments].concat()).unwrap();
+            match cli.command {
+                Command::Run(run) => run.images.settings(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(settings(&["--jaeger-image", "j:1"]).collector_image, "j:1");
+        assert_eq!(
+            settings(&["--jaeger-image", "j:1", "--collector-image", "c:2"]).collector_image,
+            "c:2"
+        );
+        assert_eq!(
+            settings(&["--image-repository", "r.example/x/"]).image_repository,
+            "r.example/x"
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! The chart: its role is exactly what the operator needs, and what it renders is taken by the API server.
+
+use std::process::Command;
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    core::{ApiResource, DynamicObject, ObjectMeta},
+};
+use platform_core::kinds::KINDS;
+use platform_operator::{
+    cluster::KubeCluster,
+    permissions::permissions,
+    preflight::{PreflightError, preflight},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    control_plane::assets,
+    fixture::{create_namespace, world},
+};
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/tracewell");
+
+/// The rules of the committed template, whose other parts are helm's.
+fn chart_rules() -> Vec<PolicyRule> {
+    let template = std::fs::read_to_string(format!("{CHART}/templates/clusterrole.yaml")).unwrap();
+    let rules = &template[template.find("rules:").expect("rules")..];
+    let rules: Value = serde_saphyr::from_str(rules).unwrap();
+    serde_json::from_value(rules["rules"].clone()).unwrap()
+}
+
+#[test]
+fn the_chart_and_the_table_of_kinds_allow_the_same() {
+    let of_chart: Vec<_> = chart_rules()
+        .into_iter()
+        .map(|rule| {
+            (
+                rule.api_groups.unwrap_or_default().concat(),
+                rule.resources.unwrap_or_default().concat(),
+                rule.verbs,
+            )
+        })
+        .collect();
+    let needed: Vec<_> = permissions()
+        .into_iter()
+        .map(|needed| {
+            let verbs: Vec<_> = needed.verbs.into_iter().map(str::to_owned).collect();
+            (needed.group.to_owned(), needed.resource, verbs)
+        })
+        .collect();
+    assert_eq!(of_chart, needed, "`cargo xtask codegen` writes the template");
+    for kind in KINDS {
+        assert!(
+            of_chart
+                .iter()
+                .any(|(group, resource, _)| group == kind.group && resource == kind.plural),
+            "{kind:?}"
+        );
+    }
+}
+
+/// Gives the account the chart's role, with these rules left in.
+async fn grant(client: &Client, account: &str, rules: Vec<PolicyRule>) {
+    let metadata = ObjectMeta {
+        name: Some(account.into()),
+        ..ObjectMeta::default()
+    };
+    let role = ClusterRole {
+        metadata: metadata.clone(),
+        rules: Some(rules),
+        ..ClusterRole::default()
+    };
+    let binding = ClusterRoleBinding {
+        metadata,
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".into(),
+            kind: "ClusterRole".into(),
+            name: account.into(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".into(),
+            name: account.into(),
+            namespace: Some("tracewell-system".into()),
+            ..Subject::default()
+        }]),
+    };
+    let parameters = PostParams::default();
+    Api::<ClusterRole>::all(client.clone())
+        .create(&parameters, &role)
+        .await
+        .unwrap();
+    Api::<ClusterRoleBinding>::all(client.clone())
+        .create(&parameters, &binding)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_charts_role_suffices_for_everything_that_a_platform_goes_through() {
+    let Some(world) = world("permitted").await else {
+        return;
+    };
+    grant(&world.client, "permitted", chart_rules()).await;
+    let client = world
+        .plane
+        .client_as_service_account("tracewell-system", "permitted")
+        .await;
+    preflight(&client).await.unwrap();
+    let cluster = KubeCluster::new(client, None);
+    world
+        .apply("demo", json!({"services": [{"name": "auth"}, {"name": "chat"}]}))
+        .await;
+    world.reconcile_with(&cluster, "demo").await.unwrap();
+    world.apply("demo", json!({"services": [{"name": "auth"}]})).await;
+    world.reconcile_with(&cluster, "demo").await.unwrap();
+    let snapshot = world.snapshot().await;
+    assert!(
+        !snapshot.contains_key("Deployment/demo-chat"),
+        "pruning is allowed"
+    );
+    assert!(
+        snapshot["Platform/demo"]["status"]["conditions"].is_array(),
+        "writing the status is allowed"
+    );
+    let events = Api::<k8s_openapi::api::events::v1::Event>::namespaced(world.client.clone(), "permitted");
+    assert!(
+        !events
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty(),
+        "publishing events is allowed"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named_before_anything_is_watched() {
+    let Some(world) = world("forbidden").await else {
+        return;
+    };
+    let mut rules = chart_rules();
+    rules.retain(|rule| {
+        rule.resources
+            .as_ref()
+            .is_none_or(|resources| resources.concat() != "deployments")
+    });
+    grant(&world.client, "forbidden", rules).await;
+    let client = world
+        .plane
+        .client_as_service_account("tracewell-system", "forbidden")
+        .await;
+    let error = preflight(&client).await.expect_err("Deployments are not allowed");
+    let PreflightError::Forbidden(missing) = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        missing,
+        "list deployments.apps, watch deployments.apps, create deployments.apps, patch deployments.apps, delete deployments.apps"
+    );
+}
+
+fn helm(arguments: &[&str]) -> Option<Result<String, String>> {
+    let helm = assets()?.join("helm");
+    if !helm.is_file() {
+        let reason = format!("{} is missing", helm.display());
+        assert!(std::env::var_os("CI").is_none(), "{reason}");
+        eprintln!("SKIPPED, THE CHART WAS NOT RENDERED: {reason}");
+        return None;
+    }
+    let output = Command::new(helm)
+        .args(["template", "tracewell", CHART, "--namespace", "tracewell-system"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Some(if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
+    })
+}
+
+#[tokio::test]
+async fn what_the_chart_renders_is_taken_under_strict_validation() {
+    let Some(world) = world("chart").await else { return };
+    create_namespace(&world.client, "tracewell-system").await;
+    let every_value = [
+        "telemetry.otlpEndpoint=http://jaeger:4318",
+        "services.imageTag=1",
+        "jaeger.image=j:2",
+        "collector.image=c:2",
+        "imagePullSecrets[0].name=pull",
+        "podAnnotations.a=b",
+        "podLabels.c=d",
+        "nodeSelector.e=f",
+    ];
+    let every_value = ["--set-string", &every_value.join(",")];
+    for arguments in [&[][..], &every_value] {
+        let Some(rendered) = helm(arguments) else { return };
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered.unwrap()).unwrap();
+        assert!(documents.iter().any(|document| document["kind"] == "Deployment"));
+        for document in documents.iter().filter(|document| !document.is_null()) {
+            dry_run(&world.client, document).await;
+        }
+    }
+}
+
+async fn dry_run(client: &Client, document: &Value) {
+    let object: DynamicObject = serde_json::from_value(document.clone()).unwrap();
+    let resource = ApiResource::from_gvk(&object.types.clone().expect("a type").try_into().unwrap());
+    let name = object.metadata.name.clone().expect("a name");
+    let api = match &object.metadata.namespace {
+        Some(namespace) => Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let params = PatchParams::apply("helm").force().dry_run().validation_strict();
+    api.patch(&name, &params, &Patch::Apply(document))
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+#[test]
+fn the_crd_is_kept_on_uninstall_and_can_be_left_out() {
+    let Some(rendered) = helm(&[]) else { return };
+    let rendered = rendered.unwrap();
+    let crd = rendered
+        .split("---")
+        .find(|document| document.contains("kind: CustomResourceDefinition"))
+        .expect("the CRD");
+    assert!(crd.contains("helm.sh/resource-policy: keep"));
+    let without = helm(&["--set", "crds.install=false"])
+        .expect("helm was there before")
+        .unwrap();
+    assert!(!without.contains("CustomResourceDefinition"));
+}
+
+#[test]
+fn a_mistyped_value_is_refused() {
+    let Some(rendered) = helm(&["--set", "image.tga=1"]) else {
+        return;
+    };
+    let refusal = rendered.expect_err("there is no such value");
+    assert!(refusal.contains("tga"), "{refusal}");
+}

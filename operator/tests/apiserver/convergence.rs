@@ -1,0 +1,398 @@
+//! Reconciles against a real API server: what is written once stays, what is lost or edited comes back.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+    core::DynamicObject,
+};
+use platform_core::{
+    api::{Platform, PlatformStatus},
+    diff::Prune,
+    kinds::{Kind, ObjectKey},
+    labels,
+    step::{EventNote, EventType},
+};
+use platform_operator::{
+    cluster::{Cluster, ClusterError, KubeCluster, PlatformKey},
+    controller::ReconcileError,
+};
+use serde_json::{Value, json};
+
+use crate::fixture::{World, names, world};
+
+/// A cluster whose writes are counted, and that falls silent after some of them.
+struct Faulty {
+    cluster: KubeCluster,
+    writes: AtomicUsize,
+    last: usize,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The write is not sent.
+    BeforeWrite,
+    /// The write is carried out, and its answer is lost.
+    AfterWrite,
+}
+
+impl Faulty {
+    fn after(world: &World, last: usize, fault: Fault) -> Self {
+        Self {
+            cluster: world.cluster(),
+            writes: AtomicUsize::new(0),
+            last,
+            fault,
+        }
+    }
+
+    fn counting(world: &World) -> Self {
+        Self::after(world, usize::MAX, Fault::BeforeWrite)
+    }
+
+    fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    async fn write<T>(&self, call: impl Future<Output = Result<T, ClusterError>>) -> Result<T, ClusterError> {
+        let cut_off = self.writes.fetch_add(1, Ordering::Relaxed) >= self.last;
+        match self.fault {
+            _ if !cut_off => call.await,
+            Fault::BeforeWrite => Err(ClusterError::Unreachable("cut off".into())),
+            Fault::AfterWrite => {
+                call.await?;
+                Err(ClusterError::Unreachable("the answer was lost".into()))
+            }
+        }
+    }
+}
+
+impl Cluster for Faulty {
+    async fn get(&self, key: &PlatformKey) -> Result<Option<Platform>, ClusterError> {
+        self.cluster.get(key).await
+    }
+
+    async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
+        self.cluster.list(platform, kind).await
+    }
+
+    async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
+        self.cluster.pods(platform).await
+    }
+
+    async fn apply(&self, key: &ObjectKey, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+        self.write(self.cluster.apply(key, object)).await
+    }
+
+    async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {
+        self.write(self.cluster.delete(prune)).await
+    }
+
+    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<(), ClusterError> {
+        self.write(self.cluster.put_status(platform, status)).await
+    }
+
+    async fn publish(&self, platform: &Platform, note: &EventNote) -> Result<(), ClusterError> {
+        self.cluster.publish(platform, note).await
+    }
+}
+
+#[tokio::test]
+async fn a_second_reconcile_writes_nothing() {
+    let Some(world) = world("idempotent").await else {
+        return;
+    };
+    world.apply("demo", json!({})).await;
+    let first = Faulty::counting(&world);
+    world.reconcile_with(&first, "demo").await.unwrap();
+    let settled = world.snapshot().await;
+    assert_eq!(
+        first.writes(),
+        names(&settled).len() + 1,
+        "each object once, and the status once"
+    );
+
+    let second = Faulty::counting(&world);
+    world.reconcile_with(&second, "demo").await.unwrap();
+    assert_eq!(second.writes(), 0);
+    assert_eq!(world.snapshot().await, settled);
+}
+
+#[tokio::test]
+async fn every_example_is_taken_by_the_api_server_under_strict_validation() {
+    let Some(world) = world("examples").await else {
+        return;
+    };
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let manifest = platform_operator::manifest::Manifest::read(&path).unwrap();
+        let name = manifest.platform.metadata.name.unwrap();
+        world.apply(&name, manifest.written["spec"].clone()).await;
+        world
+            .reconcile(&name)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+        delete_everything(&world, &name).await;
+        count += 1;
+    }
+    assert!(count > 0, "{directory} holds no example");
+}
+
+/// Node ports are shared by all namespaces, and nothing collects garbage here.
+async fn delete_everything(world: &World, name: &str) {
+    world
+        .platforms()
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
+    let services = ListParams::default().labels(&format!("{}={name}", labels::PLATFORM));
+    for service in world.objects(Kind::Service).list(&services).await.unwrap() {
+        world
+            .objects(Kind::Service)
+            .delete(&service.metadata.name.unwrap(), &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_reconcile_cut_off_at_any_write_is_taken_up_by_the_next() {
+    let Some(world) = world("cut-off").await else {
+        return;
+    };
+    let spec = json!({"services": [{"name": "gateway"}, {"name": "auth"}]});
+    world.apply("whole", spec.clone()).await;
+    let whole = Faulty::counting(&world);
+    world.reconcile_with(&whole, "whole").await.unwrap();
+    let expected: Vec<_> = children(&world, "whole").await;
+
+    for (fault, letter) in [(Fault::BeforeWrite, 'b'), (Fault::AfterWrite, 'a')] {
+        for last in 0..whole.writes() {
+            let name = format!("cut-{letter}{last}");
+            world.apply(&name, spec.clone()).await;
+            let faulty = Faulty::after(&world, last, fault);
+            let error = world
+                .reconcile_with(&faulty, &name)
+                .await
+                .expect_err("it was cut off");
+            assert!(
+                matches!(error, ReconcileError::Write(_) | ReconcileError::Status(_)),
+                "{error:?}"
+            );
+
+            world.reconcile(&name).await.unwrap();
+            assert_eq!(children(&world, &name).await, expected, "{fault:?} {last}");
+            let settled = Faulty::counting(&world);
+            world.reconcile_with(&settled, &name).await.unwrap();
+            assert_eq!(settled.writes(), 0, "{fault:?} {last}");
+        }
+    }
+}
+
+/// Kinds and names of a Platform's objects, with its name and the hashes of configurations left out.
+async fn children(world: &World, platform: &str) -> Vec<String> {
+    let snapshot = world.snapshot().await;
+    let ours = snapshot
+        .iter()
+        .filter(|(_, object)| object["metadata"]["labels"]["tracewell.dev/platform"] == platform)
+        .map(|(key, object)| {
+            let kind = key.split('/').next().unwrap();
+            let labels = &object["metadata"]["labels"];
+            format!(
+                "{kind} {} {}",
+                labels["app.kubernetes.io/component"], labels["app.kubernetes.io/name"]
+            )
+        });
+    let mut ours: Vec<_> = ours.collect();
+    ours.sort();
+    ours
+}
+
+#[tokio::test]
+async fn what_others_edit_is_restored_and_what_is_theirs_survives() {
+    let Some(world) = world("drift").await else { return };
+    world.apply("demo", json!({})).await;
+    world.reconcile("demo").await.unwrap();
+    world.roll_out().await;
+    world.reconcile("demo").await.unwrap();
+    assert_eq!(condition(&world, "demo", "Ready").await["status"], "True");
+    let wanted = world.snapshot().await;
+
+    let edit = json!({
+        "metadata": {"labels": {"team": "shop", "app.kubernetes.io/part-of": "else"}, "annotations": {"note": "mine"}},
+        "spec": {"replicas": 5, "template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}},
+    });
+    let deployments = world.objects(Kind::Deployment);
+    let by_hand = PatchParams {
+        field_manager: Some("kubectl-edit".into()),
+        ..PatchParams::default()
+    };
+    deployments
+        .patch("demo-auth", &by_hand, &Patch::Merge(&edit))
+        .await
+        .unwrap();
+    world
+        .objects(Kind::Service)
+        .delete("demo-chat", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.reconcile("demo").await.unwrap();
+
+    let restored = world.snapshot().await;
+    assert_eq!(names(&restored), names(&wanted), "the deleted Service is back");
+    let (before, after) = (&wanted["Deployment/demo-auth"], &restored["Deployment/demo-auth"]);
+    assert_eq!(after["spec"]["replicas"], before["spec"]["replicas"]);
+    let labels = &after["metadata"]["labels"];
+    assert_eq!(labels["app.kubernetes.io/part-of"], "tracewell");
+    assert_eq!(labels["team"], "shop");
+    assert_eq!(after["metadata"]["annotations"]["note"], "mine");
+    let template = &after["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(template["kubectl.kubernetes.io/restartedAt"], "now");
+    for object in ["Deployment demo-auth", "Service demo-chat"] {
+        assert!(
+            notes(&world).await.iter().any(|note| note.contains(object)),
+            "no event tells of {object}"
+        );
+    }
+}
+
+async fn notes(world: &World) -> Vec<String> {
+    let events = Api::<Event>::namespaced(world.client.clone(), &world.namespace);
+    events
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|event| event.note)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_repeated_event_is_counted_and_another_message_is_another_event() {
+    let Some(world) = world("events").await else {
+        return;
+    };
+    let platform = world.apply("demo", json!({})).await;
+    let cluster = world.cluster();
+    let note = |message: &str| EventNote {
+        type_: EventType::Warning,
+        reason: "Restored".into(),
+        message: message.into(),
+    };
+    for message in ["one", "two", "one", "one"] {
+        cluster.publish(&platform, &note(message)).await.unwrap();
+    }
+    cluster
+        .publish(&platform, &note(&"ü".repeat(1000)))
+        .await
+        .unwrap();
+    let events = Api::<Event>::namespaced(world.client.clone(), &world.namespace);
+    let events = events.list(&ListParams::default()).await.unwrap();
+    let counts: BTreeMap<_, _> = events
+        .iter()
+        .map(|event| {
+            (
+                event.note.as_deref().unwrap_or_default(),
+                event.series.as_ref().map(|series| series.count),
+            )
+        })
+        .collect();
+    assert_eq!(counts.len(), 3);
+    assert_eq!((counts["one"], counts["two"]), (Some(3), None));
+}
+
+#[tokio::test]
+async fn a_service_taken_off_the_list_is_pruned_and_its_data_stays() {
+    let Some(world) = world("prune").await else { return };
+    world
+        .apply(
+            "demo",
+            json!({"services": [{"name": "auth"}, {"name": "billing"}]}),
+        )
+        .await;
+    world.reconcile("demo").await.unwrap();
+    let before = world.snapshot().await;
+    world.apply("demo", json!({"services": [{"name": "auth"}]})).await;
+    world.reconcile("demo").await.unwrap();
+    let after = world.snapshot().await;
+    let gone: Vec<_> = names(&before)
+        .into_iter()
+        .filter(|name| !after.contains_key(*name))
+        .collect();
+    assert_eq!(gone, ["Deployment/demo-billing", "Service/demo-billing"]);
+    assert!(
+        after.contains_key("PersistentVolumeClaim/demo-billing-data"),
+        "{:?}",
+        names(&after)
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_applied_is_told_in_the_status_and_recovers() {
+    let Some(world) = world("refused").await else {
+        return;
+    };
+    let ports = json!({"gateway": 30999, "jaeger": 30998});
+    let spec =
+        json!({"services": [{"name": "gateway"}], "exposure": {"type": "NodePort", "nodePort": ports}});
+    world.apply("first", spec.clone()).await;
+    world.reconcile("first").await.unwrap();
+    world.apply("second", spec).await;
+    let error = world
+        .reconcile("second")
+        .await
+        .expect_err("the node ports are taken");
+    assert!(matches!(error, ReconcileError::Write(_)), "{error:?}");
+    let ready = condition(&world, "second", "Ready").await;
+    assert_eq!(ready["status"], "False");
+    assert!(
+        ready["message"].as_str().unwrap().contains("already allocated"),
+        "{ready}"
+    );
+    assert!(
+        !world.snapshot().await.contains_key("Deployment/second-gateway"),
+        "later waves wait"
+    );
+
+    delete_everything(&world, "first").await;
+    world.reconcile("second").await.unwrap();
+    assert!(world.snapshot().await.contains_key("Deployment/second-gateway"));
+}
+
+async fn condition(world: &World, platform: &str, type_: &str) -> Value {
+    let status = json!(world.platforms().get_status(platform).await.unwrap().status);
+    let conditions = status["conditions"].as_array().expect("conditions").clone();
+    conditions
+        .into_iter()
+        .find(|condition| condition["type"] == type_)
+        .expect(type_)
+}
+
+#[tokio::test]
+async fn a_platform_that_is_being_deleted_gets_nothing_new() {
+    let Some(world) = world("deleting").await else {
+        return;
+    };
+    world.apply("demo", json!({})).await;
+    let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+    world
+        .platforms()
+        .patch("demo", &PatchParams::default(), &Patch::Merge(&hold))
+        .await
+        .unwrap();
+    world
+        .platforms()
+        .delete("demo", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.reconcile("demo").await.unwrap();
+    assert!(names(&world.snapshot().await).is_empty());
+}

@@ -1,0 +1,185 @@
+//! What the tests of this binary share: a namespace with Platforms in it, and one reconcile at a time.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, CustomResourceExt as _, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    core::{DynamicObject, ObjectMeta},
+    runtime::{conditions::is_crd_established, wait::await_condition},
+};
+use platform_core::{
+    api::Platform,
+    kinds::{KINDS, Kind},
+    settings::Settings,
+    step::Requeue,
+};
+use platform_operator::{
+    cluster::{Cluster, KubeCluster, PlatformKey},
+    controller::{ReconcileError, reconcile},
+};
+use serde_json::{Value, json};
+
+use crate::control_plane::{ControlPlane, control_plane};
+
+/// A namespace on the shared control plane.
+pub(crate) struct World {
+    pub(crate) plane: &'static ControlPlane,
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+}
+
+/// A new namespace; `None` is a loud skip.
+pub(crate) async fn world(namespace: &str) -> Option<World> {
+    let plane = control_plane().await?;
+    let client = plane.client().await;
+    create_namespace(&client, namespace).await;
+    Some(World {
+        plane,
+        client,
+        namespace: namespace.to_owned(),
+    })
+}
+
+/// Settings that stay the same from one version of the operator to the next.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        operator_version: "1.2.3".into(),
+        image_repository: "registry.example/tracewell".into(),
+        image_tag: "1.2.3".into(),
+        jaeger_image: "registry.example/jaeger:2".into(),
+        collector_image: "registry.example/collector:2".into(),
+    }
+}
+
+/// A manifest of a Platform.
+pub(crate) fn manifest(namespace: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "tracewell.dev/v1alpha1",
+        "kind": "Platform",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": spec,
+    })
+}
+
+pub(crate) async fn create_namespace(client: &Client, name: &str) {
+    let namespace = Namespace {
+        metadata: ObjectMeta {
+            name: Some(name.into()),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    };
+    Api::<Namespace>::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+}
+
+/// Installs the CRD and waits until its API is served.
+pub(crate) async fn install_crd(client: &Client, crd: &CustomResourceDefinition) {
+    let crds = Api::<CustomResourceDefinition>::all(client.clone());
+    crds.create(&PostParams::default(), crd).await.unwrap();
+    await_condition(crds, Platform::crd_name(), is_crd_established())
+        .await
+        .unwrap();
+}
+
+impl World {
+    pub(crate) fn platforms(&self) -> Api<Platform> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates or changes a Platform as `kubectl apply --server-side` does.
+    pub(crate) async fn try_apply(&self, name: &str, spec: Value) -> Result<Platform, kube::Error> {
+        let manifest = manifest(&self.namespace, name, &spec);
+        let params = PatchParams::apply("kubectl").validation_strict();
+        self.platforms()
+            .patch(name, &params, &Patch::Apply(&manifest))
+            .await
+    }
+
+    pub(crate) async fn apply(&self, name: &str, spec: Value) -> Platform {
+        self.try_apply(name, spec).await.unwrap()
+    }
+
+    pub(crate) fn cluster(&self) -> KubeCluster {
+        KubeCluster::new(self.client.clone(), Some("test".into()))
+    }
+
+    pub(crate) async fn reconcile(&self, name: &str) -> Result<Requeue, ReconcileError> {
+        self.reconcile_with(&self.cluster(), name).await
+    }
+
+    pub(crate) async fn reconcile_with<C: Cluster>(
+        &self,
+        cluster: &C,
+        name: &str,
+    ) -> Result<Requeue, ReconcileError> {
+        let key = PlatformKey {
+            namespace: self.namespace.clone(),
+            name: name.to_owned(),
+        };
+        reconcile(cluster, &settings(), &key, Timestamp::now).await
+    }
+
+    pub(crate) fn objects(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &kind.info().api_resource())
+    }
+
+    /// Says that every Deployment is rolled out, as its controller would.
+    pub(crate) async fn roll_out(&self) {
+        let deployments = self.objects(Kind::Deployment);
+        for deployment in deployments.list(&ListParams::default()).await.unwrap() {
+            let replicas = &deployment.data["spec"]["replicas"];
+            let status = json!({"status": {
+                "observedGeneration": deployment.metadata.generation,
+                "replicas": replicas,
+                "updatedReplicas": replicas,
+                "readyReplicas": replicas,
+                "availableReplicas": replicas,
+                "conditions": [{"type": "Available", "status": "True"}],
+            }});
+            let (name, params) = (deployment.name_any(), PatchParams::default());
+            deployments
+                .patch_status(&name, &params, &Patch::Merge(&status))
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Every object of the managed kinds and every Platform in the namespace, as stored.
+    pub(crate) async fn snapshot(&self) -> BTreeMap<String, Value> {
+        let mut snapshot = BTreeMap::new();
+        for info in KINDS.iter().filter(|info| info.is_managed()) {
+            for object in self
+                .objects(info.kind)
+                .list(&ListParams::default())
+                .await
+                .unwrap()
+            {
+                // Written by kube-apiserver itself.
+                if object.name_any() != "kube-root-ca.crt" {
+                    snapshot.insert(format!("{}/{}", info.name, object.name_any()), json!(object));
+                }
+            }
+        }
+        for platform in self.platforms().list(&ListParams::default()).await.unwrap() {
+            snapshot.insert(format!("Platform/{}", platform.name_any()), json!(platform));
+        }
+        snapshot
+    }
+}
+
+/// Names of a snapshot's objects, without those of Platforms.
+pub(crate) fn names(snapshot: &BTreeMap<String, Value>) -> Vec<&str> {
+    snapshot
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !name.starts_with("Platform/"))
+        .collect()
+}

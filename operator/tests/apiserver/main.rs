@@ -1,0 +1,18 @@
+//! The operator against a real etcd and kube-apiserver: what only they can judge. There is no controller manager, so
+//! a Deployment stays without pods and nothing is garbage collected.
+//!
+//! `TRACEWELL_ASSETS` names the directory with the two binaries. Each test has a namespace of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed step is a failed test"
+)]
+
+mod chart;
+mod command_line;
+mod control_plane;
+mod convergence;
+mod fixture;
+mod running;
+mod schema;

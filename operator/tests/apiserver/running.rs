@@ -1,0 +1,194 @@
+//! The operator as a process: it waits for its CRD, answers its probes, follows changes, and ends when told to.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, CustomResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams},
+    core::{ApiResource, DynamicObject},
+    runtime::wait::await_condition,
+};
+use platform_core::api::Platform;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::{
+    control_plane::{ControlPlane, assets, free_ports},
+    fixture::{create_namespace, install_crd, manifest},
+};
+
+/// The longest that anything here may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// `tracewell-operator run`; killed when a test fails before it was told to stop.
+struct Operator {
+    process: Child,
+    port: u16,
+}
+
+impl Operator {
+    fn start(plane: &ControlPlane, directory: &Path) -> Self {
+        let kubeconfig = directory.join("kubeconfig");
+        std::fs::write(&kubeconfig, serde_json::to_string(plane.kubeconfig()).unwrap()).unwrap();
+        let [port] = free_ports();
+        let process = Command::new(env!("CARGO_BIN_EXE_tracewell-operator"))
+            .args(["run", "--http-port", &port.to_string()])
+            .env("KUBECONFIG", kubeconfig)
+            .stdout(File::create(directory.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        Self { process, port }
+    }
+
+    /// The answer to a GET, once there is one with this status line.
+    async fn answer(&mut self, path: &str, status: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let answer = self.get(path).unwrap_or_default();
+            if answer.starts_with(&format!("HTTP/1.1 {status}")) {
+                return answer;
+            }
+            assert_eq!(
+                self.process.try_wait().unwrap(),
+                None,
+                "the operator ended by itself"
+            );
+            assert!(started.elapsed() < PATIENCE, "{path} answers {answer:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn get(&self, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn terminate(&mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The Platform CRD without its schema, as a cluster has it whose CRD is older or newer than the operator.
+fn crd_without_schema() -> CustomResourceDefinition {
+    let mut crd = serde_json::to_value(Platform::crd()).unwrap();
+    crd["spec"]["versions"][0]["schema"] =
+        json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    serde_json::from_value(crd).unwrap()
+}
+
+async fn apply(client: &Client, name: &str, spec: Value) {
+    let resource = ApiResource::erase::<Platform>(&());
+    let platforms = Api::<DynamicObject>::namespaced_with(client.clone(), "shop", &resource);
+    let body = manifest("shop", name, &spec);
+    platforms
+        .patch(name, &PatchParams::apply("kubectl"), &Patch::Apply(&body))
+        .await
+        .unwrap();
+}
+
+/// Waits until the Deployment is as asked for.
+async fn wait_for(
+    deployments: &Api<Deployment>,
+    name: &str,
+    what: &str,
+    is_so: impl Fn(&Deployment) -> bool,
+) {
+    let condition = |deployment: Option<&Deployment>| deployment.is_some_and(&is_so);
+    let waiting = await_condition(deployments.clone(), name, condition);
+    timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{name} is not {what}"))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
+    let Some(assets) = assets() else { return };
+    let plane = ControlPlane::start(&assets).await;
+    let client = plane.client().await;
+    create_namespace(&client, "shop").await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut operator = Operator::start(&plane, directory.path());
+    // It is started before its CRD, as by a chart.
+    install_crd(&client, &crd_without_schema()).await;
+    operator.answer("/readyz", "200").await;
+
+    apply(&client, "poison", json!({"services": "nonsense"})).await;
+    apply(&client, "demo", json!({"services": [{"name": "auth"}]})).await;
+    let deployments = Api::<Deployment>::namespaced(client.clone(), "shop");
+    wait_for(&deployments, "demo-auth", "made", |_| true).await;
+
+    let first = deployments.get("demo-auth").await.unwrap().metadata.uid;
+    deployments
+        .delete("demo-auth", &DeleteParams::background())
+        .await
+        .unwrap();
+    wait_for(&deployments, "demo-auth", "made again", |found| {
+        found.metadata.uid != first
+    })
+    .await;
+
+    let edit = json!({"spec": {"replicas": 3}});
+    deployments
+        .patch("demo-auth", &PatchParams::default(), &Patch::Merge(&edit))
+        .await
+        .unwrap();
+    let replicas = |found: &Deployment| found.spec.as_ref().and_then(|spec| spec.replicas);
+    wait_for(&deployments, "demo-auth", "edited back", |found| {
+        replicas(found) == Some(1)
+    })
+    .await;
+
+    apply(&client, "poison", json!({"services": [{"name": "billing"}]})).await;
+    wait_for(
+        &deployments,
+        "poison-billing",
+        "made once its Platform is cured",
+        |_| true,
+    )
+    .await;
+
+    operator.answer("/livez", "200").await;
+    let metrics = operator.answer("/metrics", "200").await;
+    assert!(
+        metrics.contains("tracewell_operator_drift_repairs_total{kind=\"Deployment\"}"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("tracewell_operator_reconciles_total{result=\"invalid\"}"),
+        "the poison is counted"
+    );
+    assert_eq!(operator.terminate(), Some(0));
+}

@@ -1,0 +1,261 @@
+//! The CRD: it is accepted, it fills in defaults, and each of its rules refuses what it should with a sentence that
+//! says what is allowed.
+
+use std::collections::BTreeSet;
+
+use kube::{CustomResourceExt as _, api::DeleteParams};
+use platform_core::api::Platform;
+use serde_json::{Value, json};
+
+use crate::fixture::world;
+
+/// A spec that breaks a rule, the beginning of the rule's message, and a twin that keeps the rule.
+type Case = (Value, &'static str, Value);
+
+/// A Platform with one service of somebody else's.
+fn service(mut service: Value) -> Value {
+    for (field, value) in [
+        ("name", json!("shop")),
+        ("image", json!("shop:1")),
+        ("port", json!(8080)),
+    ] {
+        if service[field].is_null() {
+            service[field] = value;
+        }
+    }
+    json!({"services": [service]})
+}
+
+fn jaeger(jaeger: &Value) -> Value {
+    json!({"telemetry": {"tracing": {"jaeger": jaeger}}})
+}
+
+fn variable(variable: &Value) -> Value {
+    service(json!({"env": [variable]}))
+}
+
+fn resources(requests: &Value, limits: &Value) -> Value {
+    service(json!({"resources": {"requests": requests, "limits": limits}}))
+}
+
+/// Rules about one service.
+fn service_cases() -> Vec<Case> {
+    let key = json!({"name": "n", "key": "k"});
+    vec![
+        (
+            json!({"services": [{"name": "shop"}]}),
+            "image and port are required for a service that is not one of gateway, auth, chat, billing",
+            json!({"services": [{"name": "auth"}]}),
+        ),
+        (
+            service(json!({"name": "jaeger"})),
+            "name must not be jaeger",
+            service(json!({"name": "jaegers"})),
+        ),
+        (
+            service(json!({"dependsOn": ["shop"]})),
+            "dependsOn must not name the service itself",
+            service(json!({"dependsOn": []})),
+        ),
+        (
+            service(json!({"port": 9464})),
+            "port must not be 4317, 4318, 9464 or 13133",
+            service(json!({"port": 9465})),
+        ),
+        (
+            variable(&json!({"name": "A", "value": "a", "valueFrom": {"secretKeyRef": key}})),
+            "an env entry has value or valueFrom, not both",
+            variable(&json!({"name": "A", "value": "a"})),
+        ),
+        (
+            variable(&json!({"name": "A", "valueFrom": {"secretKeyRef": key, "configMapKeyRef": key}})),
+            "valueFrom has exactly one of secretKeyRef and configMapKeyRef",
+            variable(&json!({"name": "A", "valueFrom": {"secretKeyRef": key}})),
+        ),
+        (
+            resources(&json!({"cpu": "1"}), &json!({"cpu": "999m"})),
+            "requests.cpu must be less than or equal to limits.cpu",
+            resources(&json!({"cpu": "1"}), &json!({"cpu": "1000m"})),
+        ),
+        (
+            resources(&json!({"memory": "1Gi"}), &json!({"memory": "1G"})),
+            "requests.memory must be less than or equal to limits.memory",
+            resources(&json!({"memory": "1G"}), &json!({"memory": "1Gi"})),
+        ),
+        (
+            service(json!({"route": {"pathPrefix": "/v1"}})),
+            "pathPrefix must not be /v1, /api-docs, /healthz, /readyz or /metrics",
+            service(json!({"route": {"pathPrefix": "/v2"}})),
+        ),
+    ]
+}
+
+/// Rules about a Platform as a whole.
+fn platform_cases() -> Vec<Case> {
+    let two = |first: Value, second: Value| json!({"services": [service(first)["services"][0], service(second)["services"][0]]});
+    vec![
+        (
+            service(json!({"dependsOn": ["stock"]})),
+            "dependsOn may only name services of the same Platform's services list",
+            two(json!({"dependsOn": ["stock"]}), json!({"name": "stock"})),
+        ),
+        (
+            two(
+                json!({"route": {"pathPrefix": "/a"}}),
+                json!({"name": "b", "route": {"pathPrefix": "/a"}}),
+            ),
+            "each route.pathPrefix may be used by one service only",
+            two(
+                json!({"route": {"pathPrefix": "/a"}}),
+                json!({"name": "b", "route": {"pathPrefix": "/b"}}),
+            ),
+        ),
+        (
+            json!({"services": [{"name": "auth", "replicas": 2}]}),
+            "replicas must be 0 or 1 for a service with an Embedded database",
+            json!({"services": [{"name": "auth", "replicas": 2, "database": "Disabled"}]}),
+        ),
+        (
+            jaeger(&json!({"type": "External"})),
+            "external is required when type is External, and allowed only then",
+            jaeger(&json!({"type": "External", "external": {"endpoint": "http://jaeger.example:4318"}})),
+        ),
+        (
+            jaeger(&json!({"type": "Disabled", "managed": {}})),
+            "managed is allowed only when type is Managed",
+            jaeger(&json!({"type": "Managed", "managed": {}})),
+        ),
+        (
+            json!({"exposure": {"nodePort": {}}}),
+            "nodePort is allowed only when type is NodePort",
+            json!({"exposure": {"type": "NodePort", "nodePort": {}}}),
+        ),
+        (
+            json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": 30001, "jaeger": 30001}}}),
+            "gateway and jaeger must be different ports",
+            json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": 30001, "jaeger": 30002}}}),
+        ),
+    ]
+}
+
+/// Rules that no single new spec can break.
+const CASES_OF_THEIR_OWN: [&str; 2] = [
+    // Below: the name is not part of a spec.
+    "metadata.name must be at most 30 characters",
+    // There is one type yet, so there is nothing to change it to.
+    "database.type cannot be changed",
+];
+
+#[tokio::test]
+async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
+    let Some(world) = world("rules").await else { return };
+    for (bad, message, good) in service_cases().into_iter().chain(platform_cases()) {
+        let refusal = world.try_apply("bad", bad).await.expect_err(message).to_string();
+        assert!(refusal.contains(message), "{refusal}\nshould say\n{message}");
+        world
+            .try_apply("good", good)
+            .await
+            .unwrap_or_else(|error| panic!("twin of {message}: {error}"));
+        world
+            .platforms()
+            .delete("good", &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+    for name in ["a".repeat(31), "9lives".to_owned(), "with.dot".to_owned()] {
+        let refusal = world.try_apply(&name, json!({})).await.unwrap_err().to_string();
+        assert!(refusal.contains(CASES_OF_THEIR_OWN[0]), "{refusal}");
+    }
+    world.apply(&"a".repeat(30), json!({})).await;
+}
+
+#[test]
+fn every_rule_of_the_crd_has_a_case() {
+    let mut messages = BTreeSet::new();
+    collect_messages(&json!(Platform::crd()), &mut messages);
+    let cases: Vec<_> = service_cases()
+        .iter()
+        .chain(&platform_cases())
+        .map(|case| case.1)
+        .collect();
+    for message in &messages {
+        let covered = cases
+            .iter()
+            .chain(&CASES_OF_THEIR_OWN)
+            .any(|case| message.starts_with(case));
+        assert!(covered, "no case for: {message}");
+    }
+    assert!(messages.len() > 10, "the rules were not found: {messages:?}");
+}
+
+fn collect_messages(value: &Value, messages: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for rule in fields
+                .get("x-kubernetes-validations")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                messages.insert(rule["message"].as_str().expect("a rule has a message").to_owned());
+            }
+            fields
+                .values()
+                .for_each(|field| collect_messages(field, messages));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_messages(item, messages)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn bounds_and_enums_are_refused_with_what_is_allowed() {
+    let Some(world) = world("bounds").await else {
+        return;
+    };
+    let cases = [
+        (
+            json!({"telemetry": {"tracing": {"samplingPercent": 101}}}),
+            "less than or equal to 100",
+        ),
+        (
+            json!({"telemetry": {"collector": {"mode": "Sideway"}}}),
+            "\"Sidecar\", \"None\"",
+        ),
+        (json!({"services": []}), "at least 1 items"),
+        (
+            json!({"services": [{"name": "auth"}, {"name": "auth"}]}),
+            "duplicate entries for key",
+        ),
+        (
+            json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": 80}}}),
+            "greater than or equal to 30000",
+        ),
+        (json!({"colour": "red"}), "field not declared in schema"),
+    ];
+    for (spec, allowed) in cases {
+        let refusal = world.try_apply("bad", spec).await.expect_err(allowed).to_string();
+        assert!(refusal.contains(allowed), "{refusal}\nshould say\n{allowed}");
+    }
+}
+
+#[tokio::test]
+async fn the_smallest_manifest_is_completed() {
+    let Some(world) = world("defaults").await else {
+        return;
+    };
+    let spec = world.apply("demo", json!({})).await.spec;
+    let services: Vec<_> = spec
+        .services
+        .iter()
+        .map(|service| service.name.as_str())
+        .collect();
+    assert_eq!(services, ["gateway", "auth", "chat", "billing"]);
+    assert_eq!(spec.telemetry.tracing.sampling_percent, 100);
+    let locally: Platform =
+        serde_json::from_value(crate::fixture::manifest("defaults", "demo", &json!({}))).unwrap();
+    assert_eq!(
+        spec, locally.spec,
+        "the API server and the types fill in the same"
+    );
+}
