@@ -45,7 +45,10 @@ pub(crate) fn codegen(arguments: &CodegenArgs) -> anyhow::Result<()> {
         }
     }
     if !differing.is_empty() {
-        bail!("these files are not as the code generates them, `cargo xtask codegen` writes them: {}", differing.join(", "));
+        bail!(
+            "these files are not as the code generates them, `cargo xtask codegen` writes them: {}",
+            differing.join(", ")
+        );
     }
     Ok(())
 }
@@ -58,7 +61,9 @@ fn artifacts() -> impl Iterator<Item = Artifact> {
     ]
     .map(|(path, artifact)| Artifact {
         path: path.to_owned(),
-        arguments: words(&format!("--package platform-operator --example generate -- {artifact}")),
+        arguments: words(&format!(
+            "--package platform-operator --example generate -- {artifact}"
+        )),
     });
     let documents = SERVICES.map(|service| Artifact {
         path: format!("services/{service}/openapi.json"),
@@ -77,7 +82,11 @@ impl Artifact {
             .output()
             .context("cannot start cargo")?;
         ensure!(output.status.success(), "{} could not be generated", self.path);
-        ensure!(!output.stdout.is_empty(), "the generator of {} printed nothing", self.path);
+        ensure!(
+            !output.stdout.is_empty(),
+            "the generator of {} printed nothing",
+            self.path
+        );
         Ok(output.stdout)
     }
 }

@@ -1,5 +1,7 @@
 //! The project's own tasks. `make help` lists the ones that people call; each is a thin alias of a sub-command here.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 mod cluster;
@@ -29,8 +31,8 @@ enum Task {
     CleanCache,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
+fn main() -> ExitCode {
+    let outcome = match Task::parse() {
         Task::Up => cluster::up(),
         Task::Down => cluster::down(),
         Task::Test(args) => verify::test(&args),
@@ -39,5 +41,12 @@ fn main() -> anyhow::Result<()> {
         Task::Bench => verify::bench(),
         Task::Codegen(args) => codegen::codegen(&args),
         Task::CleanCache => cluster::clean_cache(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

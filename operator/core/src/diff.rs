@@ -65,6 +65,13 @@ pub enum Cause {
     Deleted,
 }
 
+impl Cause {
+    /// Whether the cluster has no such object that is known to be the Platform's.
+    pub const fn is_creation(self) -> bool {
+        matches!(self, Self::Created | Self::Deleted)
+    }
+}
+
 /// A field that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldChange {

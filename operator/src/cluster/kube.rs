@@ -18,7 +18,7 @@ use platform_core::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Cluster, ClusterError, PlatformKey, events::Publisher};
+use super::{Cluster, ClusterError, Contested, PlatformKey, events::Publisher};
 
 /// kube's client has no deadline of its own for an answer (kube-rs/kube#1945), and a request that hangs would hold one
 /// of the few places for reconciles for ever.
@@ -90,11 +90,15 @@ impl Cluster for KubeCluster {
         .await
     }
 
-    async fn apply(&self, key: &ObjectKey, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+    async fn apply(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+        contested: Contested,
+    ) -> Result<DynamicObject, ClusterError> {
         let api = self.objects(key.kind, &key.namespace);
-        let params = PatchParams::apply(labels::FIELD_MANAGER)
-            .force()
-            .validation_strict();
+        let mut params = PatchParams::apply(labels::FIELD_MANAGER).validation_strict();
+        params.force = contested == Contested::Taken;
         within_deadline(api.patch(&key.name, &params, &Patch::Apply(object)))
             .await
             .map(without_managed_fields)

@@ -38,6 +38,15 @@ impl std::fmt::Display for PlatformKey {
     }
 }
 
+/// What becomes of fields that an object already has from somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contested {
+    /// The operator takes them: the object is its own.
+    Taken,
+    /// The request is refused: an object that the operator does not know must not become its own by its name alone.
+    Respected,
+}
+
 /// The requests that a reconcile is made of.
 ///
 /// All are idempotent: a call whose answer was lost can be repeated.
@@ -55,12 +64,13 @@ pub trait Cluster: Send + Sync + 'static {
     /// Every pod that carries the label of this Platform's uid.
     fn pods(&self, platform: &Platform) -> impl Future<Output = Result<Vec<Pod>, ClusterError>> + Send;
 
-    /// Server-side apply under [`FIELD_MANAGER`](platform_core::labels::FIELD_MANAGER), forced, with strict field
-    /// validation. Gives the object as stored.
+    /// Server-side apply under [`FIELD_MANAGER`](platform_core::labels::FIELD_MANAGER), with strict field validation.
+    /// Gives the object as stored.
     fn apply(
         &self,
         key: &ObjectKey,
         object: &DynamicObject,
+        contested: Contested,
     ) -> impl Future<Output = Result<DynamicObject, ClusterError>> + Send;
 
     /// Deletes exactly the object that was seen: uid and resourceVersion are preconditions. An object that is gone

@@ -14,7 +14,7 @@ use super::{
     error::WriteFailure,
     measure::{self, Write},
 };
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, Contested};
 
 /// What the cluster has of the Platform: one list per kind, and its pods.
 pub async fn read_live<C: Cluster>(cluster: &C, platform: &Platform) -> Result<Live, ReconcileError> {
@@ -93,7 +93,13 @@ async fn apply_one<C: Cluster>(
         name = key.name,
         reason = change.reason()
     );
-    match cluster.apply(key, &change.object).instrument(span).await {
+    let contested = if change.cause.is_creation() {
+        Contested::Respected
+    } else {
+        Contested::Taken
+    };
+    let request = cluster.apply(key, &change.object, contested);
+    match request.instrument(span).await {
         Ok(object) => {
             tracing::info!(object = %key, reason = change.reason(), "applied");
             measure::write(key.kind, Write::Apply(change.cause));

@@ -12,7 +12,7 @@ use platform_core::diff::Prune;
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::step::{EventNote, FailureCategory};
-use platform_operator::cluster::{Cluster, ClusterError, PlatformKey};
+use platform_operator::cluster::{Cluster, ClusterError, Contested, PlatformKey};
 use serde_json::Value;
 
 use crate::merge;
@@ -142,6 +142,11 @@ impl FakeCluster {
             edit(&mut value);
             state.store(key, from_value(value));
         }
+    }
+
+    /// Creates an object by hand, as somebody else.
+    pub fn create_object(&self, key: &ObjectKey, object: DynamicObject) {
+        self.lock().store(key, object);
     }
 
     /// Deletes an object by hand, as somebody else.
@@ -295,9 +300,21 @@ impl Cluster for FakeCluster {
         Ok(state.pods.iter().filter(is_own).cloned().collect())
     }
 
-    async fn apply(&self, key: &ObjectKey, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
+    async fn apply(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+        contested: Contested,
+    ) -> Result<DynamicObject, ClusterError> {
         let mut state = self.lock();
         state.admit_write()?;
+        let is_foreign = state.objects.contains_key(key) && !state.applied.contains_key(key);
+        if is_foreign && contested == Contested::Respected {
+            return Err(refusal(
+                FailureCategory::Conflict,
+                "Apply failed with 1 conflict: conflict with \"somebody\": .spec",
+            ));
+        }
         let now = to_value(object);
         let before = state.applied.get(key).cloned().unwrap_or(Value::Null);
         let old = state.objects.get(key).map(to_value);

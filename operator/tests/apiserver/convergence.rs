@@ -5,10 +5,13 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    events::v1::Event,
+};
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
 use platform_core::{
@@ -19,7 +22,7 @@ use platform_core::{
     step::{EventNote, EventType},
 };
 use platform_operator::{
-    cluster::{Cluster, ClusterError, KubeCluster, PlatformKey},
+    cluster::{Cluster, ClusterError, Contested, KubeCluster, PlatformKey},
     controller::ReconcileError,
 };
 use serde_json::{Value, json};
@@ -86,8 +89,13 @@ impl Cluster for Faulty {
         self.cluster.pods(platform).await
     }
 
-    async fn apply(&self, key: &ObjectKey, object: &DynamicObject) -> Result<DynamicObject, ClusterError> {
-        self.write(self.cluster.apply(key, object)).await
+    async fn apply(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+        contested: Contested,
+    ) -> Result<DynamicObject, ClusterError> {
+        self.write(self.cluster.apply(key, object, contested)).await
     }
 
     async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {
@@ -122,6 +130,40 @@ async fn a_second_reconcile_writes_nothing() {
     world.reconcile_with(&second, "demo").await.unwrap();
     assert_eq!(second.writes(), 0);
     assert_eq!(world.snapshot().await, settled);
+}
+
+#[tokio::test]
+async fn an_object_of_somebody_else_is_left_alone_and_named() {
+    let Some(world) = world("foreign").await else {
+        return;
+    };
+    let services = Api::<Service>::namespaced(world.client.clone(), &world.namespace);
+    let foreign: Service = serde_json::from_value(json!({
+        "metadata": {"name": "demo-auth"},
+        "spec": {"selector": {"app": "mine"}, "ports": [{"port": 80}]},
+    }))
+    .unwrap();
+    let before = services.create(&PostParams::default(), &foreign).await.unwrap();
+    world.apply("demo", json!({})).await;
+
+    let refused = world.reconcile("demo").await.unwrap_err().to_string();
+    assert!(refused.contains("demo-auth"), "{refused}");
+    assert_eq!(services.get("demo-auth").await.unwrap(), before);
+    let status = world.platforms().get("demo").await.unwrap().status.unwrap();
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .unwrap();
+    assert_eq!(ready.reason, "ApplyConflict", "{}", ready.message);
+    assert!(ready.message.contains("demo-auth"), "{}", ready.message);
+
+    services
+        .delete("demo-auth", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.reconcile("demo").await.unwrap();
+    assert_ne!(services.get("demo-auth").await.unwrap().spec, before.spec);
 }
 
 #[tokio::test]

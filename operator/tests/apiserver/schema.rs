@@ -84,7 +84,7 @@ fn service_cases() -> Vec<Case> {
         ),
         (
             service(json!({"route": {"pathPrefix": "/v1"}})),
-            "pathPrefix must not be /v1, /api-docs, /healthz, /readyz or /metrics",
+            "pathPrefix must not be /v1, /api-docs, /debug, /health, /healthz, /metrics or /readyz",
             service(json!({"route": {"pathPrefix": "/v2"}})),
         ),
     ]
@@ -240,7 +240,7 @@ async fn bounds_and_enums_are_refused_with_what_is_allowed() {
 }
 
 #[tokio::test]
-async fn the_smallest_manifest_is_completed() {
+async fn the_smallest_manifest_is_completed_and_can_be_narrowed() {
     let Some(world) = world("defaults").await else {
         return;
     };
@@ -258,4 +258,9 @@ async fn the_smallest_manifest_is_completed() {
         spec, locally.spec,
         "the API server and the types fill in the same"
     );
+    let narrowed = world
+        .apply("demo", json!({"services": [{"name": "auth"}]}))
+        .await
+        .spec;
+    assert_eq!(narrowed.services.len(), 1, "{:?}", narrowed.services);
 }

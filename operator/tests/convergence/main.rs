@@ -11,7 +11,9 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 use platform_core::kinds::Kind;
 use platform_core::step::FailureCategory;
 use platform_testkit::{Fate, Fault, Write, example};
@@ -86,6 +88,37 @@ fn a_missing_image_is_told_and_recovered_from() {
         .map(|event| event.reason)
         .collect();
     assert_eq!(reasons, ["Progressing", "ImagePullFailed", "AllComponentsReady"]);
+}
+
+#[test]
+fn an_object_of_somebody_else_is_left_alone_until_it_is_gone() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    let (key, object) = world
+        .cluster
+        .objects()
+        .into_iter()
+        .find(|(key, _)| key.kind == Kind::Service && key.name == "demo-auth")
+        .expect("auth has a Service");
+    let theirs = DynamicObject {
+        metadata: ObjectMeta {
+            name: object.metadata.name.clone(),
+            namespace: object.metadata.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        ..object
+    };
+
+    let world = World::new(example("demo"));
+    world.cluster.create_object(&key, theirs);
+    let before = world.cluster.objects()[&key].clone();
+    assert!(world.reconcile().is_err());
+    assert_eq!(world.cluster.objects()[&key], before);
+    assert_eq!(world.condition("Ready").1, "ApplyConflict");
+
+    world.cluster.delete_object(&key);
+    world.quiet();
+    world.assert_converged();
 }
 
 #[test]

@@ -161,7 +161,11 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let report = self.0.status.is_server_error().then(|| ErrorReport::new(&self));
+        let report = self
+            .0
+            .status
+            .is_server_error()
+            .then(|| ErrorReport::named(self.0.code, &self));
         let Failure {
             status,
             code,

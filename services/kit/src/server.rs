@@ -179,11 +179,11 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
     let (described, document) = docs::routes_and_document::<S>();
     let router = described
         .with_state(state.clone())
-        .merge(docs::routes::<S>(document, S::documents(state)));
+        .merge(docs::routes::<S>(document, S::documents(state)))
+        .fallback(problem::unknown_route)
+        .method_not_allowed_fallback(problem::method_not_allowed);
     // Each layer goes around those before it: read from the bottom to follow a request inwards.
     S::mount(state, router)
-        .fallback(problem::unknown_route)
-        .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(S::BODY_LIMIT))
         .layer(middleware::from_fn_with_state(S::REQUEST_TIMEOUT, limit_time))
         .layer(middleware::from_fn(problem::add_instance))

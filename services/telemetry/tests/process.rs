@@ -1,6 +1,6 @@
 //! The whole process: environment in, JSON lines on standard output, spans on the wire, an end in time.
 //!
-//! Telemetry is global to a process, so each case runs this very test binary again as a child.
+//! Telemetry is global to a process, so each case runs `examples/two_requests.rs` as a process of its own.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -13,25 +13,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body, extract::Request, routing::get};
 use serde_json::Value;
-use tower::ServiceExt;
-use tracewell_telemetry::{InitError, Readiness, ServiceInfo, Telemetry};
 
-/// Runs the test `child` below in a process of its own, with these variables and no others.
+/// Runs the example with these variables and no others. `cargo test` builds examples beside its test binaries.
 fn run(env: &[(&str, &str)]) -> (Output, Vec<Value>) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--ignored", "--nocapture"])
+    let test_binary = std::env::current_exe().unwrap();
+    let example = test_binary
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/two_requests");
+    let output = Command::new(&example)
         .env_clear()
         .envs(env.iter().copied())
         .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    // The harness writes lines of its own, some without a newline before our first.
-    let lines = text
-        .lines()
-        .filter_map(|line| line.find("{\"level\"").map(|at| &line[at..]));
-    let lines = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", example.display()));
+    let lines = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let lines = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
     (output, lines)
 }
 
@@ -40,53 +41,6 @@ fn line<'a>(lines: &'a [Value], message: &str) -> &'a Value {
         .iter()
         .find(|line| line["msg"] == message)
         .unwrap_or_else(|| panic!("no {message:?} in {lines:#?}"))
-}
-
-async fn get_stuck() -> &'static str {
-    panic!("card 4111111111111111 is stuck")
-}
-
-/// A service that answers two requests and ends.
-#[test]
-#[ignore = "run by the other tests, in a process of its own"]
-fn child() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let telemetry = match Telemetry::init(ServiceInfo::new("shop", "1.2.3")) {
-            Ok(telemetry) => telemetry,
-            Err(error) => panic!("{error}"),
-        };
-        assert!(matches!(
-            Telemetry::init(ServiceInfo::new("twice", "1")),
-            Err(InitError::AlreadyInitialised)
-        ));
-        let routes = Router::new()
-            .route("/hello", get(|| async { "hello" }))
-            .route("/panic", get(get_stuck));
-        let app = telemetry
-            .wrap(routes)
-            .merge(telemetry.ops_routes(Readiness::new()));
-        for path in ["/hello", "/panic", "/healthz"] {
-            let request = Request::get(path).body(Body::empty()).unwrap();
-            let answer = app.clone().oneshot(request).await.unwrap();
-            axum::body::to_bytes(answer.into_body(), usize::MAX)
-                .await
-                .unwrap();
-        }
-        let started = Instant::now();
-        telemetry.shutdown(Duration::from_millis(500)).await;
-        assert!(
-            started.elapsed() < Duration::from_secs(5),
-            "shutdown took {:?}",
-            started.elapsed()
-        );
-    });
-    // Not through the runtime's end: a request to a backend that never answers would be waited for.
-    std::process::exit(0);
 }
 
 #[test]
@@ -106,7 +60,7 @@ fn alone_it_logs_json_with_trace_ids() {
     assert_eq!(panicked["level"], 60);
     assert_eq!(panicked["err"]["message"], "card [redacted] is stuck");
     assert!(
-        panicked["location"].as_str().unwrap().contains("process.rs"),
+        panicked["location"].as_str().unwrap().contains("two_requests.rs"),
         "{panicked}"
     );
     let answer = lines
@@ -160,11 +114,17 @@ fn shutdown_sends_what_is_queued_to_the_endpoint_of_the_environment() {
 
 #[test]
 fn a_backend_that_never_answers_holds_nothing_up() {
-    // Accepts connections into its backlog and says nothing; the child itself checks the time.
+    // Accepts connections into its backlog and says nothing. An export alone would wait 10 s for its answer.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", mute.local_addr().unwrap());
+    let started = Instant::now();
     let (output, lines) = run(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
     assert!(output.status.success(), "{output:?}");
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "took {:?}",
+        started.elapsed()
+    );
     assert_eq!(line(&lines, "the last spans may be lost")["level"], 40);
 }
 

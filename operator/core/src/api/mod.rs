@@ -56,18 +56,20 @@ pub const GROUP: &str = "tracewell.dev";
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.services.all(s, !has(s.dependsOn) || s.dependsOn.all(d, self.services.exists(t, t.name == d)))")
+    validation = Rule::new("!has(self.services) || self.services.all(s, !has(s.dependsOn) || s.dependsOn.all(d, self.services.exists(t, t.name == d)))")
         .message("dependsOn may only name services of the same Platform's services list"),
-    validation = Rule::new("self.services.all(s, !has(s.route) || self.services.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
+    validation = Rule::new("!has(self.services) || self.services.all(s, !has(s.route) || self.services.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
         .message("each route.pathPrefix may be used by one service only"),
-    validation = Rule::new("self.database.type != 'Embedded' || self.services.all(s, s.replicas <= 1 || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))")
+    validation = Rule::new("self.database.type != 'Embedded' || !has(self.services) || self.services.all(s, s.replicas <= 1 || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))")
         .message("replicas must be 0 or 1 for a service with an Embedded database: its file has one writer")
 )]
 pub struct PlatformSpec {
     /// The services to run. Left out, it means Tracewell's own: gateway, auth, chat and billing. These four names
     /// need nothing else; any other service needs an image and a port.
+    // The API server must not fill this in: nobody would own the entries, and a server-side apply of a shorter list
+    // would leave the others in place.
     #[serde(default = "service::known_services")]
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(min = 1, max = 32), transform = without_default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceSpec>,
 
@@ -82,4 +84,8 @@ pub struct PlatformSpec {
     /// How the gateway and Jaeger are reached from outside the cluster.
     #[serde(default)]
     pub exposure: ExposureSpec,
+}
+
+fn without_default(schema: &mut schemars::Schema) {
+    schema.remove("default");
 }

@@ -187,8 +187,8 @@ pub struct KeyRef {
 /// A service's place behind the gateway.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(self.pathPrefix in ['/v1', '/api-docs', '/healthz', '/readyz', '/metrics'])")
-    .message("pathPrefix must not be /v1, /api-docs, /healthz, /readyz or /metrics: the gateway answers these itself"))]
+#[x_kube(validation = Rule::new("!(self.pathPrefix in ['/v1', '/api-docs', '/debug', '/health', '/healthz', '/metrics', '/readyz'])")
+    .message("pathPrefix must not be /v1, /api-docs, /debug, /health, /healthz, /metrics or /readyz: the gateway answers these itself"))]
 pub struct Route {
     /// One path segment, for example /auth. The gateway strips it: /auth/v1/me reaches the service as /v1/me.
     #[schemars(

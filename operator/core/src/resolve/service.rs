@@ -12,7 +12,15 @@ use crate::settings::Settings;
 /// Ports that the collector and the metrics use in every pod.
 const RESERVED_PORTS: &[i32] = &[4317, 4318, 9464, 13133];
 /// Paths that the gateway answers itself.
-const RESERVED_PREFIXES: &[&str] = &["/v1", "/api-docs", "/healthz", "/readyz", "/metrics"];
+const RESERVED_PREFIXES: &[&str] = &[
+    "/v1",
+    "/api-docs",
+    "/debug",
+    "/health",
+    "/healthz",
+    "/metrics",
+    "/readyz",
+];
 
 const DEFAULT_CPU_REQUEST: &str = "25m";
 const DEFAULT_MEMORY_REQUEST: &str = "32Mi";

@@ -102,7 +102,7 @@ pub enum Violation {
     /// A place behind the gateway that is none, or the gateway's own.
     #[error(
         "spec.services[{service}].route.pathPrefix: `{prefix}` must be one path segment such as /auth, and not /v1, \
-         /api-docs, /healthz, /readyz or /metrics: the gateway answers these itself"
+         /api-docs, /debug, /health, /healthz, /metrics or /readyz: the gateway answers these itself"
     )]
     Prefix {
         /// The service.

@@ -93,6 +93,8 @@ pub(crate) fn filter() -> Targets {
                 "hyper",
                 "hyper_util",
                 "h2",
+                "kube_client",
+                "kube_runtime",
                 "reqwest",
                 "tower",
                 "tower_http",
