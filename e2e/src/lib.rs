@@ -1,0 +1,11 @@
+//! What the journeys and the benchmark on a live cluster share: the cluster, Platforms of their own, the gateway as
+//! a user sees it, and Jaeger's query API, which is asked whether a trace is complete.
+
+pub mod cluster;
+pub mod endpoint;
+pub mod gateway;
+pub mod jaeger;
+pub mod platform;
+pub mod trace_context;
+pub mod wait;
+pub mod writes;

@@ -1,0 +1,14 @@
+//! What a user of Tracewell does, on a live cluster in which the chart is installed and `examples/demo.yaml` applied
+//! (`make up` does both).
+//!
+//! Tests of requests use that Platform and leave it as it is. Tests that break something have a namespace of their
+//! own; it stays when they fail, to be looked at, and goes with their next run.
+
+mod deletion;
+mod drift;
+mod faults;
+mod journey;
+mod last_span;
+mod problems;
+mod rest;
+mod rollout;

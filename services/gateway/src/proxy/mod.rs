@@ -1,0 +1,96 @@
+//! Passing a request on to an upstream, and its answer back, both as streams.
+
+pub mod headers;
+mod upgrade;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::RequestExt;
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
+use http::request::Parts;
+use tracewell_telemetry::TracedClient;
+
+use crate::error::GatewayError;
+use crate::routing::{Upstream, is_ambiguous};
+
+/// How the gateway passes requests on; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    client: TracedClient,
+    answer_timeout: Duration,
+    trusted_proxies: usize,
+}
+
+impl Proxy {
+    /// `answer_timeout` bounds the time from the request to the head of the answer; the answer's body may take as
+    /// long as it likes, as event streams do. `trusted_proxies` see [`headers::client_address`].
+    pub fn new(client: TracedClient, answer_timeout: Duration, trusted_proxies: usize) -> Self {
+        Self {
+            client,
+            answer_timeout,
+            trusted_proxies,
+        }
+    }
+
+    /// Sends `request` to `upstream`, its prefix stripped, and returns the answer while its body still streams.
+    pub async fn forward(
+        &self,
+        upstream: Arc<Upstream>,
+        mut request: Request,
+    ) -> Result<Response, GatewayError> {
+        let upgrade = upgrade::take(&mut request);
+        let (mut head, body) = request.with_limited_body().into_parts();
+        if is_ambiguous(head.uri.path()) {
+            return Err(GatewayError::AmbiguousPath);
+        }
+        let mut outgoing = self.outgoing_head(&upstream, &mut head);
+        if let Some(upgrade) = &upgrade {
+            upgrade.ask(outgoing.headers_mut());
+        }
+        if !body.is_end_stream() {
+            *outgoing.body_mut() = Some(reqwest::Body::wrap_stream(body.into_data_stream()));
+        }
+        let answer = tokio::time::timeout(self.answer_timeout, self.client.execute(outgoing))
+            .await
+            .map_err(|_| GatewayError::Timeout {
+                upstream: upstream.name.clone(),
+                after: self.answer_timeout,
+            })?
+            .map_err(|source| GatewayError::from_exchange(&upstream.name, source))?;
+        if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            let upgrade = upgrade.ok_or_else(|| GatewayError::UnaskedUpgrade(upstream.name.clone()))?;
+            return Ok(upgrade.join(answer));
+        }
+        let mut answer = http::Response::from(answer).map(Body::new);
+        headers::drop_hop_by_hop(answer.headers_mut());
+        Ok(answer)
+    }
+
+    fn outgoing_head(&self, upstream: &Upstream, head: &mut Parts) -> reqwest::Request {
+        // The router matched the prefix on the undecoded path, so its length is the same here.
+        let rest = head
+            .uri
+            .path()
+            .get(upstream.prefix().len()..)
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or("/");
+        let mut outgoing =
+            reqwest::Request::new(head.method.clone(), upstream.address(rest, head.uri.query()));
+        let mut passed = std::mem::take(&mut head.headers);
+        headers::drop_hop_by_hop(&mut passed);
+        headers::set_forwarded(&mut passed, peer(head), &upstream.prefix(), self.trusted_proxies);
+        *outgoing.headers_mut() = passed;
+        outgoing
+    }
+}
+
+/// The address at the other end of the connection.
+fn peer(head: &Parts) -> IpAddr {
+    head.extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip())
+}

@@ -1,0 +1,13 @@
+//! The gateway as it runs, before real servers on loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose setting fails should stop right there"
+)]
+
+mod api_docs;
+mod failures;
+mod health;
+mod routing;
+mod streams;
+mod support;
