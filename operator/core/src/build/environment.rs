@@ -114,6 +114,8 @@ fn tracing_variables(resolved: &Resolved) -> Vec<EnvVar> {
         variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         variable("OTEL_TRACES_SAMPLER_ARG", ratio(tracing.sampling_percent)),
         variable("OTEL_PROPAGATORS", "tracecontext,baggage"),
+        // The default of 5 s is meant for a backend far away. People look for a trace right after their request.
+        variable("OTEL_BSP_SCHEDULE_DELAY", "1000"),
     ]
 }
 
