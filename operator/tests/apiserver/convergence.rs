@@ -1,115 +1,24 @@
 //! Reconciles against a real API server: what is written once stays, what is lost or edited comes back.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::collections::BTreeMap;
 
-use k8s_openapi::api::{
-    core::v1::{Pod, Service},
-    events::v1::Event,
-};
+use k8s_openapi::api::{core::v1::Service, events::v1::Event};
 use kube::{
     Api,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    core::DynamicObject,
 };
 use platform_core::{
-    api::{Platform, PlatformStatus},
-    diff::Prune,
-    kinds::{Kind, ObjectKey},
+    kinds::Kind,
     labels,
     step::{EventNote, EventType},
 };
-use platform_operator::{
-    cluster::{Cluster, ClusterError, Contested, KubeCluster, PlatformKey},
-    controller::ReconcileError,
-};
+use platform_operator::{cluster::Cluster, controller::ReconcileError};
 use serde_json::{Value, json};
 
-use crate::fixture::{World, names, world};
-
-/// A cluster whose writes are counted, and that falls silent after some of them.
-struct Faulty {
-    cluster: KubeCluster,
-    writes: AtomicUsize,
-    last: usize,
-    fault: Fault,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    /// The write is not sent.
-    BeforeWrite,
-    /// The write is carried out, and its answer is lost.
-    AfterWrite,
-}
-
-impl Faulty {
-    fn after(world: &World, last: usize, fault: Fault) -> Self {
-        Self {
-            cluster: world.cluster(),
-            writes: AtomicUsize::new(0),
-            last,
-            fault,
-        }
-    }
-
-    fn counting(world: &World) -> Self {
-        Self::after(world, usize::MAX, Fault::BeforeWrite)
-    }
-
-    fn writes(&self) -> usize {
-        self.writes.load(Ordering::Relaxed)
-    }
-
-    async fn write<T>(&self, call: impl Future<Output = Result<T, ClusterError>>) -> Result<T, ClusterError> {
-        let cut_off = self.writes.fetch_add(1, Ordering::Relaxed) >= self.last;
-        match self.fault {
-            _ if !cut_off => call.await,
-            Fault::BeforeWrite => Err(ClusterError::Unreachable("cut off".into())),
-            Fault::AfterWrite => {
-                call.await?;
-                Err(ClusterError::Unreachable("the answer was lost".into()))
-            }
-        }
-    }
-}
-
-impl Cluster for Faulty {
-    async fn get(&self, key: &PlatformKey) -> Result<Option<Platform>, ClusterError> {
-        self.cluster.get(key).await
-    }
-
-    async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
-        self.cluster.list(platform, kind).await
-    }
-
-    async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
-        self.cluster.pods(platform).await
-    }
-
-    async fn apply(
-        &self,
-        key: &ObjectKey,
-        object: &DynamicObject,
-        contested: Contested,
-    ) -> Result<DynamicObject, ClusterError> {
-        self.write(self.cluster.apply(key, object, contested)).await
-    }
-
-    async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {
-        self.write(self.cluster.delete(prune)).await
-    }
-
-    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<(), ClusterError> {
-        self.write(self.cluster.put_status(platform, status)).await
-    }
-
-    async fn publish(&self, platform: &Platform, note: &EventNote) -> Result<(), ClusterError> {
-        self.cluster.publish(platform, note).await
-    }
-}
+use crate::{
+    faulty::{Fault, Faulty},
+    fixture::{World, names, world},
+};
 
 #[tokio::test]
 async fn a_second_reconcile_writes_nothing() {
