@@ -1,56 +1,80 @@
 //! The files that are generated from the code, and their check.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 
 use crate::cluster;
+use crate::steps::{Step, Steps};
 
 /// Arguments of `codegen`.
 #[derive(clap::Args)]
 pub(crate) struct CodegenArgs {
     /// Write nothing, and fail with the names of the files that differ
     #[arg(long)]
-    pub(crate) check: bool,
+    check: bool,
 }
 
-/// A generated file and the cargo arguments of the program that prints it.
+/// A generated file and the program that prints it.
 struct Artifact {
     /// From the root of the tree.
     path: String,
-    arguments: Vec<String>,
+    /// From the folder of built programs.
+    program: String,
+    argument: &'static str,
 }
 
 /// Services with an `OpenAPI` document.
 const SERVICES: [&str; 4] = ["gateway", "auth", "chat", "billing"];
 
-/// Generates every file, or checks each.
+/// `make codegen`.
 pub(crate) fn codegen(arguments: &CodegenArgs) -> anyhow::Result<()> {
-    let tree = cluster::tree();
-    let mut differing = Vec::new();
-    for artifact in artifacts() {
-        let generated = artifact.generate(tree)?;
-        let path = tree.join(&artifact.path);
-        if std::fs::read(&path).is_ok_and(|current| current == generated) {
-            continue;
-        }
-        if arguments.check {
-            differing.push(artifact.path);
-        } else {
-            std::fs::write(&path, generated).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("wrote {}", artifact.path);
-        }
+    let mut steps = Steps::new("codegen")?;
+    if arguments.check {
+        return steps.step("Check the generated files", check);
     }
-    if !differing.is_empty() {
+    let stale = steps.step("Generate", stale)?;
+    for (artifact, generated) in stale {
+        let path = cluster::tree().join(&artifact.path);
+        std::fs::write(&path, generated).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", artifact.path);
+    }
+    Ok(())
+}
+
+/// Fails with the names of the files that are not as the code generates them.
+pub(crate) fn check(step: &Step) -> anyhow::Result<()> {
+    let names: Vec<_> = stale(step)?
+        .into_iter()
+        .map(|(artifact, _)| artifact.path)
+        .collect();
+    if !names.is_empty() {
         bail!(
-            "these files are not as the code generates them, `cargo xtask codegen` writes them: {}",
-            differing.join(", ")
+            "these files are not as the code generates them, `make codegen` writes them: {}",
+            names.join(", ")
         );
     }
     Ok(())
+}
+
+/// The files that are not as the code generates them, and what it generates.
+fn stale(step: &Step) -> anyhow::Result<Vec<(Artifact, String)>> {
+    let mut cargo = Command::new(env!("CARGO"));
+    // The same choice of packages and targets as that of the tests: whatever is built for one serves the other.
+    cargo.args(["build", "--locked", "--workspace", "--bins", "--examples"]);
+    step.run(&mut cargo)?;
+    let xtask = std::env::current_exe().context("where this program is")?;
+    let programs = xtask.parent().context("this program is in no folder")?;
+    let mut stale = Vec::new();
+    for artifact in artifacts() {
+        let generated = artifact.generate(step, programs)?;
+        let current = std::fs::read_to_string(cluster::tree().join(&artifact.path));
+        if !current.is_ok_and(|current| current == generated) {
+            stale.push((artifact, generated));
+        }
+    }
+    Ok(stale)
 }
 
 fn artifacts() -> impl Iterator<Item = Artifact> {
@@ -61,36 +85,26 @@ fn artifacts() -> impl Iterator<Item = Artifact> {
     ]
     .map(|(path, artifact)| Artifact {
         path: path.to_owned(),
-        arguments: words(&format!(
-            "--package platform-operator --example generate -- {artifact}"
-        )),
+        program: "examples/generate".to_owned(),
+        argument: artifact,
     });
     let documents = SERVICES.map(|service| Artifact {
         path: format!("services/{service}/openapi.json"),
-        arguments: words(&format!("--package tracewell-{service} -- openapi")),
+        program: format!("tracewell-{service}"),
+        argument: "openapi",
     });
     operator.into_iter().chain(documents)
 }
 
 impl Artifact {
-    fn generate(&self, tree: &Path) -> anyhow::Result<Vec<u8>> {
-        let output = Command::new(env!("CARGO"))
-            .args(["run", "--quiet"])
-            .args(&self.arguments)
-            .current_dir(tree)
-            .stderr(Stdio::inherit())
-            .output()
-            .context("cannot start cargo")?;
-        ensure!(output.status.success(), "{} could not be generated", self.path);
+    fn generate(&self, step: &Step, programs: &Path) -> anyhow::Result<String> {
+        let mut program = Command::new(programs.join(&self.program));
+        let generated = step.output(program.arg(self.argument))?;
         ensure!(
-            !output.stdout.is_empty(),
+            !generated.is_empty(),
             "the generator of {} printed nothing",
             self.path
         );
-        Ok(output.stdout)
+        Ok(generated)
     }
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::{self, Cluster};
-use crate::codegen::{self, CodegenArgs};
+use crate::codegen;
 use crate::steps::{Step, Steps};
 
 /// The licence and dependency checker, as a prebuilt wheel: compiling it takes longer than the rest of the lints.
@@ -41,14 +41,8 @@ pub(crate) fn test(args: &TestArgs) -> Result<()> {
     let mut steps = Steps::new("test")?;
     let assets = cluster::test_assets(&mut steps)?;
     check(&mut steps)?;
-    let mut without_cluster = cargo(&[
-        "test",
-        "--locked",
-        "--no-fail-fast",
-        "--workspace",
-        "--exclude",
-        "tracewell-e2e",
-    ]);
+    // One choice of packages for every build: with another, cargo would choose other features and compile them again.
+    let mut without_cluster = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
     without_cluster.env("TRACEWELL_ASSETS", &assets.folder);
     let title = "Test laws, golden files, the fake cluster, a real API server and the services";
     let mut tally = suite(&mut steps, title, without_cluster)?;
@@ -57,13 +51,8 @@ pub(crate) fn test(args: &TestArgs) -> Result<()> {
         tally.skipped += 1;
     } else {
         let cluster = running_cluster(&mut steps)?;
-        let journeys = cluster.command_env(cargo(&[
-            "test",
-            "--locked",
-            "--no-fail-fast",
-            "--package",
-            "tracewell-e2e",
-        ]));
+        let journeys = cargo(&["test", "--locked", "--workspace", "--test", "journeys"]);
+        let journeys = cluster.command_env(journeys);
         tally.add(&suite(&mut steps, "Test journeys on kind", journeys)?);
     }
     steps.finish();
@@ -77,6 +66,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<()> {
 /// Formatting, clippy, scripts, dependencies and generated files.
 pub(crate) fn lint() -> Result<()> {
     let mut steps = Steps::new("lint")?;
+    cluster::install_test_packages(&mut steps)?;
     check(&mut steps)?;
     steps.finish();
     Ok(())
@@ -91,7 +81,6 @@ pub(crate) fn bench() -> Result<()> {
         .command_env(cargo(&[
             "run",
             "--quiet",
-            "--release",
             "--locked",
             "--package",
             "tracewell-e2e",
@@ -129,9 +118,7 @@ fn check(steps: &mut Steps) -> Result<()> {
             "warnings",
         ]),
     )?;
-    steps.step("Check the generated files", |_| {
-        codegen::codegen(&CodegenArgs { check: true })
-    })
+    steps.step("Check the generated files", codegen::check)
 }
 
 /// Runs a test command as a step and counts its tests; a failing one is shown with what it printed.

@@ -30,7 +30,7 @@ pub(crate) const NODE_PACKAGES: &[&str] = &[
     "runc",
 ];
 /// Debian packages that the checks of `make test` take.
-pub(crate) const TEST_PACKAGES: &[&str] = &["shellcheck"];
+pub(crate) const TEST_PACKAGES: &[&str] = &["python3-venv", "shellcheck"];
 /// GiB that a first run takes: Go's and Cargo's build folders, images in podman's storage, the running node.
 const DISK_COLD: u64 = 22;
 /// GiB that a run with a full cache takes.

@@ -83,10 +83,15 @@ pub(crate) fn ensure(steps: &mut Steps) -> Result<Cluster> {
     })
 }
 
+/// Installs the distribution's packages that lints and tests need.
+pub(crate) fn install_test_packages(steps: &mut Steps) -> Result<()> {
+    machine::install_packages(steps, machine::TEST_PACKAGES)
+}
+
 /// Installs, builds or finds in the cache what the tests without a cluster need.
 pub(crate) fn test_assets(steps: &mut Steps) -> Result<TestAssets> {
     machine::check_toolchains()?;
-    machine::install_packages(steps, machine::TEST_PACKAGES)?;
+    install_test_packages(steps)?;
     let cache = Cache::open()?;
     let _lock = cache.lock()?;
     tools::ensure_built(
