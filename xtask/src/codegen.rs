@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 
 use crate::cluster;
+use crate::programs;
 use crate::steps::{Step, Steps};
 
 /// Arguments of `codegen`.
@@ -60,15 +61,10 @@ pub(crate) fn check(step: &Step) -> anyhow::Result<()> {
 
 /// The files that are not as the code generates them, and what it generates.
 fn stale(step: &Step) -> anyhow::Result<Vec<(Artifact, String)>> {
-    let mut cargo = Command::new(env!("CARGO"));
-    // The same choice of packages and targets as that of the tests: whatever is built for one serves the other.
-    cargo.args(["build", "--locked", "--workspace", "--bins", "--examples"]);
-    step.run(&mut cargo)?;
-    let xtask = std::env::current_exe().context("where this program is")?;
-    let programs = xtask.parent().context("this program is in no folder")?;
+    let programs = programs::build(step)?;
     let mut stale = Vec::new();
     for artifact in artifacts() {
-        let generated = artifact.generate(step, programs)?;
+        let generated = artifact.generate(step, &programs)?;
         let current = std::fs::read_to_string(cluster::tree().join(&artifact.path));
         if !current.is_ok_and(|current| current == generated) {
             stale.push((artifact, generated));

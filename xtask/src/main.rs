@@ -7,6 +7,7 @@ use clap::Parser;
 mod cluster;
 mod codegen;
 mod dev;
+mod programs;
 mod steps;
 mod verify;
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::{self, Cluster};
 use crate::codegen;
+use crate::programs;
 use crate::steps::{Step, Steps};
 
 /// The licence and dependency checker, as a prebuilt wheel: compiling it takes longer than the rest of the lints.
@@ -75,18 +76,11 @@ pub(crate) fn lint() -> Result<()> {
 /// The figures of docs/benchmarks.md, measured on the cluster that `make up` left.
 pub(crate) fn bench() -> Result<()> {
     let mut steps = Steps::new("bench")?;
+    let programs = steps.step("Build the bench", programs::build)?;
     let cluster = running_cluster(&mut steps)?;
     steps.finish();
     let status = cluster
-        .command_env(cargo(&[
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "tracewell-e2e",
-            "--bin",
-            "bench",
-        ]))
+        .command_env(Command::new(programs.join("bench")))
         .status()
         .context("cannot start the bench")?;
     ensure!(status.success(), "the bench failed ({status})");
