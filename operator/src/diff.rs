@@ -73,7 +73,7 @@ pub fn explain(changes: &Changes) -> String {
     for prune in &changes.prunes {
         line(&mut text, format_args!("- {}: {}", prune.key, prune.reason));
     }
-    let created = applies.iter().filter(|apply| apply.fields.is_empty()).count();
+    let created = applies.iter().filter(|apply| apply.cause.is_creation()).count();
     line(
         &mut text,
         format_args!(
@@ -88,7 +88,7 @@ pub fn explain(changes: &Changes) -> String {
 }
 
 fn explain_apply(text: &mut String, apply: &Apply) {
-    let sign = if apply.fields.is_empty() { '+' } else { '~' };
+    let sign = if apply.cause.is_creation() { '+' } else { '~' };
     line(text, format_args!("{sign} {}: {}", apply.key, apply.reason()));
     for FieldChange { path, from, to } in &apply.fields {
         line(text, format_args!("    {path}"));

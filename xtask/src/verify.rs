@@ -90,6 +90,7 @@ pub(crate) fn bench() -> Result<()> {
 fn running_cluster(steps: &mut Steps) -> Result<Cluster> {
     let cluster = cluster::ensure(steps)?;
     cluster.install(steps)?;
+    cluster.apply_demo(steps)?;
     Ok(cluster)
 }
 

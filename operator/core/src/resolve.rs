@@ -244,10 +244,17 @@ fn resolve_tracing(
                 .memory
                 .max_traces,
         },
-        (JaegerType::External, Some(external)) => Backend::External {
-            endpoint: external.endpoint.clone(),
-            query_url: external.query_url.clone(),
-        },
+        (JaegerType::External, Some(external)) => {
+            if spec.collector.mode == CollectorMode::None && !external.endpoint.starts_with("http://") {
+                violations.push(Violation::EndpointNeedsCollector {
+                    endpoint: external.endpoint.clone(),
+                });
+            }
+            Backend::External {
+                endpoint: external.endpoint.clone(),
+                query_url: external.query_url.clone(),
+            }
+        }
         (JaegerType::External, None) => {
             violations.push(Violation::ExternalMissing);
             return None;

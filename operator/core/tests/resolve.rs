@@ -106,6 +106,22 @@ fn implied_dependencies_are_those_that_are_there() {
 }
 
 #[test]
+fn an_encrypted_backend_needs_a_collector() {
+    let spec = |mode: &str| {
+        json!({"telemetry": {
+            "collector": {"mode": mode},
+            "tracing": {"jaeger": {"type": "External", "external": {"endpoint": "https://jaeger.test:4318"}}},
+        }})
+    };
+    let violations = refuse(spec("None"));
+    assert!(
+        violations[0].contains("must begin with http:// when collector.mode is None"),
+        "{violations:?}"
+    );
+    accept(spec("Sidecar"));
+}
+
+#[test]
 fn every_rule_that_is_broken_is_named() {
     let violations = refuse(json!({
         "services": [

@@ -30,6 +30,13 @@ fn jaeger(jaeger: &Value) -> Value {
     json!({"telemetry": {"tracing": {"jaeger": jaeger}}})
 }
 
+fn direct(endpoint: &str) -> Value {
+    json!({"telemetry": {
+        "collector": {"mode": "None"},
+        "tracing": {"jaeger": {"type": "External", "external": {"endpoint": endpoint}}},
+    }})
+}
+
 fn variable(variable: &Value) -> Value {
     service(json!({"env": [variable]}))
 }
@@ -119,6 +126,11 @@ fn platform_cases() -> Vec<Case> {
             jaeger(&json!({"type": "External"})),
             "external is required when type is External, and allowed only then",
             jaeger(&json!({"type": "External", "external": {"endpoint": "http://jaeger.example:4318"}})),
+        ),
+        (
+            direct("https://jaeger.example:4318"),
+            "an https endpoint needs collector.mode Sidecar",
+            direct("http://jaeger.example:4318"),
         ),
         (
             jaeger(&json!({"type": "Disabled", "managed": {}})),

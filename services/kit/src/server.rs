@@ -26,6 +26,9 @@ use crate::{
 /// How long requests under way may go on once connections are refused.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// How long the database may take to close: the last spans are sent after it, before the pod's grace period ends.
+const CLOSE: Duration = Duration::from_secs(3);
+
 /// A service that has its ports and is ready to serve.
 #[derive(Debug)]
 pub struct Server {
@@ -125,8 +128,10 @@ impl Server {
                 DRAIN.as_secs()
             );
         }
-        if let Some(db) = self.db {
-            db.close().await;
+        if let Some(db) = self.db
+            && tokio::time::timeout(CLOSE, db.close()).await.is_err()
+        {
+            tracing::warn!("the database was still busy after {} s", CLOSE.as_secs());
         }
         if let Some(ops) = ops {
             ops.abort();

@@ -24,6 +24,7 @@ impl Cluster {
     /// Installs or upgrades the chart with this cluster's images, and waits for the operator.
     pub(crate) fn install(&self, steps: &mut Steps) -> Result<()> {
         steps.step("Install the chart", |step| {
+            self.forget_unfinished_installs(step)?;
             let mut helm = Command::new(self.tools.join("helm"));
             helm.env("KUBECONFIG", &self.kubeconfig)
                 .args(["upgrade", "--install", "tracewell"]);
@@ -41,6 +42,22 @@ impl Cluster {
             }
             step.run(&mut helm)
         })
+    }
+
+    /// Helm refuses to touch a release whose install or upgrade was killed midway. Without the record of that one
+    /// revision it goes on from the one before, and adopts what is there.
+    fn forget_unfinished_installs(&self, step: &Step) -> Result<()> {
+        let unfinished =
+            "owner=helm,name=tracewell,status in (pending-install,pending-upgrade,pending-rollback)";
+        let mut delete = self.kubectl();
+        step.run(delete.args([
+            "delete",
+            "secrets",
+            "--namespace",
+            NAMESPACE,
+            "--selector",
+            unfinished,
+        ]))
     }
 
     /// What the chart must be told to run the images of this cluster.

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 /// What a Platform observes of its services, and how.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.collector.mode != 'None' || !has(self.tracing.jaeger.external) || self.tracing.jaeger.external.endpoint.startsWith('http://')")
+        .message("an https endpoint needs collector.mode Sidecar: without a collector the services send their spans themselves, over http only")
+)]
 pub struct TelemetrySpec {
     /// Distributed traces.
     #[serde(default)]

@@ -129,6 +129,15 @@ pub enum Violation {
     /// An external backend without an address.
     #[error("spec.telemetry.tracing.jaeger.external: required when type is External")]
     ExternalMissing,
+    /// An external backend that the services cannot speak to without a collector.
+    #[error(
+        "spec.telemetry.tracing.jaeger.external.endpoint: {endpoint} must begin with http:// when collector.mode is \
+         None: the services send their spans over http only"
+    )]
+    EndpointNeedsCollector {
+        /// The address.
+        endpoint: String,
+    },
     /// One port for two things.
     #[error("spec.exposure.nodePort: gateway and jaeger must be different ports, both are {port}")]
     SharedNodePort {
