@@ -205,7 +205,7 @@ fn default_sizes_give_way_to_what_is_given() {
     let told = |a: &str, b: &str, c: Option<&str>, d: &str| {
         (a.to_owned(), b.to_owned(), c.map(str::to_owned), d.to_owned())
     };
-    assert_eq!(sizes(json!({})), told("25m", "32Mi", None, "128Mi"));
+    assert_eq!(sizes(json!({})), told("25m", "32Mi", None, "256Mi"));
     assert_eq!(
         sizes(json!({"requests": {"memory": "1Gi"}})),
         told("25m", "1Gi", None, "1Gi")

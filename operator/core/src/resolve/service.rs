@@ -24,7 +24,7 @@ const RESERVED_PREFIXES: &[&str] = &[
 
 const DEFAULT_CPU_REQUEST: &str = "25m";
 const DEFAULT_MEMORY_REQUEST: &str = "32Mi";
-const DEFAULT_MEMORY_LIMIT: &str = "128Mi";
+const DEFAULT_MEMORY_LIMIT: &str = "256Mi";
 
 /// A service whose every rule holds.
 #[derive(Clone, Debug, PartialEq)]
