@@ -25,8 +25,8 @@ use crate::{
 /// operator.
 const DRAIN: Duration = Duration::from_secs(15);
 
-/// The longest wait for the last spans.
-const FLUSH: Duration = Duration::from_secs(5);
+/// The longest wait for the last spans (5 s) and the last errors (2 s).
+const FLUSH: Duration = Duration::from_secs(7);
 
 /// Why the operator does not run.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,12 @@
-//! Golden files: every example's objects, as `tracewell-operator render` prints them.
+//! Golden files: every example's objects, as `tracewell-operator render` prints them, and the page of reasons.
 //!
 //! To accept a change, run with `UPDATE_GOLDEN=1` and read the difference before you commit it.
 
+#![expect(clippy::expect_used, reason = "a failed step is a failed test")]
+
 use std::path::{Path, PathBuf};
 
+use platform_core::reason::Reason;
 use platform_operator::render::render;
 use platform_testkit::{example, examples, settings};
 
@@ -11,25 +14,46 @@ fn golden_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.yaml"))
 }
 
+/// Where the file differs from what it should be; None if it does not, or if it has just been written.
+fn check(file: &Path, expected: &str) -> Option<String> {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, expected).expect("the golden file can be written");
+    }
+    let golden = std::fs::read_to_string(file).unwrap_or_default();
+    first_difference(&golden, expected).map(|difference| format!("{} {difference}", file.display()))
+}
+
 #[test]
 fn every_example_renders_as_its_golden_file() {
     let mut different = Vec::new();
     for name in examples() {
         let rendered = render(example(&name), &settings()).expect("an example is accepted");
-        let file = golden_file(&name);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&file, &rendered).expect("the golden file can be written");
-        }
-        let golden = std::fs::read_to_string(&file).unwrap_or_default();
-        if let Some(difference) = first_difference(&golden, &rendered) {
-            different.push(format!("{name}.yaml {difference}"));
-        }
+        different.extend(check(&golden_file(&name), &rendered));
     }
     assert!(
         different.is_empty(),
         "UPDATE_GOLDEN=1 accepts these changes:\n{}",
         different.join("\n")
     );
+}
+
+#[test]
+fn the_page_of_reasons_has_every_reason() {
+    const HEAD: &str = "# Reasons
+What the `reason` of a Platform's conditions and events means, and what to do about it; the most urgent first. The `message`
+beside it has the particulars. This page is written from `operator/core/src/reason.rs` by
+`UPDATE_GOLDEN=1 cargo test -p platform-operator --test golden`.
+
+| reason | what it means, and what to do |
+|---|---|
+";
+    let row = |reason: &Reason| format!("| `{reason}` | {} |\n", reason.meaning());
+    let page: String = [HEAD.to_owned()]
+        .into_iter()
+        .chain(Reason::ALL.iter().map(row))
+        .collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reasons.md");
+    assert_eq!(check(&file, &page), None, "UPDATE_GOLDEN=1 accepts this change");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, PodSpec, Service};
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use platform_core::api::{EnvVarSource, KeyRef, Platform};
+use platform_core::api::{DebugEndpoints, EnvVarSource, KeyRef, Platform};
 use platform_core::desired::Desired;
 use platform_core::diff::{Cause, diff};
 use platform_core::kinds::{Kind, ObjectKey};
@@ -165,7 +165,9 @@ proptest! {
             for container in &pod_spec(&deployment).containers {
                 let routes = value(container, "GATEWAY_ROUTES").unwrap_or_default();
                 let routes = routes.split(',').filter_map(|route| route.split_once('=')).map(|(_, url)| url);
-                let urls = env(container).iter().filter_map(|entry| entry.value.as_deref());
+                // The user interface is opened by people, from wherever the Platform is exposed.
+                let for_programs = env(container).iter().filter(|entry| entry.name != "TRACE_UI_URL");
+                let urls = for_programs.filter_map(|entry| entry.value.as_deref());
                 for url in urls.filter(|url| url.starts_with("http://")).chain(routes) {
                     prop_assert!(open.contains(url), "{} in {}", url, deployment.name_any());
                 }
@@ -297,6 +299,33 @@ proptest! {
                 prop_assert_eq!(source.map(|secret| secret.name.as_str()), Some("smtp"));
                 prop_assert_eq!(entry.value.as_deref(), None);
             }
+        }
+    }
+
+    #[test]
+    fn errors_go_where_the_platform_says_and_by_a_secret(platform in platforms()) {
+        let errors = platform.spec.telemetry.errors.clone();
+        let dsn = errors.as_ref().and_then(|errors| errors.dsn_secret_ref.as_ref()).map(|secret| secret.name.as_str());
+        let debug = errors.as_ref().is_some_and(|errors| errors.debug_endpoints == DebugEndpoints::Enabled);
+        let desired = desired(&platform);
+        for service in &resolved(&platform).services {
+            let key = ObjectKey {
+                kind: Kind::Deployment,
+                namespace: platform.namespace().expect("a generated Platform has a namespace"),
+                name: format!("{}-{}", platform.name_any(), service.name),
+            };
+            let deployment: Deployment =
+                desired.get(&key).expect("a service has a Deployment").clone().try_parse().expect("a Deployment");
+            let container = &pod_spec(&deployment).containers[0];
+            let by_secret = env(container)
+                .iter()
+                .find(|entry| entry.name == "SENTRY_DSN")
+                .and_then(|entry| entry.value_from.as_ref()?.secret_key_ref.as_ref())
+                .map(|secret| secret.name.as_str());
+            prop_assert_eq!(by_secret, dsn);
+            prop_assert_eq!(value(container, "DEBUG_ENDPOINTS"), Some(if debug { "1" } else { "0" }));
+            prop_assert_eq!(value(container, "SENTRY_TRACES_SAMPLE_RATE").is_some(), errors.is_some());
+            prop_assert_eq!(value(container, "SENTRY_ENVIRONMENT").map(str::to_owned), platform.metadata.name.clone());
         }
     }
 

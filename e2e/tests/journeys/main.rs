@@ -12,3 +12,4 @@ mod last_span;
 mod problems;
 mod rest;
 mod rollout;
+mod secrets;

@@ -72,7 +72,7 @@ impl Cause {
     }
 }
 
-/// A field that differs.
+/// A field that differs. Values of variables are withheld: they may be confidential.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldChange {
     /// Path of the field, for example `spec.template.spec.containers[auth].image`.

@@ -43,8 +43,10 @@ reasons! {
     ApplyInvalid,
     /// A resource quota of the namespace is used up. Raise the quota, or ask for less.
     QuotaExceeded,
-    /// An object changed while it was being applied; the operator tries again by itself.
+    /// An object that the Platform needs is somebody else's, and is left alone. Delete or rename it, or take the service that needs its name out of the Platform; the operator looks again every minute.
     ApplyConflict,
+    /// An object changed while it was being written; the operator tries again by itself.
+    ObjectChanged,
     /// The API server does not answer; the operator tries again by itself.
     ClusterUnavailable,
     /// An image cannot be pulled. Check its name, its tag and the access to its registry.
@@ -96,7 +98,8 @@ impl fmt::Display for Reason {
 impl From<FailureCategory> for Reason {
     fn from(category: FailureCategory) -> Self {
         match category {
-            FailureCategory::Conflict => Self::ApplyConflict,
+            FailureCategory::Contested => Self::ApplyConflict,
+            FailureCategory::Conflict => Self::ObjectChanged,
             FailureCategory::Forbidden => Self::ApplyForbidden,
             FailureCategory::Invalid => Self::ApplyInvalid,
             FailureCategory::Quota => Self::QuotaExceeded,
@@ -112,7 +115,7 @@ impl Reason {
     pub const fn is_transient(self) -> bool {
         matches!(
             self,
-            Self::ApplyConflict | Self::ClusterUnavailable | Self::Progressing
+            Self::ObjectChanged | Self::ClusterUnavailable | Self::Progressing
         )
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Past this point nothing can fail: builders take a [`Resolved`] and give objects.
 
+mod errors;
 mod service;
 mod violation;
 
@@ -9,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
+pub use self::errors::Errors;
+use self::errors::{resolve_environment, resolve_errors};
 use self::service::resolve_service;
 pub use self::service::{ContainerSizes, Service};
 pub use self::violation::Violation;
@@ -28,8 +31,12 @@ pub struct Resolved {
     pub uid: String,
     /// Its services in start order: each after those it depends on, else by name.
     pub services: Vec<Service>,
+    /// What its errors and spans are marked with, so that those of one environment are told from those of another.
+    pub environment: String,
     /// How its services are traced; None if they are not.
     pub tracing: Option<Tracing>,
+    /// How its services report errors; None where the Platform does not say.
+    pub errors: Option<Errors>,
     /// Its ports on the nodes; None if it has none.
     pub node_ports: Option<NodePorts>,
 }
@@ -81,6 +88,11 @@ impl Resolved {
         self.services.iter().find(|service| service.name.as_str() == name)
     }
 
+    /// URL of a port of a Service inside the cluster.
+    pub fn in_cluster_url(&self, service: &str, port: i32) -> String {
+        format!("http://{service}.{}.svc:{port}", self.namespace)
+    }
+
     /// URL of a service inside the namespace.
     pub fn internal_url(&self, service: &Service) -> String {
         format!("http://{}:{}", self.name.workload(&service.name), service.port)
@@ -115,7 +127,10 @@ pub fn resolve(platform: &Platform, settings: &Settings) -> Result<Resolved, Vec
     route_the_gateway(platform, &mut services);
     check_prefixes(&services, &mut violations);
     let services = in_start_order(services, &mut violations);
-    let tracing = resolve_tracing(&platform.spec.telemetry, settings, &mut violations);
+    let telemetry = &platform.spec.telemetry;
+    let tracing = resolve_tracing(telemetry, settings, &mut violations);
+    let environment = resolve_environment(platform, &mut violations);
+    let errors = resolve_errors(telemetry, &mut violations);
     let node_ports = resolve_node_ports(platform, &mut violations);
 
     match name {
@@ -124,7 +139,9 @@ pub fn resolve(platform: &Platform, settings: &Settings) -> Result<Resolved, Vec
             namespace: platform.namespace().unwrap_or_else(|| "default".to_owned()),
             uid: platform.uid().unwrap_or_default(),
             services,
+            environment,
             tracing,
+            errors,
             node_ports,
         }),
         _ => {
@@ -227,11 +244,11 @@ fn resolve_tracing(
     violations: &mut Vec<Violation>,
 ) -> Option<Tracing> {
     let jaeger = &spec.tracing.jaeger;
-    if !(0..=100).contains(&spec.tracing.sampling_percent) {
-        violations.push(Violation::SamplingPercent {
-            value: spec.tracing.sampling_percent,
-        });
-    }
+    check_percent(
+        "tracing.samplingPercent",
+        spec.tracing.sampling_percent,
+        violations,
+    );
     let backend = match (jaeger.type_, &jaeger.external) {
         (JaegerType::Disabled, _) => return None,
         (JaegerType::Managed, _) => Backend::Managed {
@@ -274,6 +291,12 @@ fn resolve_tracing(
         collector_image,
         backend,
     })
+}
+
+fn check_percent(field: &'static str, value: i32, violations: &mut Vec<Violation>) {
+    if !(0..=100).contains(&value) {
+        violations.push(Violation::Percent { field, value });
+    }
 }
 
 fn resolve_node_ports(platform: &Platform, violations: &mut Vec<Violation>) -> Option<NodePorts> {

@@ -1,6 +1,7 @@
 //! The whole brain in one function: what the cluster has, in; what to do and what to say, out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use kube::core::DynamicObject;
 use crate::api::{Platform, PlatformStatus};
 use crate::desired::Desired;
 use crate::diff::{Changes, diff};
-use crate::kinds::{ObjectKey, Wave};
+use crate::kinds::ObjectKey;
 use crate::observe::observe;
 use crate::resolve::resolve;
 use crate::settings::Settings;
@@ -42,17 +43,35 @@ pub struct Live {
     pub pods: Vec<Pod>,
 }
 
-/// Why an object could not be applied.
+/// Why an object could not be applied or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplyFailure {
+    /// What was tried.
+    pub action: WriteAction,
     /// The object.
     pub object: ObjectKey,
-    /// The wave that stopped there.
-    pub wave: Wave,
     /// Class of the failure.
     pub category: FailureCategory,
     /// What the API server said.
     pub message: String,
+}
+
+/// What is done to an object. It is shown as a participle: applied, deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteAction {
+    /// It is made or changed.
+    Apply,
+    /// It is taken away.
+    Delete,
+}
+
+impl fmt::Display for WriteAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apply => "applied",
+            Self::Delete => "deleted",
+        })
+    }
 }
 
 /// Class of a failed write.
@@ -60,6 +79,8 @@ pub struct ApplyFailure {
 pub enum FailureCategory {
     /// The object changed meanwhile (409).
     Conflict,
+    /// Somebody else owns fields of the object (409 with the cause `FieldManagerConflict`).
+    Contested,
     /// The operator has no permission (403).
     Forbidden,
     /// The API server refuses the object (400, 422).

@@ -132,7 +132,10 @@ fn every_rule_that_is_broken_is_named() {
             {"name": "two", "image": "x", "port": 80, "route": {"pathPrefix": "/auth"}},
             {"name": "three", "image": "x", "port": 80, "route": {"pathPrefix": "/v1"}},
         ],
-        "telemetry": {"tracing": {"samplingPercent": 101, "jaeger": {"type": "External"}}},
+        "telemetry": {
+            "tracing": {"samplingPercent": 101, "jaeger": {"type": "External"}},
+            "errors": {"environment": "a,b=c", "tracesSamplePercent": -1, "profilesSamplePercent": 200},
+        },
         "exposure": {"type": "NodePort", "nodePort": {"gateway": 30000, "jaeger": 30000}},
     }));
     let expected = [
@@ -147,7 +150,10 @@ fn every_rule_that_is_broken_is_named() {
         "services[mine].dependsOn: ghost is not in spec.services",
         "services[three].route.pathPrefix: `/v1` must be one path segment",
         "route.pathPrefix /auth is used by auth, two",
-        "samplingPercent: 101 must be between 0 and 100",
+        "telemetry.tracing.samplingPercent: 101 must be between 0 and 100",
+        "telemetry.errors.tracesSamplePercent: -1 must be between 0 and 100",
+        "telemetry.errors.profilesSamplePercent: 200 must be between 0 and 100",
+        "telemetry.errors.environment: `a,b=c` must be letters, digits",
         "jaeger.external: required when type is External",
         "gateway and jaeger must be different ports, both are 30000",
     ];
@@ -214,4 +220,31 @@ fn default_sizes_give_way_to_what_is_given() {
         sizes(json!({"limits": {"cpu": "10m", "memory": "16Mi"}})),
         told("10m", "16Mi", Some("10m"), "16Mi")
     );
+}
+
+#[test]
+fn an_environment_is_the_platforms_name_unless_it_says_otherwise() {
+    let environment = |errors: Value| accept(json!({"telemetry": {"errors": errors}})).environment;
+    assert_eq!(accept(json!({})).environment, "demo");
+    assert_eq!(environment(json!({})), "demo");
+    assert_eq!(
+        environment(json!({"environment": "eu-1.staging"})),
+        "eu-1.staging"
+    );
+    for bad in [
+        "",
+        "None",
+        "none",
+        "-a",
+        "a b",
+        "a/b",
+        "a$(POD_NAME)",
+        &"a".repeat(65),
+    ] {
+        let violations = refuse(json!({"telemetry": {"errors": {"environment": bad}}}));
+        assert!(
+            violations[0].contains("errors.environment"),
+            "{bad}: {violations:?}"
+        );
+    }
 }

@@ -65,12 +65,18 @@ fn category_of(status: &Status) -> FailureCategory {
         // (k8s.io/apiserver/pkg/admission/plugin/resourcequota).
         403 if status.message.contains("exceeded quota") => FailureCategory::Quota,
         401 | 403 => FailureCategory::Forbidden,
+        409 if has_cause(status, "FieldManagerConflict") => FailureCategory::Contested,
         409 => FailureCategory::Conflict,
         429 => FailureCategory::Throttled,
         504 => FailureCategory::Timeout,
         code if code >= 500 => FailureCategory::Unavailable,
         _ => FailureCategory::Invalid,
     }
+}
+
+fn has_cause(status: &Status, reason: &str) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == reason)
 }
 
 fn retry_after(status: &Status) -> Option<Duration> {
@@ -129,6 +135,17 @@ mod tests {
             assert_eq!(error.category(), category, "{code} {message}");
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[test]
+    fn fields_of_somebody_else_are_told_apart_from_a_change_meanwhile() {
+        let mut status = Status::failure("Apply failed with 1 conflict", "Conflict").with_code(409);
+        status.details = serde_json::from_value(serde_json::json!({
+            "causes": [{"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\"", "field": ".spec.ports"}],
+        }))
+        .ok();
+        let error = ClusterError::from(kube::Error::Api(status.boxed()));
+        assert_eq!(error.category(), FailureCategory::Contested);
     }
 
     #[test]

@@ -51,16 +51,21 @@ impl KubeCluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// What the API server would make of this manifest: defaults filled in, every rule of the schema checked, the uid
-    /// and status of the Platform of that name if there is one. Nothing is written.
+    /// What the API server would make of a Platform whose spec is this manifest's: defaults filled in, every rule of
+    /// the schema checked, the uid and status of the Platform of that name if there is one. Nothing is written.
     pub async fn dry_run(&self, key: &PlatformKey, manifest: &Value) -> Result<Platform, ClusterError> {
-        // The manager of kubectl's own applies: the question is what `kubectl apply` of this manifest would lead to.
-        let params = PatchParams::apply("kubectl")
-            .force()
-            .dry_run()
-            .validation_strict();
         let api = self.platforms(&key.namespace);
-        within_deadline(api.patch(&key.name, &params, &Patch::Apply(manifest))).await
+        let params = PatchParams::apply("kubectl").dry_run().validation_strict();
+        // The whole spec is replaced. A server-side apply would keep the fields that another manager owns, and after a
+        // plain `kubectl apply` these are all of them: what the file no longer has would seem to stay.
+        let replace = json!([{"op": "replace", "path": "/spec", "value": manifest["spec"]}]);
+        let replace = serde_json::from_value(replace).map_err(kube::Error::SerdeError)?;
+        match within_deadline(api.patch(&key.name, &params, &Patch::Json::<()>(replace))).await {
+            Err(ClusterError::NotFound(_)) => {
+                within_deadline(api.patch(&key.name, &params, &Patch::Apply(manifest))).await
+            }
+            answer => answer,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use kube::ResourceExt;
 use platform_core::{
     api::Platform,
     diff::{Apply, Changes, Prune},
-    kinds::{KINDS, Kind, ObjectKey, Wave},
-    step::{ApplyFailure, EventNote, Live},
+    kinds::{KINDS, Kind, ObjectKey},
+    step::{ApplyFailure, EventNote, Live, WriteAction},
 };
 use tracing::{Instrument as _, info_span};
 
@@ -61,7 +61,7 @@ pub(super) async fn apply_changes<C: Cluster>(cluster: &C, changes: &Changes, li
     let mut applied = Applied::default();
     for wave in &changes.waves {
         for change in &wave.applies {
-            apply_one(cluster, wave.wave, change, live, &mut applied).await;
+            apply_one(cluster, change, live, &mut applied).await;
             // A refusal concerns one object, and the others of the wave may go on; silence concerns all.
             if applied.failure.as_ref().is_some_and(WriteFailure::is_silence) {
                 break;
@@ -79,13 +79,7 @@ pub(super) async fn apply_changes<C: Cluster>(cluster: &C, changes: &Changes, li
     applied
 }
 
-async fn apply_one<C: Cluster>(
-    cluster: &C,
-    wave: Wave,
-    change: &Apply,
-    live: &mut Live,
-    applied: &mut Applied,
-) {
+async fn apply_one<C: Cluster>(cluster: &C, change: &Apply, live: &mut Live, applied: &mut Applied) {
     let key = &change.key;
     let span = info_span!(
         "apply",
@@ -109,7 +103,7 @@ async fn apply_one<C: Cluster>(
         Err(source) => {
             applied
                 .failure
-                .get_or_insert(write_failure("applied", key, wave, source));
+                .get_or_insert(write_failure(WriteAction::Apply, key, source));
         }
     }
 }
@@ -122,26 +116,25 @@ async fn prune_one<C: Cluster>(cluster: &C, prune: &Prune, live: &mut Live) -> R
         name = key.name,
         reason = prune.reason
     );
-    let wave = key.kind.info().wave().unwrap_or(Wave::Workloads);
     cluster
         .delete(prune)
         .instrument(span)
         .await
-        .map_err(|source| write_failure("deleted", key, wave, source))?;
+        .map_err(|source| write_failure(WriteAction::Delete, key, source))?;
     tracing::info!(object = %key, reason = prune.reason, "deleted");
     measure::write(key.kind, Write::Prune);
     live.objects.remove(key);
     Ok(())
 }
 
-fn write_failure(action: &'static str, key: &ObjectKey, wave: Wave, source: ClusterError) -> WriteFailure {
+fn write_failure(action: WriteAction, key: &ObjectKey, source: ClusterError) -> WriteFailure {
     let told = ApplyFailure {
+        action,
         object: key.clone(),
-        wave,
         category: source.category(),
         message: source.to_string(),
     };
-    WriteFailure { action, told, source }
+    WriteFailure { told, source }
 }
 
 /// Publishes events. One that cannot be published is lost: the status says the same and does not depend on it.

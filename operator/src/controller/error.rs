@@ -27,10 +27,8 @@ pub enum ReconcileError {
 
 /// An object that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be {action}", .told.object)]
+#[error("{} cannot be {}", .told.object, .told.action)]
 pub struct WriteFailure {
-    /// What was tried.
-    pub action: &'static str,
     /// As the status tells it.
     pub told: ApplyFailure,
     /// Why.

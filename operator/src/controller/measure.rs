@@ -69,6 +69,7 @@ pub(super) fn write(kind: Kind, write: Write) {
 fn failure_label(category: FailureCategory) -> &'static str {
     match category {
         FailureCategory::Conflict => "conflict",
+        FailureCategory::Contested => "contested",
         FailureCategory::Forbidden => "forbidden",
         FailureCategory::Invalid => "invalid",
         FailureCategory::Quota => "quota",

@@ -311,7 +311,7 @@ impl Cluster for FakeCluster {
         let is_foreign = state.objects.contains_key(key) && !state.applied.contains_key(key);
         if is_foreign && contested == Contested::Respected {
             return Err(refusal(
-                FailureCategory::Conflict,
+                FailureCategory::Contested,
                 "Apply failed with 1 conflict: conflict with \"somebody\": .spec",
             ));
         }

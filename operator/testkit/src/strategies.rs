@@ -2,9 +2,9 @@
 
 use kube::core::ObjectMeta;
 use platform_core::api::{
-    CollectorMode, CollectorSpec, DatabaseSpec, EnvVar, ExposureSpec, ExposureType, ExternalJaeger,
-    JaegerSpec, JaegerType, Platform, PlatformSpec, Resources, Route, ServiceDatabase, ServiceSpec, Sizes,
-    TelemetrySpec, TracingSpec,
+    CollectorMode, CollectorSpec, DatabaseSpec, DebugEndpoints, EnvVar, ErrorsSpec, ExposureSpec,
+    ExposureType, ExternalJaeger, JaegerSpec, JaegerType, KeyRef, Platform, PlatformSpec, Resources, Route,
+    ServiceDatabase, ServiceSpec, Sizes, TelemetrySpec, TracingSpec,
 };
 use proptest::prelude::*;
 use proptest::{option, sample};
@@ -113,7 +113,14 @@ fn other_service(
 }
 
 fn env() -> impl Strategy<Value = Vec<EnvVar>> {
-    let names = ["RUST_LOG", "PORT", "OTEL_SERVICE_NAME", "FEATURE", "AUTH_URL"];
+    let names = [
+        "RUST_LOG",
+        "PORT",
+        "OTEL_SERVICE_NAME",
+        "SENTRY_DSN",
+        "FEATURE",
+        "AUTH_URL",
+    ];
     sample::subsequence(names.to_vec(), 0..=3).prop_map(|names| {
         let entry = |name: &str| EnvVar {
             name: name.to_owned(),
@@ -144,7 +151,7 @@ fn telemetry() -> impl Strategy<Value = TelemetrySpec> {
         JaegerType::Disabled,
     ]);
     let mode = sample::select(vec![CollectorMode::Sidecar, CollectorMode::None]);
-    (backend, mode, 0..=100_i32).prop_map(|(type_, mode, sampling_percent)| {
+    (backend, mode, 0..=100_i32, option::of(errors())).prop_map(|(type_, mode, sampling_percent, errors)| {
         let external = (type_ == JaegerType::External).then(|| ExternalJaeger {
             endpoint: "http://jaeger.test:4318".to_owned(),
             query_url: None,
@@ -160,6 +167,23 @@ fn telemetry() -> impl Strategy<Value = TelemetrySpec> {
                 jaeger,
             },
             collector: CollectorSpec { mode, image: None },
+            errors,
+        }
+    })
+}
+
+fn errors() -> impl Strategy<Value = ErrorsSpec> {
+    let dsn = KeyRef {
+        name: "sentry".to_owned(),
+        key: "dsn".to_owned(),
+    };
+    let debug = sample::select(vec![DebugEndpoints::Disabled, DebugEndpoints::Enabled]);
+    (option::of(Just(dsn)), 0..=100_i32, debug).prop_map(|(dsn_secret_ref, percent, debug_endpoints)| {
+        ErrorsSpec {
+            dsn_secret_ref,
+            traces_sample_percent: percent,
+            debug_endpoints,
+            ..ErrorsSpec::default()
         }
     })
 }

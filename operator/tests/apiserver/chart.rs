@@ -189,6 +189,7 @@ async fn what_the_chart_renders_is_taken_under_strict_validation() {
     create_namespace(&world.client, "tracewell-system").await;
     let every_value = [
         "telemetry.otlpEndpoint=http://jaeger:4318",
+        "sentry.dsnSecret.name=sentry",
         "services.imageTag=1",
         "jaeger.image=j:2",
         "collector.image=c:2",
@@ -235,6 +236,34 @@ fn the_crd_is_kept_on_uninstall_and_can_be_left_out() {
         .expect("helm was there before")
         .unwrap();
     assert!(!without.contains("CustomResourceDefinition"));
+}
+
+#[test]
+fn errors_of_the_operator_are_sent_where_a_secret_says_and_else_nowhere() {
+    let Some(silent) = helm(&[]) else { return };
+    assert!(!silent.unwrap().contains("SENTRY_DSN"));
+    let secret = "sentry.dsnSecret.name=sentry,sentry.dsnSecret.key=operator";
+    let rendered = helm(&["--set", secret]).expect("helm was there before").unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+    let deployment = documents
+        .iter()
+        .find(|document| document["kind"] == "Deployment")
+        .unwrap();
+    let env = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+    let dsn = env
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["name"] == "SENTRY_DSN");
+    assert_eq!(
+        dsn.unwrap()["valueFrom"],
+        json!({"secretKeyRef": {"name": "sentry", "key": "operator"}})
+    );
+    let refusal = helm(&["--set", "sentry.dsn=https://key@sentry.example/1"]).expect("helm was there before");
+    assert!(
+        refusal.is_err(),
+        "a DSN among the values would stand in the release"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use kube::{
     CustomResourceExt as _,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use platform_core::{api::Platform, kinds::Kind};
 use serde_json::{Value, json};
@@ -173,6 +173,40 @@ async fn diff_tells_what_would_change_and_why() {
         "{}",
         text(&refused.stderr)
     );
+}
+
+#[tokio::test]
+async fn diff_tells_what_the_file_no_longer_has_whoever_applied_it() {
+    let Some(world) = world("client-side").await else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = write_kubeconfig(&world, directory.path());
+    let secret = json!([{"name": "PASSWORD", "value": "hunter2"}, {"name": "GONE", "value": "hunter3"}]);
+    let whole = json!({"services": [{"name": "billing"}, {"name": "auth", "env": secret}]});
+    // As `kubectl apply` does without --server-side.
+    let client_side = PostParams {
+        field_manager: Some("kubectl-client-side-apply".into()),
+        ..PostParams::default()
+    };
+    let platform = serde_json::from_value(manifest("client-side", "demo", &whole)).unwrap();
+    world.platforms().create(&client_side, &platform).await.unwrap();
+    world.reconcile("demo").await.unwrap();
+
+    let less = json!({"services": [{"name": "auth", "env": [{"name": "PASSWORD", "value": "hunter4"}]}]});
+    let output = with_input(
+        operator(&["diff", "-f", "-"]).env("KUBECONFIG", &kubeconfig),
+        &manifest("client-side", "demo", &less).to_string(),
+    );
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}{}", text(&output.stderr));
+    assert!(told.contains("- Deployment client-side/demo-billing: "), "{told}");
+    assert!(told.contains("- Service client-side/demo-billing: "), "{told}");
+    let password = "    spec.template.spec.containers[auth].env[PASSWORD].value\n      - (withheld)\n      + (withheld)\n";
+    assert!(told.contains(password), "{told}");
+    assert!(!told.contains("hunter"), "{told}");
+    let stored = world.platforms().get("demo").await.unwrap();
+    assert_eq!(stored.spec.services.len(), 2, "nothing is written");
 }
 
 #[tokio::test]

@@ -10,12 +10,12 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::apps::v1::Deployment,
+    api::{apps::v1::Deployment, core::v1::Service},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, CustomResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::{ApiResource, DynamicObject},
     runtime::wait::await_condition,
 };
@@ -133,6 +133,38 @@ async fn wait_for(
         .unwrap();
 }
 
+/// A Platform finds an object of somebody else's under a name that it needs, and is made once that is gone.
+async fn conflict_goes_with_its_cause(client: &Client, deployments: &Api<Deployment>) {
+    let theirs: Service = serde_json::from_value(json!({
+        "metadata": {"name": "late-auth"}, "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]},
+    }))
+    .unwrap();
+    let services = Api::<Service>::namespaced(client.clone(), "shop");
+    services.create(&PostParams::default(), &theirs).await.unwrap();
+    apply(client, "late", json!({"services": [{"name": "auth"}]})).await;
+    let platforms = Api::<Platform>::namespaced(client.clone(), "shop");
+    let stalled = await_condition(platforms, "late", |platform: Option<&Platform>| {
+        let status = platform.and_then(|platform| platform.status.as_ref());
+        let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+        conditions.any(|condition| condition.type_ == "Stalled" && condition.reason == "ApplyConflict")
+    });
+    timeout(PATIENCE, stalled)
+        .await
+        .expect("the conflict is told")
+        .unwrap();
+    services
+        .delete("late-auth", &DeleteParams::default())
+        .await
+        .unwrap();
+    wait_for(
+        deployments,
+        "late-auth",
+        "made once somebody else's Service is gone, which no watch tells",
+        |_| true,
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
     let Some(assets) = assets() else { return };
@@ -179,6 +211,8 @@ async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
         |_| true,
     )
     .await;
+
+    conflict_goes_with_its_cause(&client, &deployments).await;
 
     operator.answer("/livez", "200").await;
     let metrics = operator.answer("/metrics", "200").await;

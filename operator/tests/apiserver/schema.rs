@@ -37,6 +37,10 @@ fn direct(endpoint: &str) -> Value {
     }})
 }
 
+fn errors(errors: &Value) -> Value {
+    json!({"telemetry": {"errors": errors}})
+}
+
 fn variable(variable: &Value) -> Value {
     service(json!({"env": [variable]}))
 }
@@ -131,6 +135,11 @@ fn platform_cases() -> Vec<Case> {
             direct("https://jaeger.example:4318"),
             "an https endpoint needs collector.mode Sidecar",
             direct("http://jaeger.example:4318"),
+        ),
+        (
+            errors(&json!({"environment": "None"})),
+            "environment must not be None",
+            errors(&json!({"environment": "Nonesuch", "dsnSecretRef": {"name": "sentry", "key": "dsn"}})),
         ),
         (
             jaeger(&json!({"type": "Disabled", "managed": {}})),
@@ -233,6 +242,26 @@ async fn bounds_and_enums_are_refused_with_what_is_allowed() {
         (
             json!({"telemetry": {"collector": {"mode": "Sideway"}}}),
             "\"Sidecar\", \"None\"",
+        ),
+        (
+            errors(&json!({"tracesSamplePercent": 101})),
+            "less than or equal to 100",
+        ),
+        (
+            errors(&json!({"profilesSamplePercent": -1})),
+            "greater than or equal to 0",
+        ),
+        (
+            errors(&json!({"environment": "a,b"})),
+            "should match '^[A-Za-z0-9]",
+        ),
+        (
+            errors(&json!({"debugEndpoints": "Yes"})),
+            "\"Disabled\", \"Enabled\"",
+        ),
+        (
+            errors(&json!({"dsnSecretRef": {"name": "sentry"}})),
+            "dsnSecretRef.key: Required value",
         ),
         (json!({"services": []}), "at least 1 items"),
         (

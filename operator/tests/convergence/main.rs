@@ -114,11 +114,19 @@ fn an_object_of_somebody_else_is_left_alone_until_it_is_gone() {
     let before = world.cluster.objects()[&key].clone();
     assert!(world.reconcile().is_err());
     assert_eq!(world.cluster.objects()[&key], before);
-    assert_eq!(world.condition("Ready").1, "ApplyConflict");
+    let (ready, reason, message) = world.condition("Ready");
+    assert_eq!((ready.as_str(), reason.as_str()), ("False", "ApplyConflict"));
+    assert!(
+        message.starts_with("Service shop/demo-auth belongs to somebody else; delete or rename it"),
+        "{message}"
+    );
+    assert_eq!(world.condition("Stalled").0, "True");
+    assert_eq!(world.condition("Reconciling").0, "False");
 
     world.cluster.delete_object(&key);
     world.quiet();
     world.assert_converged();
+    assert_eq!(world.condition("Stalled").0, "False");
 }
 
 #[test]
@@ -217,6 +225,38 @@ fn nothing_is_pruned_while_something_cannot_be_applied() {
         world.cluster.objects().contains_key(&data),
         "data outlives its service"
     );
+}
+
+#[test]
+fn an_object_that_cannot_be_deleted_is_told_so() {
+    let without_billing = || {
+        let world = World::new(example("demo"));
+        world.quiet();
+        world.cluster.edit_platform(&world.key, |spec| {
+            spec.services.retain(|service| service.name != "billing");
+        });
+        world
+    };
+    let undisturbed = without_billing();
+    undisturbed.reconcile().expect("nothing goes wrong");
+    let mut writes = undisturbed.cluster.take_writes().into_iter();
+    let first_delete = writes
+        .position(|write| matches!(write, Write::Delete(_)))
+        .expect("billing is pruned");
+
+    let world = without_billing();
+    world
+        .cluster
+        .inject(Fault::RefuseWrite(first_delete, FailureCategory::Forbidden));
+    assert!(world.reconcile().is_err());
+    let (status, reason, message) = world.condition("Stalled");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "ApplyForbidden"));
+    assert!(
+        message.contains("demo-billing could not be deleted: "),
+        "{message}"
+    );
+    world.quiet();
+    world.assert_converged();
 }
 
 #[test]

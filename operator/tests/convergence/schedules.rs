@@ -131,6 +131,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
     ];
     let refusals = select(vec![
         FailureCategory::Conflict,
+        FailureCategory::Contested,
         FailureCategory::Forbidden,
         FailureCategory::Throttled,
         FailureCategory::Unavailable,

@@ -8,11 +8,13 @@
     reason = "KubeSchema repeats each type, with its visibility, inside a function"
 )]
 
+mod errors;
 mod exposure;
 mod service;
 mod status;
 mod telemetry;
 
+pub use errors::{DebugEndpoints, ErrorsSpec};
 pub use exposure::{DatabaseSpec, DatabaseType, ExposureSpec, ExposureType, NodePortExposure};
 pub use service::{
     EnvVar, EnvVarSource, KeyRef, Probes, Resources, Route, ServiceDatabase, ServiceSpec, Sizes,
@@ -77,7 +79,7 @@ pub struct PlatformSpec {
     #[serde(default)]
     pub database: DatabaseSpec,
 
-    /// Traces: how many are sampled, how they travel and where they are stored.
+    /// Traces: how many are sampled, how they travel and where they are stored; and where errors are reported.
     #[serde(default)]
     pub telemetry: TelemetrySpec,
 

@@ -48,8 +48,8 @@ pub struct ServiceSpec {
     #[serde(default)]
     pub resources: Resources,
 
-    /// Additional environment. What Tracewell sets itself (`PORT`, `OTEL_*`, `DATABASE_URL`, …) wins, except `RUST_LOG`
-    /// and `LOG_FORMAT`; the condition Accepted names what was ignored.
+    /// Additional environment. What Tracewell sets itself (`PORT`, `OTEL_*`, `SENTRY_*`, `DATABASE_URL`, …) wins, except
+    /// `RUST_LOG`, `LOG_FORMAT` and `SENTRY_CAPTURE_STATUS`; the condition Accepted names what was ignored.
     #[serde(default)]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

@@ -1,8 +1,10 @@
-//! Traces: sampling, transport and storage.
+//! What is observed of services. Traces: sampling, transport and storage.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::ErrorsSpec;
 
 /// What a Platform observes of its services, and how.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,9 @@ pub struct TelemetrySpec {
     /// The OpenTelemetry collector between the services and the backend.
     #[serde(default)]
     pub collector: CollectorSpec,
+    /// Where errors are reported. Left out, the services log them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorsSpec>,
 }
 
 /// Distributed traces.

@@ -7,15 +7,16 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::collector;
+use super::jaeger::trace_ui_url;
 use super::pod::variable;
 use super::workload::{DATA_DIRECTORY, METRICS_PORT};
-use crate::api;
+use crate::api::{self, KeyRef};
 use crate::known::GATEWAY;
 use crate::names::image_version;
 use crate::resolve::{Backend, Resolved, Service, Tracing};
 
-/// Variables that a Platform's author may set to something else.
-const OVERRIDABLE: &[&str] = &["RUST_LOG", "LOG_FORMAT"];
+/// Variables that a Platform's author may set to something else: no field of the Platform says them.
+const OVERRIDABLE: &[&str] = &["RUST_LOG", "LOG_FORMAT", "SENTRY_CAPTURE_STATUS"];
 /// Seconds between the signal to end and the last accepted request: endpoints need that long to hear of it.
 const SHUTDOWN_DELAY_SECONDS: i32 = 5;
 /// OTLP/HTTP port of Jaeger and of the collectors.
@@ -63,15 +64,13 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         variable("PORT", service.port.to_string()),
         variable("METRICS_PORT", METRICS_PORT.to_string()),
         variable("SHUTDOWN_DELAY_SECONDS", SHUTDOWN_DELAY_SECONDS.to_string()),
-        // glibc keeps what it once got for a large block, in each thread's arena: a password hash takes 19 MiB, and some
-        // hashes later the pod is killed for its memory. Blocks of this size (bytes) and more are given back at once.
-        variable("MALLOC_MMAP_THRESHOLD_", "1048576"),
         variable("LOG_FORMAT", "json"),
         variable("RUST_LOG", "info"),
         variable("OTEL_SERVICE_NAME", service.name.as_str()),
         variable("OTEL_RESOURCE_ATTRIBUTES", resource_attributes(resolved, service)),
     ];
     variables.extend(tracing_variables(resolved));
+    variables.extend(error_variables(resolved, service));
     if service.database {
         variables.push(variable(
             "DATABASE_URL",
@@ -100,7 +99,7 @@ fn resource_attributes(resolved: &Resolved, service: &Service) -> String {
         ("k8s.pod.uid", "$(POD_UID)"),
         ("k8s.node.name", "$(NODE_NAME)"),
         ("k8s.deployment.name", &resolved.name.workload(&service.name)),
-        ("deployment.environment.name", resolved.name.as_str()),
+        ("deployment.environment.name", &resolved.environment),
     ]
     .map(|(key, value)| format!("{key}={value}"))
     .join(",")
@@ -120,6 +119,38 @@ fn tracing_variables(resolved: &Resolved) -> Vec<EnvVar> {
         // The default of 5 s is meant for a backend far away. People look for a trace right after their request.
         variable("OTEL_BSP_SCHEDULE_DELAY", "1000"),
     ]
+}
+
+fn error_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
+    let debug_endpoints = resolved
+        .errors
+        .as_ref()
+        .is_some_and(|errors| errors.debug_endpoints);
+    let mut variables = vec![
+        variable("DEBUG_ENDPOINTS", u8::from(debug_endpoints).to_string()),
+        variable("SENTRY_ENVIRONMENT", &resolved.environment),
+        variable("SENTRY_RELEASE", image_version(&service.image)),
+    ];
+    if let Some(errors) = &resolved.errors {
+        variables.extend(errors.dsn.as_ref().map(|dsn| {
+            let source = EnvVarSource {
+                secret_key_ref: Some(secret_key(dsn)),
+                ..EnvVarSource::default()
+            };
+            from_source("SENTRY_DSN", source)
+        }));
+        variables.extend([
+            variable("SENTRY_TRACES_SAMPLE_RATE", ratio(errors.traces_sample_percent)),
+            variable(
+                "SENTRY_PROFILES_SAMPLE_RATE",
+                ratio(errors.profiles_sample_percent),
+            ),
+            variable("SENTRY_CAPTURE_STATUS", "400-599"),
+        ]);
+        // An event leads to its trace.
+        variables.extend(trace_ui_url(resolved).map(|url| variable("TRACE_UI_URL", url)));
+    }
+    variables
 }
 
 /// Where a service sends its spans: its collector, or the backend.
@@ -162,26 +193,30 @@ fn gateway_routes(resolved: &Resolved) -> String {
 }
 
 fn from_field(name: &str, path: &str) -> EnvVar {
+    let field = ObjectFieldSelector {
+        api_version: Some("v1".to_owned()),
+        field_path: path.to_owned(),
+    };
+    from_source(
+        name,
+        EnvVarSource {
+            field_ref: Some(field),
+            ..EnvVarSource::default()
+        },
+    )
+}
+
+fn from_source(name: &str, source: EnvVarSource) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
         value: None,
-        value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector {
-                api_version: Some("v1".to_owned()),
-                field_path: path.to_owned(),
-            }),
-            ..EnvVarSource::default()
-        }),
+        value_from: Some(source),
     }
 }
 
 fn author_variable(entry: &api::EnvVar) -> EnvVar {
     let source = entry.value_from.as_ref().map(|from| EnvVarSource {
-        secret_key_ref: from.secret_key_ref.as_ref().map(|reference| SecretKeySelector {
-            name: reference.name.clone(),
-            key: reference.key.clone(),
-            optional: None,
-        }),
+        secret_key_ref: from.secret_key_ref.as_ref().map(secret_key),
         config_map_key_ref: from
             .config_map_key_ref
             .as_ref()
@@ -196,5 +231,15 @@ fn author_variable(entry: &api::EnvVar) -> EnvVar {
         name: entry.name.clone(),
         value: entry.value.clone(),
         value_from: source,
+    }
+}
+
+/// Not optional: a pod without its Secret does not start, and the status names what is missing. An empty value would be
+/// found out much later.
+fn secret_key(reference: &KeyRef) -> SecretKeySelector {
+    SecretKeySelector {
+        name: reference.name.clone(),
+        key: reference.key.clone(),
+        optional: None,
     }
 }

@@ -13,10 +13,10 @@ use super::pod::{
 };
 use super::{Body, Part};
 use crate::labels::Component;
-use crate::resolve::{ContainerSizes, Resolved};
+use crate::resolve::{Backend, ContainerSizes, Resolved};
 
 /// Port of the query API and of the user interface.
-pub(crate) const QUERY_PORT: i32 = 16686;
+const QUERY_PORT: i32 = 16686;
 const QUERY_GRPC_PORT: i32 = 16685;
 const OTLP_GRPC_PORT: i32 = 4317;
 const METRICS_PORT: i32 = 8888;
@@ -25,6 +25,16 @@ const APP: &str = "jaeger";
 const STORE: &str = "traces";
 /// What it has in memory is lost with the pod in any case; it only has to answer the queries under way.
 const GRACE_SECONDS: i64 = 20;
+
+/// Base URL of the tracing backend's user interface, as a browser reaches it from where the Platform is exposed; None
+/// where there is none that is known.
+pub(crate) fn trace_ui_url(resolved: &Resolved) -> Option<String> {
+    match (&resolved.tracing.as_ref()?.backend, &resolved.node_ports) {
+        (Backend::External { query_url, .. }, _) => query_url.clone(),
+        (Backend::Managed { .. }, Some(ports)) => Some(format!("http://{}:{}", ports.host, ports.jaeger)),
+        (Backend::Managed { .. }, None) => Some(resolved.in_cluster_url(&resolved.name.jaeger(), QUERY_PORT)),
+    }
+}
 
 /// Configuration, Deployment and Services of the managed Jaeger.
 pub(super) fn build_jaeger(resolved: &Resolved, image: &str, max_traces: i32) -> Vec<Part> {

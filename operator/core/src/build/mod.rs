@@ -16,7 +16,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 
 pub use self::environment::ignored_variables;
-pub(crate) use self::jaeger::QUERY_PORT;
+pub(crate) use self::jaeger::trace_ui_url;
 use crate::kinds::Kind;
 use crate::labels::Component;
 use crate::resolve::{Backend, Resolved};

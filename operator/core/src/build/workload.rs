@@ -16,8 +16,8 @@ use crate::resolve::{Resolved, Service};
 pub(super) const METRICS_PORT: i32 = 9464;
 /// Directory of a service's data.
 pub(super) const DATA_DIRECTORY: &str = "/data";
-/// A service refuses requests 5 s after the signal, drains for at most 20 s and flushes its last spans for at most
-/// 5 s; the collector then has the rest.
+/// A service refuses requests 5 s after the signal, drains for at most 20 s, and flushes its last spans for at most 5 s
+/// and its last errors for at most 2 s; the collector then has the rest.
 const GRACE_SECONDS: i64 = 40;
 
 /// The Deployment of a service, with its collector beside it.

@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use super::FieldChange;
 use crate::quantity::parse_quantity;
 
+/// Stands for the value of a variable, which may be confidential: changes are told in events, statuses and terminals.
+pub(super) const WITHHELD: &str = "(withheld)";
+
 /// Owned fields that differ. `desired` and `live` are whole objects.
 pub(super) fn differing_fields(desired: &Value, live: &Value) -> Vec<FieldChange> {
     let mut changes = Vec::new();
@@ -35,9 +38,8 @@ fn compare(path: &str, field: &str, desired: &Value, live: Option<&Value>, chang
         (desired, None | Some(Value::Null)) if is_empty(desired) => {}
         (Value::Object(desired), Some(Value::Object(live))) => {
             for (key, value) in desired {
-                // Amounts stand below the names of resources: what they are follows from the field above.
-                let field = if is_amounts(field) { "quantity" } else { key };
-                compare(&member(path, key), field, value, live.get(key), changes);
+                let child = child_field(field, key);
+                compare(&member(path, key), child, value, live.get(key), changes);
             }
         }
         (Value::Array(desired), Some(Value::Array(live))) => {
@@ -47,8 +49,8 @@ fn compare(path: &str, field: &str, desired: &Value, live: Option<&Value>, chang
         (desired, live) => {
             changes.push(FieldChange {
                 path: path.to_owned(),
-                from: live.cloned(),
-                to: desired.clone(),
+                from: live.map(|live| told(field, live)),
+                to: told(field, desired),
             });
         }
     }
@@ -64,7 +66,7 @@ fn compare_lists(path: &str, field: &str, desired: &[Value], live: &[Value], cha
             let twin = live.iter().find(|candidate| candidate.get(key) == item.get(key));
             compare(
                 &format!("{path}[{}]", show_key(item.get(key))),
-                "",
+                field,
                 item,
                 twin,
                 changes,
@@ -77,14 +79,34 @@ fn compare_lists(path: &str, field: &str, desired: &[Value], live: &[Value], cha
     } else {
         changes.push(FieldChange {
             path: path.to_owned(),
-            from: Some(Value::Array(live.to_vec())),
-            to: Value::Array(desired.to_vec()),
+            from: Some(Value::Array(live.iter().map(|item| told(field, item)).collect())),
+            to: Value::Array(desired.iter().map(|item| told(field, item)).collect()),
         });
     }
 }
 
-fn is_amounts(field: &str) -> bool {
-    matches!(field, "requests" | "limits")
+/// What a member is, where its name alone does not say so: amounts stand below the names of resources, and the value of
+/// a variable below `env`.
+fn child_field<'a>(field: &str, key: &'a str) -> &'a str {
+    match (field, key) {
+        ("requests" | "limits", _) => "quantity",
+        ("env", "value") => "variable",
+        _ => key,
+    }
+}
+
+/// A value without the values of the variables in it.
+fn told(field: &str, value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ if field == "variable" => WITHHELD.into(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| (key.clone(), told(child_field(field, key), value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(|item| told(field, item)).collect(),
+        scalar => scalar.clone(),
+    }
 }
 
 /// Whether two scalars mean the same; quantities may be written in several ways.
@@ -200,5 +222,31 @@ mod tests {
         let desired = json!({"env": [{"name": "N", "value": "1000m"}]});
         let live = json!({"env": [{"name": "N", "value": "1"}]});
         assert_eq!(paths(&desired, &live), ["env[N].value"]);
+    }
+
+    #[test]
+    fn values_of_variables_are_withheld_wherever_they_stand() {
+        let variable = json!({"name": "PASSWORD", "value": "hunter2"});
+        let container = json!({"name": "a", "image": "x", "env": [variable]});
+        let cases = [
+            (
+                json!({"env": [variable]}),
+                json!({"env": [{"name": "PASSWORD", "value": "hunter1"}]}),
+            ),
+            (json!({"env": [variable]}), json!({"env": []})),
+            (json!({"env": [variable]}), json!({})),
+            (json!({"containers": [container]}), json!({"containers": []})),
+            (json!({"template": {"containers": [container]}}), json!({})),
+            (
+                json!({"args": [container]}),
+                json!({"args": [container, container]}),
+            ),
+        ];
+        for (desired, live) in cases {
+            let changes = differing_fields(&desired, &live);
+            assert_eq!(changes.len(), 1, "{desired}");
+            let text = format!("{changes:?}");
+            assert!(text.contains(WITHHELD) && !text.contains("hunter"), "{text}");
+        }
     }
 }

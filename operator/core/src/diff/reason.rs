@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::fields::WITHHELD;
 use super::{Apply, Cause, FieldChange};
 use crate::step::{EventNote, EventType};
 
@@ -39,7 +40,10 @@ impl Apply {
     }
 
     fn list_fields(&self, describe: impl Fn(&FieldChange) -> String) -> String {
-        let mut shown: Vec<String> = self.fields.iter().take(FIELDS_SHOWN).map(describe).collect();
+        let mut fields: Vec<&FieldChange> = self.fields.iter().collect();
+        // A variable often follows from something that says more: the release from the image.
+        fields.sort_by_key(|field| field.to == WITHHELD);
+        let mut shown: Vec<String> = fields.into_iter().take(FIELDS_SHOWN).map(describe).collect();
         let hidden = self.fields.len().saturating_sub(FIELDS_SHOWN);
         if hidden > 0 {
             shown.push(format!("and {hidden} more"));
@@ -56,9 +60,9 @@ fn short(field: &FieldChange) -> &str {
         .unwrap_or(&field.path)
 }
 
-/// `: 3 → 1`; nothing for the values of variables, which may be confidential.
+/// `: 3 → 1`; nothing for what is withheld.
 fn from_to(field: &FieldChange) -> String {
-    if field.path.contains("env[") {
+    if field.to == WITHHELD {
         return String::new();
     }
     format!(": {} → {}", show(field.from.as_ref()), show(Some(&field.to)))

@@ -1,7 +1,9 @@
 //! What pods say about why they do not serve.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -103,21 +105,36 @@ fn crash_cause(container: &ContainerStatus) -> Option<Cause> {
 /// A container that runs but does not pass its probe.
 fn probe_cause(pod: &Pod, container: &ContainerStatus, now: Timestamp) -> Option<Cause> {
     let running = container.state.as_ref()?.running.as_ref()?;
-    is_past_patience(running.started_at.as_ref(), now).then(|| {
-        let spec = pod
-            .spec
-            .iter()
-            .flat_map(|spec| &spec.containers)
-            .find(|spec| spec.name == container.name);
-        let probe = spec
-            .and_then(|spec| spec.readiness_probe.as_ref())
-            .and_then(|probe| probe.http_get.as_ref());
-        let path = probe.and_then(|get| get.path.as_deref()).unwrap_or("its probe");
-        let what = format!("runs, but does not answer {path} with success");
-        Cause {
-            reason: Reason::ProbeFailing,
-            message: sentence(&container.name, &what, ""),
-        }
+    let spec = lasting_containers(pod).find(|spec| spec.name == container.name)?;
+    // Until the startup probe has passed once, the kubelet asks for nothing else.
+    let startup = spec
+        .startup_probe
+        .as_ref()
+        .filter(|_| container.started != Some(true));
+    let probe = startup.or(spec.readiness_probe.as_ref());
+    let path = probe
+        .and_then(|probe| probe.http_get.as_ref())
+        .and_then(|get| get.path.as_deref())
+        .unwrap_or("its probe");
+    is_past_patience(running.started_at.as_ref(), now).then(|| Cause {
+        reason: Reason::ProbeFailing,
+        message: sentence(
+            &container.name,
+            &format!("runs, but does not answer {path} with success"),
+            "",
+        ),
+    })
+}
+
+/// The containers that have to be ready: the pod's own and its native sidecars. Any other init container is not ready
+/// while it runs, and ends by itself.
+fn lasting_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let spec = pod.spec.iter();
+    spec.flat_map(|spec| {
+        let init_containers = spec.init_containers.iter().flatten();
+        let sidecars =
+            init_containers.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+        sidecars.chain(&spec.containers)
     })
 }
 

@@ -121,10 +121,21 @@ pub enum Violation {
         services: String,
     },
     /// A share that is none.
-    #[error("spec.telemetry.tracing.samplingPercent: {value} must be between 0 and 100")]
-    SamplingPercent {
+    #[error("spec.telemetry.{field}: {value} must be between 0 and 100")]
+    Percent {
+        /// Path below `telemetry`.
+        field: &'static str,
         /// The number.
         value: i32,
+    },
+    /// An environment that Sentry would refuse, or that would break the list of resource attributes.
+    #[error(
+        "spec.telemetry.errors.environment: `{environment}` must be letters, digits, '-', '.' and '_', at most 64, \
+         beginning and ending with a letter or digit, and not None"
+    )]
+    Environment {
+        /// The environment.
+        environment: String,
     },
     /// An external backend without an address.
     #[error("spec.telemetry.tracing.jaeger.external: required when type is External")]

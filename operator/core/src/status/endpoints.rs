@@ -1,16 +1,16 @@
 //! Addresses that a user can open, from where `spec.exposure` says.
 
 use crate::api::Endpoint;
-use crate::build::QUERY_PORT;
+use crate::build::trace_ui_url;
 use crate::known::GATEWAY;
-use crate::resolve::{Backend, Resolved};
+use crate::resolve::Resolved;
 
 /// Where a user reaches the gateway; None without one.
 pub(super) fn gateway_url(resolved: &Resolved) -> Option<String> {
     let gateway = resolved.service(GATEWAY)?;
     Some(match &resolved.node_ports {
         Some(ports) => format!("http://{}:{}", ports.host, ports.gateway),
-        None => in_cluster(resolved, &resolved.name.workload(&gateway.name), gateway.port),
+        None => resolved.in_cluster_url(&resolved.name.workload(&gateway.name), gateway.port),
     })
 }
 
@@ -25,18 +25,6 @@ pub(super) fn list_endpoints(resolved: &Resolved) -> Vec<Endpoint> {
         .as_ref()
         .map(|url| endpoint("api-docs", format!("{url}/api-docs")));
     let gateway = gateway.map(|url| endpoint("gateway", url));
-    let jaeger = jaeger_url(resolved).map(|url| endpoint("jaeger", url));
+    let jaeger = trace_ui_url(resolved).map(|url| endpoint("jaeger", url));
     [api_docs, gateway, jaeger].into_iter().flatten().collect()
-}
-
-fn jaeger_url(resolved: &Resolved) -> Option<String> {
-    match (&resolved.tracing.as_ref()?.backend, &resolved.node_ports) {
-        (Backend::External { query_url, .. }, _) => query_url.clone(),
-        (Backend::Managed { .. }, Some(ports)) => Some(format!("http://{}:{}", ports.host, ports.jaeger)),
-        (Backend::Managed { .. }, None) => Some(in_cluster(resolved, &resolved.name.jaeger(), QUERY_PORT)),
-    }
-}
-
-fn in_cluster(resolved: &Resolved, service: &str, port: i32) -> String {
-    format!("http://{service}.{}.svc:{port}", resolved.namespace)
 }

@@ -193,10 +193,22 @@ fn worst_cause(observation: &Observation) -> Option<Cause> {
 }
 
 fn failure_cause(failure: &ApplyFailure) -> Cause {
-    Cause {
-        reason: failure.category.into(),
-        message: format!("{} could not be applied: {}", failure.object, failure.message),
-    }
+    let ApplyFailure {
+        action,
+        object,
+        message,
+        ..
+    } = failure;
+    let reason = failure.category.into();
+    let message = if reason == Reason::ApplyConflict {
+        format!(
+            "{object} belongs to somebody else; delete or rename it, or take the service that needs its name out of \
+             the Platform: {message}"
+        )
+    } else {
+        format!("{object} could not be {action}: {message}")
+    };
+    Cause { reason, message }
 }
 
 /// What is still to be applied; None if that is nothing.

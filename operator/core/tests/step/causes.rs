@@ -1,7 +1,7 @@
 //! What is said to stand in the way.
 
-use platform_core::kinds::{Kind, Wave};
-use platform_core::step::{ApplyFailure, FailureCategory, Live};
+use platform_core::kinds::Kind;
+use platform_core::step::{ApplyFailure, FailureCategory, Live, WriteAction};
 use serde_json::{Value, json};
 
 use crate::fixture::{
@@ -183,8 +183,8 @@ fn the_deployment_says_why_where_no_pod_can() {
 fn a_refused_write_is_told() {
     let platform = platform(json!({}));
     let failure = |category| ApplyFailure {
+        action: WriteAction::Apply,
         object: key(Kind::Service, "demo-gateway"),
-        wave: Wave::Network,
         category,
         message: "provided port is already allocated".to_owned(),
     };
@@ -202,6 +202,15 @@ fn a_refused_write_is_told() {
             "Service shop/demo-gateway could not be applied: provided port is already allocated"
         )
     );
+    let undeleted = ApplyFailure {
+        action: WriteAction::Delete,
+        ..failure(FailureCategory::Forbidden)
+    };
+    let undeleted = decide_at(&platform, &Live::default(), 0, Some(&undeleted));
+    assert_eq!(
+        conditions(&undeleted.status)["Ready"].2,
+        "Service shop/demo-gateway could not be deleted: provided port is already allocated"
+    );
     let conflict = decide_at(
         &platform,
         &Live::default(),
@@ -211,8 +220,8 @@ fn a_refused_write_is_told() {
     assert_eq!(
         states(&conflict.status)[..3],
         [
-            "Ready=False ApplyConflict",
-            "Reconciling=True ApplyConflict",
+            "Ready=False ObjectChanged",
+            "Reconciling=True ObjectChanged",
             "Stalled=False NotStalled"
         ]
     );
@@ -226,5 +235,69 @@ fn a_refused_write_is_told() {
         states(&serving.status)[0],
         "Ready=False ClusterUnavailable",
         "even while all pods serve"
+    );
+}
+
+#[test]
+fn an_object_of_somebody_else_waits_for_a_person() {
+    let platform = platform(json!({}));
+    let failure = ApplyFailure {
+        action: WriteAction::Apply,
+        object: key(Kind::Service, "demo-auth"),
+        category: FailureCategory::Contested,
+        message: "Apply failed with 1 conflict: conflict with \"kubectl\"".to_owned(),
+    };
+    let output = decide_at(&platform, &Live::default(), 0, Some(&failure));
+    let told = conditions(&output.status);
+    let message = "Service shop/demo-auth belongs to somebody else; delete or rename it, or take the service that \
+                   needs its name out of the Platform: Apply failed with 1 conflict: conflict with \"kubectl\"";
+    assert_eq!(told["Ready"], ("False", "ApplyConflict", message));
+    assert_eq!(told["Stalled"], ("True", "ApplyConflict", message));
+    assert_eq!(told["Reconciling"].0, "False");
+    let recovered = decide(&platform, &serving(&platform));
+    assert_eq!(states(&recovered.status)[0], "Ready=True AllComponentsReady");
+}
+
+#[test]
+fn a_sidecar_is_asked_by_its_own_probe_and_other_init_containers_by_none() {
+    let platform = platform(json!({}));
+    let mut live = serving(&platform);
+    let running = |name: &str| {
+        json!({"name": name, "image": "x", "imageID": "", "ready": false, "started": false,
+        "restartCount": 0, "state": {"running": {"startedAt": at(-100).to_string()}}})
+    };
+    with_pod(
+        &mut live,
+        "chat",
+        &json!({"initContainerStatuses": [running("migrate")]}),
+    );
+    let pod = live
+        .pods
+        .last_mut()
+        .and_then(|pod| pod.spec.as_mut())
+        .expect("a pod has a spec");
+    pod.init_containers = serde_json::from_value(json!([
+        {"name": "migrate"},
+        {"name": "collector", "restartPolicy": "Always", "startupProbe": {"httpGet": {"path": "/status", "port": 13133}}},
+    ]))
+    .expect("containers");
+    assert_eq!(
+        states(&decide(&platform, &live).status)[0],
+        "Ready=False Progressing"
+    );
+
+    let status = live
+        .pods
+        .last_mut()
+        .and_then(|pod| pod.status.as_mut())
+        .expect("a pod has a status");
+    status.init_container_statuses = serde_json::from_value(json!([running("collector")])).expect("a status");
+    assert_eq!(
+        conditions(&decide(&platform, &live).status)["Ready"],
+        (
+            "False",
+            "ProbeFailing",
+            "chat: container collector runs, but does not answer /status with success"
+        )
     );
 }

@@ -107,8 +107,9 @@ fn a_changed_spec_is_a_change_with_its_field() {
     assert_eq!(apply.cause, Cause::Changed);
     assert_eq!(
         apply.reason(),
-        "containers[auth].env[OTEL_RESOURCE_ATTRIBUTES].value changed, \
-         containers[auth].image changed: registry.test/tracewell/tracewell-auth:4.5.6 → mine:2"
+        "containers[auth].image changed: registry.test/tracewell/tracewell-auth:4.5.6 → mine:2, \
+         containers[auth].env[OTEL_RESOURCE_ATTRIBUTES].value changed, \
+         containers[auth].env[SENTRY_RELEASE].value changed"
     );
     assert!(apply.event().is_none());
 }

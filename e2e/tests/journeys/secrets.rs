@@ -1,0 +1,57 @@
+//! A Secret that is not there is named in the status, and its creation is enough.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::PostParams;
+use platform_core::api::Platform;
+use serde_json::{Value, json};
+use tracewell_e2e::platform::{Handle, billing_untraced, condition, is_false, is_true};
+
+const LIMIT: Duration = Duration::from_mins(2);
+const NAME: &str = "not-yet-there";
+
+/// Whether the Platform waits for the Secret, and says so.
+fn names_the_secret(platform: &Platform) -> bool {
+    condition(platform, "Ready").is_some_and(|ready| {
+        ready.status == "False"
+            && ready.reason == "ContainerConfigInvalid"
+            && ready.message.contains("billing")
+            && ready.message.contains(NAME)
+    })
+}
+
+/// Waits until the missing Secret is named, makes it, and waits until that has been enough.
+async fn is_told_and_recovers(test: &str, spec: Value, key: &str) -> Result<()> {
+    let platform = Handle::create(test, spec).await?;
+    let seen = platform
+        .until("the missing Secret is named", LIMIT, names_the_secret)
+        .await?;
+    assert!(is_true(&seen, "Stalled"));
+
+    let secrets: Api<Secret> = platform.cluster.namespaced(&platform.namespace);
+    let secret = json!({"metadata": {"name": NAME}, "stringData": {key: "https://key@sentry.invalid/1"}});
+    secrets
+        .create(&PostParams::default(), &serde_json::from_value(secret)?)
+        .await?;
+    let ready = platform.until_ready().await?;
+    assert!(is_false(&ready, "Stalled"));
+    platform.remove().await
+}
+
+#[tokio::test]
+async fn a_variable_from_a_missing_secret() -> Result<()> {
+    let mut spec = billing_untraced();
+    let source = json!({"secretKeyRef": {"name": NAME, "key": "password"}});
+    spec["services"][0]["env"] = json!([{"name": "SMTP_PASSWORD", "valueFrom": source}]);
+    is_told_and_recovers("secret", spec, "password").await
+}
+
+#[tokio::test]
+async fn a_dsn_from_a_missing_secret() -> Result<()> {
+    let mut spec = billing_untraced();
+    spec["telemetry"]["errors"] = json!({"dsnSecretRef": {"name": NAME, "key": "dsn"}});
+    is_told_and_recovers("secret-dsn", spec, "dsn").await
+}
