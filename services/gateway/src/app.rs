@@ -67,7 +67,12 @@ impl Service for Gateway {
     async fn start(config: Config, resources: &Resources) -> Result<GatewayState, StartError> {
         let client = resources.client.clone();
         Ok(GatewayState {
-            proxy: Proxy::new(client.clone(), config.upstream_timeout, config.trusted_proxies),
+            proxy: Proxy::new(
+                client.clone(),
+                config.upstream_timeout,
+                config.trusted_proxies,
+                resources.connections.clone(),
+            ),
             client,
             upstreams: config.routes.upstreams().iter().cloned().map(Arc::new).collect(),
             rate_limit: config.rate_limit.0.map(ClientRateLimit::new).map(Arc::new),

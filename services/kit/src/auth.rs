@@ -31,7 +31,7 @@ pub struct Verifier(Arc<Keys>);
 
 #[derive(Debug)]
 enum Keys {
-    Fixed(JwkSet),
+    Fixed(RwLock<Arc<JwkSet>>),
     Published(Published),
 }
 
@@ -59,7 +59,14 @@ struct Attempt {
 impl Verifier {
     /// Trusts these keys.
     pub fn fixed(keys: JwkSet) -> Self {
-        Self(Arc::new(Keys::Fixed(keys)))
+        Self(Arc::new(Keys::Fixed(RwLock::new(Arc::new(keys)))))
+    }
+
+    /// Trusts these keys from now on instead of those that it was given; without effect on published ones.
+    pub fn replace(&self, keys: JwkSet) {
+        if let Keys::Fixed(fixed) = &*self.0 {
+            *fixed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        }
     }
 
     /// Trusts the keys that `auth` publishes.
@@ -75,7 +82,10 @@ impl Verifier {
     pub async fn verify(&self, token: &AccessToken) -> Result<Claims, ApiError> {
         let now = clock::now();
         let published = match &*self.0 {
-            Keys::Fixed(keys) => return token::verify(&token.0, keys, now).map_err(refused),
+            Keys::Fixed(keys) => {
+                let keys = Arc::clone(&keys.read().unwrap_or_else(PoisonError::into_inner));
+                return token::verify(&token.0, &keys, now).map_err(refused);
+            }
             Keys::Published(published) => published,
         };
         if let Some(known) = published.known() {
@@ -199,6 +209,8 @@ impl fmt::Debug for AccessToken {
 pub struct CurrentUser {
     /// The user's id.
     pub id: String,
+    /// The session that the token was issued in, if it names one.
+    pub session: Option<String>,
     /// The caller's own token, to act for them at another service.
     pub token: AccessToken,
 }
@@ -218,8 +230,10 @@ where
             )
         })?;
         let claims = Verifier::from_ref(state).verify(&token).await?;
+        tracewell_telemetry::user(&claims.sub, None);
         Ok(Self {
             id: claims.sub,
+            session: claims.sid,
             token,
         })
     }

@@ -18,7 +18,7 @@ use crate::{
     db::Db,
     docs,
     server::Server,
-    service::{Service, Settings, StartError},
+    service::{NoDatabase, Service, Settings, StartError},
 };
 
 /// The last spans may take this long to leave.
@@ -33,6 +33,7 @@ pub fn run<S: Service>() -> ExitCode {
         Some(("print-config", _)) => print_config::<S>(),
         Some(("healthcheck", _)) => healthcheck::<S>(),
         Some(("token", arguments)) => token::<S>(arguments),
+        Some((name, arguments)) if is_own::<S>(name) => own_command::<S>(name, arguments),
         _ => serve::<S>(),
     };
     match outcome {
@@ -58,6 +59,7 @@ fn command<S: Service>() -> Command {
         }
         None => command,
     };
+    let command = command.subcommands(S::commands());
     if !S::TRUSTS_OWN_KEY {
         return command;
     }
@@ -70,6 +72,10 @@ fn command<S: Service>() -> Command {
             .about("Prints an access token for the service running alone (AUTH_URL unset)")
             .arg(user),
     )
+}
+
+fn is_own<S: Service>(name: &str) -> bool {
+    S::commands().iter().any(|command| command.get_name() == name)
 }
 
 /// The error and its causes, each said once.
@@ -127,6 +133,20 @@ fn migrate<S: Service>() -> Result<(), StartError> {
             migrations.iter().map(|step| step.version).max().unwrap_or(0)
         );
         Ok(())
+    })
+}
+
+fn own_command<S: Service>(name: &str, arguments: &ArgMatches) -> Result<(), StartError> {
+    let Settings {
+        database, service, ..
+    } = Settings::<S>::read(Env::from_process())?;
+    let url = database.ok_or(NoDatabase)?;
+    runtime()?.block_on(async {
+        let db = Db::open(&url).await?;
+        db.migrate(S::MIGRATIONS.unwrap_or_default()).await?;
+        let done = S::run_command(name, arguments, service, &db).await;
+        db.close().await;
+        done
     })
 }
 

@@ -8,7 +8,7 @@
 //! 1. telemetry (span, metrics, access log, panics): sees the final status of everything inside;
 //! 2. security headers and CORS: errors carry them too;
 //! 3. problems get the path they are about;
-//! 4. the time limit, then the limit of bodies;
+//! 4. the time limit, then the limit of bodies, whose rest is read when a handler did not;
 //! 5. the routes with their extractors: tokens, then bodies.
 
 pub mod alone;
@@ -16,10 +16,12 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod db;
 pub mod docs;
 pub mod id;
 pub mod json;
+mod linger;
 pub mod problem;
 pub mod server;
 pub mod service;

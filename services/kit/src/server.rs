@@ -11,19 +11,24 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-use tower_http::{cors::CorsLayer, set_header::SetResponseHeaderLayer};
+use tower_http::{
+    cors::CorsLayer,
+    csrf::{CsrfLayer, ProtectionError},
+    set_header::SetResponseHeaderLayer,
+};
 use tracewell_telemetry::{Readiness, Telemetry};
 
 use crate::{
     config::{BaseConfig, Env},
-    db::Db,
-    docs, problem,
-    problem::ApiError,
+    connections::Connections,
+    db::{Db, Migration},
+    docs,
+    linger::linger,
+    problem::{self, ApiError},
     service::{Resources, Service, Settings, StartError},
 };
 
-/// How long requests under way may go on once connections are refused.
+/// How long requests and connections under way may go on once new ones are refused.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// How long the database may take to close: the last spans are sent after it, before the pod's grace period ends.
@@ -36,6 +41,7 @@ pub struct Server {
     app: Router,
     ops: Option<(TcpListener, Router)>,
     readiness: Readiness,
+    connections: Connections,
     shutdown_delay: Duration,
     db: Option<Db>,
 }
@@ -69,7 +75,7 @@ impl Server {
         let resources = Resources::open(telemetry, database.as_ref().zip(S::MIGRATIONS)).await?;
         let state = S::start(service, &resources).await?;
         let db = resources.database().ok().cloned();
-        let readiness = readiness(db.clone());
+        let readiness = readiness(db.clone(), S::MIGRATIONS.unwrap_or_default());
         let ops: Router = telemetry.ops_routes(readiness.clone());
         let app = telemetry.wrap(api::<S>(&state, &base));
         let (app, ops) = match ops_listener {
@@ -81,6 +87,7 @@ impl Server {
             app,
             ops,
             readiness,
+            connections: resources.connections,
             shutdown_delay: base.shutdown_delay,
             db,
         })
@@ -97,10 +104,10 @@ impl Server {
     }
 
     /// Serves until `stop`, then ends in order: not ready, a delay in which load balancers notice, no new
-    /// connections, requests under way finish within 20 s, the database closes.
+    /// connections, requests and lasting connections under way finish within 20 s, the database closes.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let ops = self.ops.map(|(listener, router)| serve_ops(listener, router));
-        let stopping = CancellationToken::new();
+        let stopping = self.connections.stopping().clone();
         let listener = self.listener.tap_io(send_at_once);
         let serving = axum::serve(
             listener,
@@ -122,9 +129,14 @@ impl Server {
             () = tokio::time::sleep(self.shutdown_delay) => {}
         }
         stopping.cancel();
-        if tokio::time::timeout(DRAIN, serving).await.is_err() {
+        let ended = async {
+            // Whatever ended the server, its connections may still be open.
+            let _ = serving.await;
+            self.connections.ended().await;
+        };
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
             tracing::warn!(
-                "requests were still under way after {} s and are cut off",
+                "requests or connections were still under way after {} s and are cut off",
                 DRAIN.as_secs()
             );
         }
@@ -160,14 +172,20 @@ fn send_at_once(stream: &mut tokio::net::TcpStream) {
     }
 }
 
-fn readiness(db: Option<Db>) -> Readiness {
-    match db {
-        None => Readiness::new(),
-        Some(db) => Readiness::new().check("database", move || {
+fn readiness(db: Option<Db>, migrations: &'static [Migration]) -> Readiness {
+    let Some(db) = db else {
+        return Readiness::new();
+    };
+    let schema = db.clone();
+    Readiness::new()
+        .check("database", move || {
             let db = db.clone();
             async move { Ok(db.ping().await?) }
-        }),
-    }
+        })
+        .check("schema", move || {
+            let db = schema.clone();
+            async move { Ok(db.check_schema(migrations).await?) }
+        })
 }
 
 /// The health endpoints of `ops` without its metrics, which have a port of their own.
@@ -188,11 +206,18 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed);
     // Each layer goes around those before it: read from the bottom to follow a request inwards.
-    S::mount(state, router)
+    let router = S::mount(state, router);
+    let router = if S::COOKIES {
+        router.layer(same_origin(base))
+    } else {
+        router
+    };
+    router
         .layer(DefaultBodyLimit::max(S::BODY_LIMIT))
+        .layer(middleware::map_request(async |request| linger(request)))
         .layer(middleware::from_fn_with_state(S::REQUEST_TIMEOUT, limit_time))
         .layer(middleware::from_fn(problem::add_instance))
-        .layer(cors(base))
+        .layer(cors(base).allow_credentials(S::COOKIES))
         .layer(unless_set(header::CACHE_CONTROL, "no-store"))
         .layer(unless_set(
             header::CONTENT_SECURITY_POLICY,
@@ -223,6 +248,23 @@ fn cors(base: &BaseConfig) -> CorsLayer {
         ])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .max_age(Duration::from_mins(10))
+}
+
+/// Refuses what a page of another site makes a browser send, as Go's `net/http` does since 1.25; what is no browser
+/// passes.
+fn same_origin(base: &BaseConfig) -> CsrfLayer<fn(ProtectionError) -> Response> {
+    let refuse: fn(ProtectionError) -> Response = |_| {
+        let detail = "a page of another site sent this; CORS_ORIGINS lists those that may";
+        ApiError::new(StatusCode::FORBIDDEN, "cross_origin", detail).into_response()
+    };
+    let origins = base.cors_origins.as_slice().iter();
+    origins
+        .filter_map(|origin| origin.to_str().ok())
+        .fold(CsrfLayer::new(), |layer, origin| {
+            // Cannot fail for an origin, which is all that `Origins` holds; one left out is refused, not let in.
+            layer.clone().add_trusted_origin(origin).unwrap_or(layer)
+        })
+        .with_rejection_response(refuse)
 }
 
 fn unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

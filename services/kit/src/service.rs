@@ -10,6 +10,7 @@ use crate::{
     alone::{self, AloneError},
     auth::Verifier,
     config::{BaseConfig, BaseUrl, ConfigError, Env, Setting},
+    connections::Connections,
     db::{DatabaseUrl, Db, DbError, Migration},
     docs::{DocumentLink, Routes},
     token::JwkSet,
@@ -42,6 +43,10 @@ pub trait Service: Sized + 'static {
     /// The largest body that a handler is given, in bytes.
     const BODY_LIMIT: usize = 64 * 1024;
 
+    /// Whether the service sets cookies: then requests that pages of other sites send are refused, unless
+    /// `CORS_ORIGINS` names them, and pages of those may send cookies.
+    const COOKIES: bool = false;
+
     /// The service's own settings.
     type Config: Send;
     /// What its handlers share.
@@ -49,6 +54,21 @@ pub trait Service: Sized + 'static {
 
     /// Reads the service's own settings.
     fn configure(env: &mut Env) -> Self::Config;
+
+    /// Sub-commands of its own, beside those that every service has.
+    fn commands() -> Vec<clap::Command> {
+        Vec::new()
+    }
+
+    /// Runs one of [`Self::commands`] on the service's database, whose schema is up to date by then.
+    fn run_command(
+        _name: &str,
+        _arguments: &clap::ArgMatches,
+        _config: Self::Config,
+        _db: &Db,
+    ) -> impl Future<Output = Result<(), StartError>> {
+        std::future::ready(Ok(()))
+    }
 
     /// Its routes below `/v1` and at the root.
     fn routes() -> Routes<Self::State>;
@@ -75,6 +95,8 @@ pub trait Service: Sized + 'static {
 pub struct Resources {
     /// Client for calls to other services: no proxy, no redirects, no total time limit.
     pub client: TracedClient,
+    /// Where connections go that outlive their request.
+    pub connections: Connections,
     database: Option<(DatabaseUrl, Db)>,
 }
 
@@ -116,6 +138,7 @@ impl Resources {
         };
         Ok(Self {
             client: telemetry.client(client),
+            connections: Connections::default(),
             database,
         })
     }
@@ -123,6 +146,11 @@ impl Resources {
     /// The service's database.
     pub fn database(&self) -> Result<&Db, NoDatabase> {
         self.database.as_ref().map(|(_, db)| db).ok_or(NoDatabase)
+    }
+
+    /// Where the service's database is.
+    pub fn database_url(&self) -> Result<&DatabaseUrl, NoDatabase> {
+        self.database.as_ref().map(|(url, _)| url).ok_or(NoDatabase)
     }
 
     /// Verifies tokens by the keys that the auth service publishes or, when there is none, by the key

@@ -38,6 +38,9 @@ pub struct Claims {
     pub exp: i64,
     /// The token's own id.
     pub jti: String,
+    /// The session that the token was issued in, by which the auth service knows whether it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
 }
 
 impl Claims {
@@ -50,6 +53,16 @@ impl Claims {
             iat: now.as_second(),
             exp: now.as_second() + LIFETIME.as_secs(),
             jti: crate::id::new("tok"),
+            sid: None,
+        }
+    }
+
+    /// The same claims, issued in the session with this id.
+    #[must_use]
+    pub fn in_session(self, session_id: impl Into<String>) -> Self {
+        Self {
+            sid: Some(session_id.into()),
+            ..self
         }
     }
 }

@@ -8,8 +8,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{log::scrub, metrics::Metrics};
 
-/// Describes one query: `operation` is its verb (`SELECT`), `table` the table it is about, `query_text` its
-/// text with placeholders. Never pass a text with values in it: it is sent to the tracing backend.
+/// Describes one query: `operation` is its verb (`SELECT`), `table` the table it is about (empty if none, as for
+/// `COMMIT`), `query_text` its text with placeholders. Never pass a text with values in it: it is sent to the tracing backend.
 pub fn db(operation: &'static str, table: &'static str, query_text: impl Into<Cow<'static, str>>) -> DbCall {
     DbCall {
         system: "sqlite",
@@ -60,11 +60,11 @@ impl DbCall {
     fn span(&self) -> Span {
         tracing::info_span!(
             "db",
-            otel.name = format!("{} {}", self.operation, self.table),
+            otel.name = format!("{} {}", self.operation, self.table).trim_end(),
             otel.kind = "client",
             db.system.name = self.system,
             db.operation.name = self.operation,
-            db.collection.name = self.table,
+            db.collection.name = (!self.table.is_empty()).then_some(self.table),
             db.query.text = %self.query_text,
         )
     }

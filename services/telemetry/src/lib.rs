@@ -1,5 +1,5 @@
-//! The instrumentation layer of an axum service: tracing, metrics, logs and health, configured by the
-//! standard environment variables only.
+//! The instrumentation layer of an axum service: tracing, errors, CPU profiles, metrics, logs and health,
+//! configured by the standard environment variables only.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -37,31 +37,58 @@
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the standard samplers | `parentbased_always_on` |
 //! | `OTEL_PROPAGATORS` | any of `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
 //! | `OTEL_BSP_*` | size and rhythm of the span queue | the specification's defaults |
+//! | `OTEL_SPAN_*_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and their kin | what one span may hold | 128 of each; texts of 4096 characters |
 //! | `OTEL_SDK_DISABLED` | `true`: no spans; an incoming context is still passed on | `false` |
+//! | `SENTRY_DSN` | errors, a share of the transactions and of their profiles go there | the same decisions are in the log, as `sentry=off` |
+//! | `SENTRY_ENVIRONMENT`, `SENTRY_RELEASE` | named by every event | `deployment.environment.name` or `production`; name and version of [`ServiceInfo`] |
+//! | `SENTRY_SAMPLE_RATE` | share of the error events that are sent, from 0 to 1 | `1` |
+//! | `SENTRY_TRACES_SAMPLE_RATE`, `SENTRY_PROFILES_SAMPLE_RATE` | share of the traces that become transactions, and of these that are profiled | `0.1`, `0.1` |
+//! | `SENTRY_CAPTURE_STATUS` | statuses of responses that become events; panics always do | `400-599` |
+//! | `SENTRY_SEND_PII` | `1`: e-mail, network address and query values may be sent | `0` |
+//! | `TRACE_UI_URL` | events link to their trace in this Jaeger | no link |
+//! | `SSL_CERT_FILE` | certificate authorities to trust on the way to Sentry | Mozilla's, in the binary |
+//! | `DEBUG_ENDPOINTS` | `1`: `/debug/*`, which fail on purpose, beside `/metrics` | `0` |
 //! | `RUST_LOG` | what is logged; spans do not depend on it | `info` |
 //! | `LOG_FORMAT` | `json` or `pretty` | `pretty` on a terminal, else `json` |
 //!
-//! A malformed value is an [`InitError`] that lists every problem. A backend that is missing or down is
+//! A malformed value is an [`InitError`] that lists every problem; but one of Sentry's costs a warning, and the
+//! default holds, since a service without its error tracker still serves. A backend that is missing or down is
 //! never an error: queues are bounded, what does not fit is dropped and counted in `/metrics`.
 //!
 //! # Layers
 //! [`Telemetry::wrap`] puts these around a router, outermost first; the service's own layers (security
 //! headers, CORS, timeouts, limits) go inside, so that what they answer is traced and counted too. Set
 //! the router's fallbacks before wrapping it.
-//! 1. One HTTP layer that decides span, metrics and access log from the same status and route.
-//! 2. Catch-panic: a panic becomes a 500 that layer 1 reports.
+//! 1. A scope for the request, before anything can report under it: user, breadcrumbs, the request itself.
+//! 2. One HTTP layer that decides span, metrics, access log and Sentry from the same status and route.
+//! 3. Catch-panic: a panic becomes a 500 that layer 2 reports.
+//!
+//! | outcome | log | span | Sentry |
+//! |---|---|---|---|
+//! | 1xx–3xx | info | unset | a breadcrumb for what the request reports later |
+//! | 4xx | warn | unset | a warning, at most one in 10 s for the same service, method, route and status; nothing for 401 and 404 on no route |
+//! | 5xx | error with its causes | error, `error.type` | one error with stack and causes; its id in the header `X-Sentry-Event-Id` |
+//! | panic | error, level 60 | error, `error.type` = `panic` | one fatal event |
+//!
+//! A 5xx has causes and stack where the handler left an [`ErrorReport`] in the response's extensions. The ids of
+//! the trace are the same in Sentry, in the tracing backend and in the log; span and log line have the event's
+//! id. [`user`], [`breadcrumb`], [`capture_error`] and [`capture_message`] add to the request around them, also
+//! from a task spawned inside of a span of the request.
 //!
 //! Operations routes ([`Telemetry::ops_routes`]) stay outside: they are neither traced nor logged.
 
 mod cause;
 mod client;
 mod db;
+mod debug;
 mod error;
 mod http;
 mod log;
 mod metrics;
 mod ops;
+mod profile;
 mod readiness;
+mod sentry;
 mod service;
 mod settings;
 mod telemetry;
@@ -69,12 +96,15 @@ mod telemetry;
 mod tests;
 mod trace;
 
+pub use crate::sentry::{Severity, breadcrumb, capture_error, capture_message, user};
 pub use client::{TracedClient, TracedRequest};
 pub use db::{DbCall, db};
 pub use error::{EnvProblem, InitError};
 pub use http::ErrorReport;
-pub use metrics::{Counter, Histogram, counter, histogram};
+pub use metrics::{ConnectionCounts, Counter, Histogram, PoolMeter, counter, histogram};
 pub use readiness::{CheckError, Readiness};
 pub use service::ServiceInfo;
 pub use telemetry::Telemetry;
-pub use trace::current_trace_id;
+pub use trace::{
+    AttributeValue, Background, background, current_trace_id, current_traceparent, span_attribute,
+};

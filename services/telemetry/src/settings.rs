@@ -6,7 +6,12 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
 use percent_encoding::percent_decode_str;
 
-use crate::{EnvProblem, InitError, log::LogFormat, trace::ALL_PROPAGATORS};
+use crate::{
+    EnvProblem, InitError,
+    log::LogFormat,
+    sentry::SentrySettings,
+    trace::{ALL_PROPAGATORS, SpanLimits},
+};
 
 /// Everything that the environment decides.
 #[derive(Debug)]
@@ -16,9 +21,15 @@ pub(crate) struct Settings {
     pub(crate) propagators: Vec<PropagatorKind>,
     pub(crate) sampler: Sampler,
     pub(crate) queue: QueueSettings,
+    pub(crate) span_limits: SpanLimits,
     pub(crate) resource: Vec<KeyValue>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_directives: String,
+    pub(crate) sentry: SentrySettings,
+    /// Whether `/debug/*` is served.
+    pub(crate) debug_endpoints: bool,
+    /// Malformed variables that a service can do without: their defaults hold, and each is said once.
+    pub(crate) warnings: Vec<EnvProblem>,
 }
 
 /// Where finished spans go.
@@ -57,19 +68,21 @@ impl Settings {
     }
 
     pub(crate) fn parse(lookup: Lookup<'_>) -> Result<Self, Vec<EnvProblem>> {
-        let mut env = Env {
-            lookup,
-            problems: Vec::new(),
-        };
+        let mut env = Env::new(lookup);
+        let resource = env.resource();
         let settings = Self {
             sdk_disabled: env.boolean("OTEL_SDK_DISABLED"),
             exporter: env.exporter(),
             propagators: env.propagators(),
             sampler: env.sampler(),
             queue: env.queue(),
-            resource: env.resource(),
+            span_limits: SpanLimits::read(&mut env),
+            sentry: SentrySettings::read(&mut env, &resource),
+            resource,
             log_format: env.log_format(),
             log_directives: env.log_directives(),
+            debug_endpoints: env.read("DEBUG_ENDPOINTS", false, "0 or 1", flag),
+            warnings: env.warnings,
         };
         if env.problems.is_empty() {
             Ok(settings)
@@ -81,13 +94,22 @@ impl Settings {
 
 /// Reads variables and collects what is wrong with them. An empty value counts as unset, as the
 /// OpenTelemetry specification demands.
-struct Env<'a> {
+pub(crate) struct Env<'a> {
     lookup: Lookup<'a>,
     problems: Vec<EnvProblem>,
+    warnings: Vec<EnvProblem>,
 }
 
-impl Env<'_> {
-    fn get(&self, name: &str) -> Option<String> {
+impl<'a> Env<'a> {
+    pub(crate) fn new(lookup: Lookup<'a>) -> Self {
+        Self {
+            lookup,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
         (self.lookup)(name)
             .map(|value| value.trim().to_owned())
             .filter(|value| !value.is_empty())
@@ -102,7 +124,7 @@ impl Env<'_> {
     }
 
     /// The value of `name` if `parse` takes it, `default` if unset; else `default` and a problem.
-    fn read<T>(
+    pub(crate) fn read<T>(
         &mut self,
         name: &'static str,
         default: T,
@@ -116,6 +138,31 @@ impl Env<'_> {
             self.refuse(name, &value, expected);
             default
         })
+    }
+
+    /// As [`Env::read`], for what a service can do without: a wrong value costs a warning, not the start.
+    pub(crate) fn read_or_warn<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> T {
+        let Some(value) = self.get(name) else {
+            return default;
+        };
+        parse(&value).unwrap_or_else(|| {
+            self.warn(name, &value, expected);
+            default
+        })
+    }
+
+    pub(crate) fn warn(&mut self, name: &'static str, value: &str, expected: &str) {
+        self.warnings.push(EnvProblem {
+            name,
+            value: value.to_owned(),
+            expected: expected.to_owned(),
+        });
     }
 
     fn boolean(&mut self, name: &'static str) -> bool {
@@ -269,6 +316,15 @@ impl Env<'_> {
             );
         }
         directives
+    }
+}
+
+/// `1` or `0`.
+pub(crate) fn flag(value: &str) -> Option<bool> {
+    match value {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
     }
 }
 

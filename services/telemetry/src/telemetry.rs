@@ -1,26 +1,34 @@
 //! The handle that a service holds: start, wrap, call out, stop.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use opentelemetry::{propagation::TextMapCompositePropagator, trace::TracerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Dispatch;
 use tracing_subscriber::{Layer, layer::SubscriberExt, registry::Registry};
 
 use crate::{
-    InitError, Readiness, ServiceInfo, TracedClient,
-    http::{HttpTelemetryLayer, problem_for_panic},
+    InitError, Readiness, ServiceInfo, TracedClient, debug,
+    http::{CatchPanicLayer, HttpTelemetryLayer, ScopeLayer},
     log::{self, LogWriter},
     ops,
+    profile::{ProfileSettings, Profiler},
+    sentry::{self, BreadcrumbLayer, SentryClient, SentrySettings, TransactionProcessor},
     settings::Settings,
     trace,
 };
 
 /// The longest that a shutdown waits for the last spans, whatever the caller's deadline.
 const SPAN_FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// The longest that a shutdown waits for the last profile, whose samples are named first.
+const PROFILE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest that a shutdown waits for the last log lines.
 const LOG_FLUSH_LIMIT: Duration = Duration::from_secs(1);
@@ -31,6 +39,42 @@ pub struct Telemetry {
     propagator: Arc<TextMapCompositePropagator>,
     spans: Option<SdkTracerProvider>,
     logs: Option<LogWriter>,
+    errors: Errors,
+    debug_endpoints: bool,
+}
+
+/// Where errors and profiles go.
+#[derive(Clone)]
+pub(crate) struct Errors {
+    pub(crate) sentry: SentryClient,
+    pub(crate) profiler: Profiler,
+}
+
+impl Errors {
+    /// Starts nothing unless there is a DSN.
+    pub(crate) fn start(settings: &Settings, service: &ServiceInfo) -> Result<Self, InitError> {
+        let sentry = SentryClient::start(&settings.sentry, service)?;
+        Ok(Self::new(sentry, &settings.sentry, service))
+    }
+
+    /// Sends nothing.
+    fn off() -> Self {
+        let service = ServiceInfo::new("detached", env!("CARGO_PKG_VERSION"));
+        let settings = SentrySettings::unset();
+        Self::new(SentryClient::off(&service), &settings, &service)
+    }
+
+    pub(crate) fn new(sentry: SentryClient, settings: &SentrySettings, service: &ServiceInfo) -> Self {
+        let about = ProfileSettings::new(settings, service);
+        let profiler = Profiler::start(about, sentry.clone());
+        Self { sentry, profiler }
+    }
+
+    /// What turns spans into transactions, if any are to be sent.
+    pub(crate) fn span_processor(&self, settings: &Settings) -> Option<TransactionProcessor> {
+        let (sentry, profiler) = (self.sentry.clone(), self.profiler.clone());
+        TransactionProcessor::new(sentry, profiler, &settings.sentry)
+    }
 }
 
 impl Telemetry {
@@ -38,15 +82,21 @@ impl Telemetry {
     /// `main`, once.
     pub fn init(service: ServiceInfo) -> Result<Self, InitError> {
         let settings = Settings::from_env()?;
+        let errors = Errors::start(&settings, &service)?;
         let spans = if settings.sdk_disabled {
             None
         } else {
-            Some(trace::provider(&settings, &service)?)
+            let transactions = errors.span_processor(&settings);
+            Some(trace::provider(&settings, &service, transactions)?)
         };
         let logs = LogWriter::start(std::io::stdout()).map_err(InitError::LogWriter)?;
-        let (telemetry, dispatch) = Self::assemble(&settings, service, spans, logs.clone());
+        let (telemetry, dispatch) = Self::assemble(&settings, service, spans, logs.clone(), errors.clone());
         tracing::dispatcher::set_global_default(dispatch).map_err(|_| InitError::AlreadyInitialised)?;
+        errors.sentry.bind_process();
         log::log_panics(logs);
+        for problem in &settings.warnings {
+            tracing::warn!("{problem}");
+        }
         tracing::debug!(?settings, "telemetry started");
         Ok(telemetry)
     }
@@ -58,6 +108,8 @@ impl Telemetry {
             propagator: Arc::new(trace::propagator(trace::ALL_PROPAGATORS)),
             spans: None,
             logs: None,
+            errors: Errors::off(),
+            debug_endpoints: false,
         }
     }
 
@@ -67,6 +119,7 @@ impl Telemetry {
         service: ServiceInfo,
         spans: Option<SdkTracerProvider>,
         logs: LogWriter,
+        errors: Errors,
     ) -> (Self, Dispatch) {
         let span_layer = spans.as_ref().map(|provider| {
             tracing_opentelemetry::layer()
@@ -79,13 +132,22 @@ impl Telemetry {
         });
         let log_layer = log::layer(settings.log_format, service, logs.clone())
             .with_filter(log::filter(&settings.log_directives));
-        let subscriber = Registry::default().with(span_layer).with(log_layer);
+        let breadcrumb_layer = errors
+            .sentry
+            .is_sending()
+            .then(|| BreadcrumbLayer.with_filter(trace::filter()));
+        let subscriber = Registry::default()
+            .with(span_layer)
+            .with(breadcrumb_layer)
+            .with(log_layer);
         let propagator = Arc::new(trace::propagator(&settings.propagators));
         (
             Self {
                 propagator,
                 spans,
                 logs: Some(logs),
+                errors,
+                debug_endpoints: settings.debug_endpoints,
             },
             Dispatch::new(subscriber),
         )
@@ -94,20 +156,30 @@ impl Telemetry {
     /// Puts the telemetry layers around `router`, outside every layer that it already has. Set its
     /// fallbacks before: what is added later is not seen.
     pub fn wrap<S: Clone + Send + Sync + 'static>(&self, router: Router<S>) -> Router<S> {
-        // Outermost first. A hub per request for error reports belongs before the HTTP layer, which is
-        // also where such a report would be decided: it alone knows status, route and error together.
+        let sentry = &self.errors.sentry;
+        // Outermost first. The scope comes before anything that can report under it. The HTTP layer comes before
+        // the catching of panics, since a panic that it saw unwinding would be no answer to report.
         router.layer(
             ServiceBuilder::new()
-                .layer(HttpTelemetryLayer::new(self.propagator.clone()))
-                .layer(CatchPanicLayer::custom(problem_for_panic)),
+                .layer(ScopeLayer(sentry.clone()))
+                .layer(HttpTelemetryLayer::new(self.propagator.clone(), sentry.clone()))
+                .layer(CatchPanicLayer),
         )
     }
 
     /// `/healthz` (never touches a backend), `/readyz` (runs the checks of `readiness`; 503 names the failing
     /// ones, or says `draining`) and `/metrics` (Prometheus text). The caller serves them: merged into the
     /// API's router outside [`Telemetry::wrap`], on a port of their own (`METRICS_PORT`), or both.
+    ///
+    /// With `DEBUG_ENDPOINTS=1` also `/debug/*`, which show what each kind of failure looks like in log, trace
+    /// and Sentry: they fail on purpose, so they are wrapped like the API's own routes.
     pub fn ops_routes(&self, readiness: Readiness) -> Router {
-        ops::routes(readiness)
+        let routes = ops::routes(readiness);
+        if self.debug_endpoints {
+            routes.merge(self.wrap(debug::routes(self.errors.clone())))
+        } else {
+            routes
+        }
     }
 
     /// A client that passes the current trace on, and records a CLIENT span and a duration per request.
@@ -115,21 +187,32 @@ impl Telemetry {
         TracedClient::new(client, self.propagator.clone())
     }
 
-    /// Sends the spans and log lines that are still queued, waiting at most `deadline` (and never more
-    /// than 5 s for a backend that does not answer). Call it last; later spans are lost.
+    /// Sends what is still queued: the last profile, spans (at most 5 s for a backend that does not answer),
+    /// errors (at most 2 s), log lines (at most 1 s), and within `deadline` together. Call it last; later spans
+    /// are lost.
     pub async fn shutdown(self, deadline: Duration) {
-        let flush = tokio::task::spawn_blocking(move || {
-            if let Some(provider) = self.spans
-                && let Err(error) = provider.shutdown_with_timeout(deadline.min(SPAN_FLUSH_LIMIT))
-            {
-                tracing::warn!(%error, "the last spans may be lost");
-            }
-            if let Some(logs) = self.logs {
-                logs.flush(LOG_FLUSH_LIMIT);
-            }
-        });
+        let flush = tokio::task::spawn_blocking(move || self.flush(deadline));
         // It fails only if the closure panics, and there is no one left to tell.
         let _ = flush.await;
+    }
+
+    fn flush(self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let at_most = |limit: Duration| limit.min(end.saturating_duration_since(Instant::now()));
+        // Profiles and transactions go through Sentry's queue, so that is emptied after them.
+        self.errors.profiler.shutdown(at_most(PROFILE_LIMIT));
+        if let Some(provider) = self.spans
+            && let Err(error) = provider.shutdown_with_timeout(at_most(SPAN_FLUSH_LIMIT))
+        {
+            tracing::warn!(%error, "the last spans may be lost");
+        }
+        if !self.errors.sentry.flush(at_most(sentry::FLUSH_LIMIT)) {
+            tracing::warn!("the last events for Sentry may be lost");
+        }
+        if let Some(logs) = self.logs {
+            // Whatever else took the time: a second for the words that explain it.
+            logs.flush(LOG_FLUSH_LIMIT);
+        }
     }
 }
 
@@ -137,6 +220,7 @@ impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Telemetry")
             .field("tracing", &self.spans.is_some())
+            .field("sentry", &self.errors.sentry.is_sending())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,9 @@
 //! Passing a request on to an upstream, and its answer back, both as streams.
 
 pub mod headers;
+mod relay;
 mod upgrade;
+mod websocket;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::request::Parts;
+use tracewell_kit::connections::Connections;
 use tracewell_telemetry::TracedClient;
 
 use crate::error::GatewayError;
@@ -23,16 +26,24 @@ pub struct Proxy {
     client: TracedClient,
     answer_timeout: Duration,
     trusted_proxies: usize,
+    connections: Connections,
 }
 
 impl Proxy {
     /// `answer_timeout` bounds the time from the request to the head of the answer; the answer's body may take as
     /// long as it likes, as event streams do. `trusted_proxies` see [`headers::client_address`].
-    pub fn new(client: TracedClient, answer_timeout: Duration, trusted_proxies: usize) -> Self {
+    /// Upgraded connections go to `connections`.
+    pub fn new(
+        client: TracedClient,
+        answer_timeout: Duration,
+        trusted_proxies: usize,
+        connections: Connections,
+    ) -> Self {
         Self {
             client,
             answer_timeout,
             trusted_proxies,
+            connections,
         }
     }
 
@@ -63,7 +74,7 @@ impl Proxy {
             .map_err(|source| GatewayError::from_exchange(&upstream.name, source))?;
         if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or_else(|| GatewayError::UnaskedUpgrade(upstream.name.clone()))?;
-            return Ok(upgrade.join(answer));
+            return Ok(upgrade.join(answer, &upstream.name, &self.connections));
         }
         let mut answer = http::Response::from(answer).map(Body::new);
         headers::drop_hop_by_hop(answer.headers_mut());

@@ -6,9 +6,11 @@ use axum::response::Response;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tracing::Instrument;
+use tracewell_kit::connections::Connections;
+use tracewell_telemetry::background;
 
 use super::headers::drop_hop_by_hop;
+use super::relay;
 
 /// A client's wish to change the protocol of its connection.
 pub(super) struct Upgrade {
@@ -38,33 +40,41 @@ impl Upgrade {
     }
 
     /// The upstream agreed: answers the client so, and joins the two connections until one side ends.
-    pub(super) fn join(self, answer: reqwest::Response) -> Response {
+    pub(super) fn join(
+        self,
+        answer: reqwest::Response,
+        upstream: &str,
+        connections: &Connections,
+    ) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = answer.status();
         let headers = response.headers_mut();
         headers.extend(answer.headers().clone());
         drop_hop_by_hop(headers);
         self.ask(headers);
-        let pass = async move {
-            let ends = tokio::try_join!(
-                async { answer.upgrade().await.map_err(|error| error.to_string()) },
-                async { self.client.await.map_err(|error| error.to_string()) },
-            );
-            let outcome = match ends {
-                Ok((mut upstream, client)) => {
-                    let mut client = TokioIo::new(client);
-                    tokio::io::copy_bidirectional(&mut client, &mut upstream)
-                        .await
-                        .map_err(|error| error.to_string())
+        let is_websocket = self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+        let protocol = if is_websocket { "websocket" } else { "upgraded" };
+        // Described here, where its cause is the current span.
+        let lasting = background(format!("{protocol} {upstream}"));
+        let stopping = connections.stopping().clone();
+        connections.spawn(async move {
+            let joined = lasting.run(async {
+                let (upstream, client) = tokio::try_join!(
+                    async { answer.upgrade().await.map_err(|error| error.to_string()) },
+                    async { self.client.await.map_err(|error| error.to_string()) },
+                )?;
+                let client = TokioIo::new(client);
+                if is_websocket {
+                    relay::websocket(client, upstream, &stopping).await;
+                } else {
+                    relay::opaque(client, upstream).await;
                 }
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok((sent, received)) => tracing::debug!(sent, received, "upgraded connection ended"),
-                Err(error) => tracing::debug!(error, "upgraded connection broke"),
+                Ok::<_, String>(())
+            });
+            if let Err(error) = joined.await {
+                tracing::warn!(error, "the connection was not upgraded");
             }
-        };
-        tokio::spawn(pass.in_current_span());
+        });
         response
     }
 }

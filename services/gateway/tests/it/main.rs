@@ -11,3 +11,4 @@ mod health;
 mod routing;
 mod streams;
 mod support;
+mod websockets;

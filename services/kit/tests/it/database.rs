@@ -1,9 +1,14 @@
 //! The database: schema, transactions, failures.
 
 use tracewell_kit::{
+    config::Env,
     db::{DatabaseUrl, Db, DbError, Migration, query},
-    testing::Setup,
+    server::Server,
+    testing::{Running, Setup},
 };
+use tracewell_telemetry::Telemetry;
+
+use crate::Probe;
 
 const NOTES: Migration = Migration {
     version: 1,
@@ -151,5 +156,91 @@ async fn the_file_is_private() -> Setup<()> {
         files += 1;
     }
     assert!(files > 0);
+    Ok(())
+}
+
+/// The number at the end of the first line of the metrics that has all of these parts.
+fn metric(text: &str, parts: &[&str]) -> Option<f64> {
+    let line = text
+        .lines()
+        .find(|line| parts.iter().all(|part| line.contains(part)))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test]
+async fn transactions_and_waits_are_measured() -> Setup<()> {
+    let probe = Running::start::<Probe>(&[]).await?;
+    let db = Db::open(&probe.database()).await?;
+    for (id, commit) in [("kept", true), ("dropped", false)] {
+        insert(&db, id, commit).await?;
+    }
+    // Waits for its turn, and so for the rollback of the one before.
+    db.begin().await?.commit().await?;
+    let text = probe.get("/metrics", "").await?.text;
+    for operation in ["BEGIN", "COMMIT", "ROLLBACK"] {
+        let count = metric(
+            &text,
+            &[
+                "db_client_operation_duration_seconds_count{",
+                &format!("\"{operation}\""),
+            ],
+        );
+        assert!(count >= Some(1.0), "{operation}: {text}");
+    }
+    for pool in ["readers", "writer"] {
+        let waits = metric(&text, &["db_client_connection_wait_time_seconds_count{", pool]);
+        assert!(waits >= Some(1.0), "{pool}: {text}");
+        for state in ["used", "idle"] {
+            assert!(
+                metric(&text, &["db_client_connection_count{", pool, state]).is_some(),
+                "{text}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_is_not_ready_without_its_schema() -> Setup<()> {
+    let probe = Running::start::<Probe>(&[]).await?;
+    assert_eq!(probe.get("/readyz", "").await?.status, 200);
+    let db = Db::open(&probe.database()).await?;
+    let mut tx = db.begin().await?;
+    query("_sqlx_migrations", "DELETE FROM _sqlx_migrations")
+        .execute(&mut tx)
+        .await?;
+    tx.commit().await?;
+    let answer = probe.get("/readyz", "").await?;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["failing"]),
+        (503, &serde_json::json!(["schema"]))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_does_not_start_on_a_newer_schema_but_goes_on_serving() -> Setup<()> {
+    const NEXT: Migration = Migration {
+        version: 2,
+        name: "tags",
+        sql: "CREATE TABLE tags (id TEXT)",
+    };
+    let probe = Running::start::<Probe>(&[]).await?;
+    let steps: Vec<_> = <Probe as tracewell_kit::service::Service>::MIGRATIONS
+        .unwrap_or_default()
+        .to_vec();
+    Db::open(&probe.database())
+        .await?
+        .migrate(&[&steps[..], &[NEXT]].concat())
+        .await?;
+    assert_eq!(probe.get("/readyz", "").await?.status, 200);
+    let url = probe.database().to_string();
+    let env = Env::from_pairs([("HOST", "127.0.0.1"), ("PORT", "0"), ("DATABASE_URL", &url)]);
+    let refused = Server::start::<Probe>(env, &Telemetry::detached()).await;
+    let error = refused.err().ok_or("it started")?.to_string();
+    assert!(
+        error.contains("schema version 2, newer than this release knows"),
+        "{error}"
+    );
     Ok(())
 }

@@ -13,6 +13,7 @@ use tracewell_kit::{
     config::Env,
     db::Migration,
     docs::Routes,
+    json::ValidJson,
     service::{Resources, Service, StartError},
 };
 use utoipa_axum::routes;
@@ -44,6 +45,18 @@ async fn open(State(gate): State<Arc<Semaphore>>) {
 #[expect(clippy::panic, reason = "what the service makes of a panic is under test")]
 async fn panics() {
     panic!("the test asked for it");
+}
+
+/// A body of strings.
+#[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Echo {
+    text: String,
+}
+
+#[utoipa::path(post, path = "/echo", request_body = Echo, responses((status = 200, body = Echo)))]
+async fn echo(ValidJson(body): ValidJson<Echo>) -> Json<Echo> {
+    Json(body)
 }
 
 #[utoipa::path(get, path = "/whoami", security(("bearer" = [])), responses((status = 200, body = String)))]
@@ -79,6 +92,7 @@ impl Service for Probe {
             .v1(routes!(open))
             .v1(routes!(panics))
             .v1(routes!(whoami))
+            .v1(routes!(echo))
     }
 
     async fn start(auth: Self::Config, resources: &Resources) -> Result<ProbeState, StartError> {

@@ -1,6 +1,10 @@
 //! Ports, layers, and the orderly end.
 
-use tokio::sync::oneshot;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+};
 use tracewell_kit::{
     config::Env,
     server::Server,
@@ -126,5 +130,62 @@ async fn a_busy_port_is_named() -> Setup<()> {
         error.to_string(),
         format!("cannot listen on 127.0.0.1:{port} (set by HOST, PORT)")
     );
+    Ok(())
+}
+
+/// Reads until `end` has come, and gives what came.
+async fn read_until(connection: &mut TcpStream, end: &str) -> Setup<String> {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while !text.contains(end) {
+        let count = connection.read(&mut buffer).await?;
+        if count == 0 {
+            return Err(format!("the connection was closed after {text:?}").into());
+        }
+        text.push_str(std::str::from_utf8(&buffer[..count])?);
+    }
+    Ok(text)
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_writing_gets_the_refusal() -> Setup<()> {
+    const SIZE: usize = 1 << 20;
+    let probe = Running::start::<Probe>(&[]).await?;
+    let host = probe.url().trim_start_matches("http://").to_owned();
+    let mut connection = TcpStream::connect(&host).await?;
+    let head = format!(
+        "POST /v1/echo HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {SIZE}\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await?;
+    let half = vec![b' '; SIZE / 2];
+    connection.write_all(&half).await?;
+    // Not read before all is written, as most clients do.
+    connection.readable().await?;
+    connection.write_all(&half).await?;
+    let refused = read_until(&mut connection, "body_too_large").await?;
+    assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
+
+    // Its body was read to the end, so the connection serves the next request.
+    let next = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    connection.write_all(next.as_bytes()).await?;
+    read_until(&mut connection, "HTTP/1.1 200 ").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_not_read_for_ever() -> Setup<()> {
+    let probe = Running::start::<Probe>(&[]).await?;
+    let host = probe.url().trim_start_matches("http://").to_owned();
+    let mut connection = TcpStream::connect(&host).await?;
+    let head = format!(
+        "POST /v1/echo HTTP/1.1\r\nhost: {host}\r\ncontent-type: text/plain\r\ncontent-length: 1000000000\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await?;
+    let chunk = vec![b' '; 64 * 1024];
+    let mut written = 0;
+    while connection.write_all(&chunk).await.is_ok() {
+        written += chunk.len();
+        assert!(written < 500_000_000, "the service reads on and on");
+    }
     Ok(())
 }

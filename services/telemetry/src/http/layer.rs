@@ -1,5 +1,5 @@
-//! The one layer around a router that decides, from the same status and route, what the span, the metrics
-//! and the access log say.
+//! The one layer around a router that decides, from the same status and route, what the span, the metrics,
+//! the access log and Sentry say.
 
 use std::{
     convert::Infallible,
@@ -26,15 +26,17 @@ use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{body::ObservedBody, record::RequestRecord};
+use crate::sentry::{RequestScope, SentryClient};
 
 #[derive(Clone)]
 pub(crate) struct HttpTelemetryLayer {
     propagator: Arc<TextMapCompositePropagator>,
+    sentry: SentryClient,
 }
 
 impl HttpTelemetryLayer {
-    pub(crate) fn new(propagator: Arc<TextMapCompositePropagator>) -> Self {
-        Self { propagator }
+    pub(crate) fn new(propagator: Arc<TextMapCompositePropagator>, sentry: SentryClient) -> Self {
+        Self { propagator, sentry }
     }
 }
 
@@ -45,6 +47,7 @@ impl<S> Layer<S> for HttpTelemetryLayer {
         HttpTelemetry {
             inner,
             propagator: self.propagator.clone(),
+            sentry: self.sentry.clone(),
         }
     }
 }
@@ -53,6 +56,7 @@ impl<S> Layer<S> for HttpTelemetryLayer {
 pub(crate) struct HttpTelemetry<S> {
     inner: S,
     propagator: Arc<TextMapCompositePropagator>,
+    sentry: SentryClient,
 }
 
 impl<S, B> Service<Request> for HttpTelemetry<S>
@@ -74,7 +78,14 @@ where
             &opentelemetry::Context::new(),
             &HeaderExtractor(request.headers()),
         );
-        let mut record = RequestRecord::start(&request);
+        let scope = request
+            .extensions()
+            .get::<RequestScope>()
+            .cloned()
+            .unwrap_or_default();
+        // What runs in this context, or in a span below it, reports under the request's scope.
+        let parent = parent.with_value(scope.clone());
+        let mut record = RequestRecord::start(&request, self.sentry.clone(), scope);
         let span = record.span().clone();
         // It fails only where no span is recorded; the context then still travels with the future below.
         let _ = span.set_parent(parent.clone());

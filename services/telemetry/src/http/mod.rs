@@ -5,11 +5,13 @@ mod layer;
 mod panic;
 mod record;
 mod report;
+mod scope;
 
 pub use report::ErrorReport;
 
 pub(crate) use layer::HttpTelemetryLayer;
-pub(crate) use panic::{panic_message, problem_for_panic};
+pub(crate) use panic::{CatchPanicLayer, PANIC, panic_message, panic_noted};
+pub(crate) use scope::ScopeLayer;
 
 use http::Method;
 

@@ -1,23 +1,28 @@
 //! One request from its first header to the last byte of its answer, reported exactly once.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request},
-    http::{HeaderMap, HeaderName, StatusCode, Version, header, uri::Authority},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, uri::Authority},
     response::Response,
 };
 use opentelemetry::trace::Status;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{ErrorReport, known_method, panic::PANIC};
+use super::{ErrorReport, known_method};
 use crate::{
     log::{ACCESS_COMPLETED, ACCESS_TARGET, FATAL, scrub},
     metrics::Metrics,
+    sentry::{Answered, RequestScope, SentryClient, SessionEnd, Verdict},
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_SENTRY_EVENT_ID: HeaderName = HeaderName::from_static("x-sentry-event-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -36,7 +41,10 @@ pub(crate) enum BodyEnd {
 /// cancelled and a client that left midway.
 pub(crate) struct RequestRecord {
     span: Span,
+    sentry: SentryClient,
+    scope: RequestScope,
     started: Instant,
+    started_at: SystemTime,
     method: &'static str,
     path: String,
     route: Option<String>,
@@ -45,16 +53,20 @@ pub(crate) struct RequestRecord {
     user_agent: Option<String>,
     status: Option<StatusCode>,
     report: Option<ErrorReport>,
+    verdict: Verdict,
     end: BodyEnd,
 }
 
 impl RequestRecord {
     /// Opens the span and counts the request as active.
-    pub(crate) fn start(request: &Request) -> Self {
+    pub(crate) fn start(request: &Request, sentry: SentryClient, scope: RequestScope) -> Self {
         let headers = request.headers();
         let mut record = Self {
             span: Span::none(),
+            sentry,
+            scope,
             started: Instant::now(),
+            started_at: SystemTime::now(),
             method: known_method(request.method()),
             path: request.uri().path().to_owned(),
             route: request
@@ -66,6 +78,7 @@ impl RequestRecord {
             user_agent: text(headers, &header::USER_AGENT),
             status: None,
             report: None,
+            verdict: Verdict::NotReported,
             end: BodyEnd::Aborted,
         };
         Metrics::global().server_active(record.method, 1);
@@ -77,10 +90,41 @@ impl RequestRecord {
         &self.span
     }
 
-    /// Takes in the response's head, with what the handler left in its extensions.
+    /// Takes in the response's head, with what the handler left in its extensions, and tells the client the
+    /// id of the event that a failure of ours became.
     pub(crate) fn answered<B>(&mut self, response: &mut Response<B>) {
-        self.status = Some(response.status());
+        let status = response.status();
+        self.status = Some(status);
         self.report = response.extensions_mut().remove::<ErrorReport>();
+        self.verdict = self.span.in_scope(|| {
+            self.sentry
+                .answered(&self.scope, self.facts(status), self.report.as_ref())
+        });
+        if status.is_server_error()
+            && let Some(id) = self.verdict.event_id()
+            && let Ok(id) = HeaderValue::try_from(id)
+        {
+            response.headers_mut().insert(X_SENTRY_EVENT_ID, id);
+        }
+    }
+
+    fn facts(&self, status: StatusCode) -> Answered<'_> {
+        Answered {
+            method: self.method,
+            route: self.route.as_deref(),
+            status: status.as_u16(),
+        }
+    }
+
+    /// Reports a body that failed under a head that said all was well.
+    fn report_body(&mut self) {
+        if let (Some(status), BodyEnd::Failed(reason), Verdict::NotReported) =
+            (self.status, &self.end, &self.verdict)
+        {
+            self.verdict = self
+                .span
+                .in_scope(|| Verdict::of_failed_body(&self.scope, self.facts(status), reason));
+        }
     }
 
     pub(crate) fn body_ended(&mut self, end: BodyEnd) {
@@ -138,10 +182,25 @@ impl RequestRecord {
         }
     }
 
+    fn session_end(&self) -> SessionEnd {
+        match (&self.report, self.status) {
+            (Some(report), _) if report.is_panic() => SessionEnd::Crashed,
+            (_, Some(status)) if status.is_server_error() => SessionEnd::Errored,
+            _ if matches!(self.end, BodyEnd::Failed(_)) => SessionEnd::Errored,
+            _ => SessionEnd::Healthy,
+        }
+    }
+
     fn close_span(&self) {
         if let Some(status) = self.status {
             self.span
                 .set_attribute("http.response.status_code", i64::from(status.as_u16()));
+        }
+        if let Some(user) = self.scope.user() {
+            self.span.set_attribute("user.id", user);
+        }
+        if let Some(id) = self.verdict.event_id() {
+            self.span.set_attribute("sentry.event_id", id);
         }
         let Some(error_type) = self.error_type() else {
             return;
@@ -163,7 +222,7 @@ impl RequestRecord {
             (_, BodyEnd::Aborted) => "response aborted by the client",
             (_, BodyEnd::Complete) => ACCESS_COMPLETED,
         };
-        let fatal = self.report.as_ref().is_some_and(|report| report.kind == PANIC);
+        let fatal = self.report.as_ref().is_some_and(ErrorReport::is_panic);
         // Milliseconds, as pino has it, to the microsecond.
         let elapsed = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         macro_rules! line {
@@ -179,9 +238,13 @@ impl RequestRecord {
                     req.userAgent = self.user_agent,
                     res.statusCode = self.status.map(|status| status.as_u16()),
                     responseTime = elapsed,
+                    userId = self.scope.user(),
                     err.r#type = self.error_type(),
                     err.message = self.report.as_ref().map(|report| report.message.as_str()),
                     err.stack = self.report.as_ref().map(ErrorReport::chain),
+                    sentry = self.verdict.word(),
+                    sentry_event_id = self.verdict.event_id(),
+                    sentry_event = self.verdict.title(),
                     "{message}"
                 )
             };
@@ -207,8 +270,10 @@ impl Drop for RequestRecord {
             status,
             self.started.elapsed(),
         );
+        self.report_body();
         self.close_span();
         self.log();
+        self.sentry.request_ended(self.started_at, self.session_end());
     }
 }
 
@@ -218,7 +283,7 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 /// The first forwarded address, else the peer's. Clients can forge the former: it is for reading, not for
 /// decisions.
-fn client_address(request: &Request) -> Option<String> {
+pub(super) fn client_address(request: &Request) -> Option<String> {
     let forwarded = text(request.headers(), &X_FORWARDED_FOR)
         .and_then(|list| list.split(',').next().map(|first| first.trim().to_owned()))
         .filter(|address| !address.is_empty());

@@ -1,17 +1,32 @@
 //! What a handler tells the HTTP layer about its response, through the response's extensions.
 
-use std::{any::type_name, error::Error};
+use std::{any::type_name, error::Error, iter::successors};
 
-use crate::cause::{causes, chain};
+use super::panic::PANIC;
+use crate::{
+    cause::chain,
+    sentry::{Stack, current_hub, type_of},
+};
 
-/// Response extension: the error behind a failed response, for the log and the span. Its text is for
-/// operators and never reaches the client. An error tracker would get its events from here too.
+/// Response extension: the error behind a failed response, for the log, the span and Sentry. Its text is for
+/// operators and never reaches the client. Make it where the error becomes a response: Sentry shows the stack
+/// of that moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReport {
     pub(crate) kind: &'static str,
     pub(crate) message: String,
-    /// Messages of the causes, nearest first.
-    pub(crate) causes: Vec<String>,
+    /// Nearest first.
+    pub(crate) causes: Vec<Cause>,
+    /// Taken only where it is sent.
+    pub(crate) stack: Option<Stack>,
+}
+
+/// An error behind another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// Its type.
+    pub(crate) kind: String,
+    pub(crate) message: String,
 }
 
 impl ErrorReport {
@@ -23,16 +38,48 @@ impl ErrorReport {
     /// Describes `error` under `kind`, a name of low cardinality such as the problem's code: it becomes
     /// the span's `error.type`.
     pub fn named(kind: &'static str, error: &dyn Error) -> Self {
+        let causes = successors(error.source(), |&cause| cause.source()).map(|cause| Cause {
+            kind: type_of(cause),
+            message: cause.to_string(),
+        });
         Self {
             kind,
             message: error.to_string(),
-            causes: causes(error),
+            causes: causes.collect(),
+            stack: current_hub().map(|_| Stack::capture()),
         }
+    }
+
+    /// Describes a panic with this message.
+    pub(crate) fn of_panic(message: &str, stack: Option<Stack>) -> Self {
+        Self {
+            stack,
+            ..Self::plain(PANIC, message)
+        }
+    }
+
+    /// Describes a body that failed for this reason.
+    pub(crate) fn of_body(reason: &str) -> Self {
+        Self::plain("body", reason)
+    }
+
+    fn plain(kind: &'static str, message: &str) -> Self {
+        Self {
+            kind,
+            message: message.to_owned(),
+            causes: Vec::new(),
+            stack: None,
+        }
+    }
+
+    pub(crate) fn is_panic(&self) -> bool {
+        self.kind == PANIC
     }
 
     /// The message and its causes, one per line.
     pub(crate) fn chain(&self) -> String {
-        chain(&format!("{}: {}", self.kind, self.message), &self.causes)
+        let causes: Vec<_> = self.causes.iter().map(|cause| cause.message.clone()).collect();
+        chain(&format!("{}: {}", self.kind, self.message), &causes)
     }
 }
 

@@ -11,11 +11,9 @@ use opentelemetry::{Context, trace::TraceContextExt};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{EnvFilter, Layer, layer};
 
-use crate::{ServiceInfo, http::panic_message};
+use crate::{ServiceInfo, http::panic_message, sentry};
 use line::{Fields, Line, TraceIds};
-#[cfg(test)]
-pub(crate) use redact::is_secret_name;
-pub(crate) use redact::scrub;
+pub(crate) use redact::{REDACTED, is_secret_name, scrub};
 pub(crate) use writer::LogWriter;
 
 /// Target of the access log's lines.
@@ -103,21 +101,30 @@ fn current_ids() -> Option<TraceIds> {
 /// at once, since the process may be about to end.
 pub(crate) fn log_panics(writer: LogWriter) {
     panic::set_hook(Box::new(move |info| {
-        let location = info.location().map(ToString::to_string);
-        let backtrace = std::backtrace::Backtrace::capture();
-        let stack =
-            (backtrace.status() == std::backtrace::BacktraceStatus::Captured).then(|| backtrace.to_string());
-        tracing::error!(
-            target: "tracewell::panic",
-            level = FATAL,
-            err.r#type = "panic",
-            err.message = panic_message(info.payload()),
-            err.stack = stack,
-            location,
-            "panicked"
-        );
+        log_panic(info);
         writer.flush(PANIC_FLUSH_LIMIT);
     }));
+}
+
+/// Tells Sentry of a panic, unless the HTTP layer will, and the log.
+pub(crate) fn log_panic(info: &panic::PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string);
+    let backtrace = std::backtrace::Backtrace::capture();
+    let stack =
+        (backtrace.status() == std::backtrace::BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let verdict = sentry::panicked(panic_message(info.payload()));
+    tracing::error!(
+        target: "tracewell::panic",
+        level = FATAL,
+        err.r#type = "panic",
+        err.message = panic_message(info.payload()),
+        err.stack = stack,
+        location,
+        sentry = verdict.word(),
+        sentry_event_id = verdict.event_id(),
+        sentry_event = verdict.title(),
+        "panicked"
+    );
 }
 
 /// The pod's name in Kubernetes, the machine's elsewhere.

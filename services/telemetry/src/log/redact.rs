@@ -33,7 +33,11 @@ const SECRET_WORDS: [&str; 19] = [
 
 /// Whether a field of this name holds a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    words(name).any(|word| SECRET_WORDS.contains(&word.to_ascii_lowercase().as_str()))
+    words(name).any(|word| {
+        SECRET_WORDS
+            .iter()
+            .any(|secret| word.eq_ignore_ascii_case(secret))
+    })
 }
 
 /// Splits at anything that is no letter, and where a capital follows a small letter.
@@ -64,7 +68,7 @@ static SECRET_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let jwt = r"\beyj[a-z0-9_-]+\.[a-z0-9_-]+(?:\.[a-z0-9_-]*)?";
     let pair = concat!(
         r#"(?P<name>(?:authorization|password|passwd|secret|token|api[_-]?key|credential)"#,
-        r#"[\w-]*["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;&})\]]+)"#
+        r#"[\w-]*["']?\s*[:=]\s*)(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;&})\]]+)"#
     );
     // A cookie header is a list, so it lasts until the end of the line or of the string around it.
     let cookie = r#"(?P<cookie>\bcookie["']?\s*[:=]\s*["']?)[^\r\n"']+"#;
@@ -77,17 +81,31 @@ pub(crate) fn scrub(text: &str) -> Cow<'_, str> {
     match SECRET_TEXT.as_ref() {
         Some(secrets) => secrets.replace_all(text, |found: &Captures<'_>| {
             let group = |name| found.name(name).map(|part| part.as_str());
-            match (
-                group("card"),
-                group("scheme").or(group("cookie")).or(group("name")),
-            ) {
-                (Some(digits), _) if !passes_luhn(digits) => digits.to_owned(),
-                (_, prefix) => format!("{}{REDACTED}", prefix.unwrap_or_default()),
+            let secret = match (group("card"), group("value")) {
+                (Some(digits), _) => passes_luhn(digits),
+                (_, Some(value)) => !is_placeholder(value),
+                _ => true,
+            };
+            if !secret {
+                return found[0].to_owned();
             }
+            let kept = group("scheme").or(group("cookie")).or(group("name"));
+            format!("{}{REDACTED}", kept.unwrap_or_default())
         }),
         // The pattern is fixed and a test compiles it; without it, silence is safer than a secret.
         None => Cow::Borrowed(REDACTED),
     }
+}
+
+/// What is no secret after a sensitive name: `$1` or `?`, which stand for a value in the text of a query; and
+/// what stands for a secret already. The pattern does not take the marker's closing bracket.
+fn is_placeholder(value: &str) -> bool {
+    let numbered = || {
+        value
+            .strip_prefix('$')
+            .is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    matches!(value, "?" | "REDACTED" | "[redacted") || numbered()
 }
 
 /// The check digit of card numbers (ISO/IEC 7812-1), so that other long numbers stay readable.

@@ -1,5 +1,11 @@
 //! Prometheus metrics with OpenTelemetry's names. A process has one registry, so services can define
 //! their own metrics anywhere, at any time.
+//!
+//! There are no exemplars: neither the OpenTelemetry SDK for Rust collects them nor does the `prometheus`
+//! crate write the format that has a place for them (`OpenMetrics`). From a metric to its traces leads the route.
+
+mod pool;
+mod runtime;
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
@@ -9,6 +15,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
+
+use crate::log::scrub;
+use pool::PoolMetrics;
+pub use pool::{ConnectionCounts, PoolMeter};
 
 /// Bucket bounds in seconds of the HTTP duration histograms.
 /// Source: OpenTelemetry semantic conventions, `http.server.request.duration`.
@@ -27,6 +37,8 @@ static GLOBAL: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 pub(crate) enum SpanLoss {
     QueueFull,
     ExportFailed,
+    /// Still unsent when the process ended.
+    Shutdown,
 }
 
 /// The process's registry and the metrics that this crate records itself.
@@ -42,6 +54,7 @@ pub(crate) struct Metrics {
     spans_exported: opentelemetry::metrics::Counter<u64>,
     spans_dropped: opentelemetry::metrics::Counter<u64>,
     log_lines_dropped: opentelemetry::metrics::Counter<u64>,
+    pools: PoolMetrics,
 }
 
 impl Metrics {
@@ -54,12 +67,10 @@ impl Metrics {
         let registry = Registry::new();
         let provider = provider(&registry);
         let meter = provider.meter("tracewell");
-        let seconds = |name, help: &'static str, buckets: &[f64]| {
-            let builder = meter.f64_histogram(name).with_unit("s").with_description(help);
-            builder.with_boundaries(buckets.to_vec()).build()
-        };
+        runtime::define(&meter);
         let metrics = Self {
             server_duration: seconds(
+                &meter,
                 "http.server.request.duration",
                 "Duration of HTTP requests served.",
                 &HTTP_BUCKETS,
@@ -69,11 +80,13 @@ impl Metrics {
                 .with_description("HTTP requests being served now.")
                 .build(),
             client_duration: seconds(
+                &meter,
                 "http.client.request.duration",
                 "Duration of outgoing HTTP requests, to the response's headers.",
                 &HTTP_BUCKETS,
             ),
             db_duration: seconds(
+                &meter,
                 "db.client.operation.duration",
                 "Duration of database operations.",
                 &DB_BUCKETS,
@@ -90,6 +103,7 @@ impl Metrics {
                 .u64_counter("telemetry.log.lines.dropped")
                 .with_description("Log lines lost because the writer could not keep up.")
                 .build(),
+            pools: PoolMetrics::new(&meter),
             meter,
             registry,
             _provider: provider,
@@ -103,6 +117,7 @@ impl Metrics {
         self.spans_exported(0);
         self.spans_dropped(0, SpanLoss::QueueFull);
         self.spans_dropped(0, SpanLoss::ExportFailed);
+        self.spans_dropped(0, SpanLoss::Shutdown);
         self.log_lines_dropped(0);
     }
 
@@ -137,7 +152,7 @@ impl Metrics {
         );
     }
 
-    /// `error_type` is empty for a success.
+    /// `table` is empty for an operation on none, `error_type` for a success.
     pub(crate) fn db_operation(
         &self,
         [system, operation, table]: [&'static str; 3],
@@ -163,6 +178,7 @@ impl Metrics {
         let reason = match loss {
             SpanLoss::QueueFull => "queue_full",
             SpanLoss::ExportFailed => "export_failed",
+            SpanLoss::Shutdown => "shutdown",
         };
         self.spans_dropped
             .add(count as u64, &[KeyValue::new("reason", reason)]);
@@ -176,6 +192,17 @@ impl Metrics {
     pub(crate) fn render(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// A histogram of durations.
+fn seconds(
+    meter: &Meter,
+    name: &'static str,
+    help: &'static str,
+    buckets: &[f64],
+) -> opentelemetry::metrics::Histogram<f64> {
+    let builder = meter.f64_histogram(name).with_unit("s").with_description(help);
+    builder.with_boundaries(buckets.to_vec()).build()
 }
 
 /// A provider read by `registry`, which also gets the process metrics (memory, CPU, file descriptors).
@@ -252,7 +279,7 @@ impl Histogram {
 fn attributes(labels: &[(&'static str, &str)]) -> Vec<KeyValue> {
     labels
         .iter()
-        .map(|(name, value)| KeyValue::new(*name, (*value).to_owned()))
+        .map(|(name, value)| KeyValue::new(*name, scrub(value).into_owned()))
         .collect()
 }
 

@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     routing::{get as on_get, post},
 };
 use opentelemetry_proto::tonic::{
@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 use tracing::Dispatch;
 
 use super::harness::{Harness, get, serve, settings};
-use crate::{ServiceInfo, Telemetry, log::LogWriter, metrics::Metrics, trace};
+use crate::{ServiceInfo, Telemetry, log::LogWriter, metrics::Metrics, telemetry::Errors, trace};
 
 type Received = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
 
@@ -41,12 +41,14 @@ async fn collector(received: Received) -> std::net::SocketAddr {
 fn telemetry(env: &[(&str, &str)]) -> (Telemetry, Dispatch) {
     let settings = settings(env).unwrap();
     let service = ServiceInfo::new("shop", "1.2.3");
-    let spans = trace::provider(&settings, &service).unwrap();
+    let spans = trace::provider(&settings, &service, None).unwrap();
+    let errors = Errors::start(&settings, &service).unwrap();
     Telemetry::assemble(
         &settings,
         service,
         Some(spans),
         LogWriter::start(std::io::sink()).unwrap(),
+        errors,
     )
 }
 
@@ -114,19 +116,71 @@ fn exported_spans_make_room_in_the_queue() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_backend_costs_spans_which_are_counted_and_no_request() {
-    let lost = || {
+/// Spans lost so far, by the reasons in the metrics.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    queue_full: u64,
+    export_failed: u64,
+    shutdown: u64,
+}
+
+impl Lost {
+    fn now() -> Self {
         let text = Metrics::global().render().unwrap();
         let value = |reason| {
             let start = format!("telemetry_spans_dropped_total{{reason=\"{reason}\"}} ");
             text.lines()
-                .find_map(|line| line.strip_prefix(&start)?.parse::<u64>().ok())
+                .find_map(|line| line.strip_prefix(&start)?.parse().ok())
                 .unwrap()
         };
-        (value("queue_full"), value("export_failed"))
+        Self {
+            queue_full: value("queue_full"),
+            export_failed: value("export_failed"),
+            shutdown: value("shutdown"),
+        }
+    }
+
+    fn since(self) -> Self {
+        let now = Self::now();
+        Self {
+            queue_full: now.queue_full - self.queue_full,
+            export_failed: now.export_failed - self.export_failed,
+            shutdown: now.shutdown - self.shutdown,
+        }
+    }
+
+    fn total(self) -> u64 {
+        self.queue_full + self.export_failed + self.shutdown
+    }
+}
+
+/// The counters are the process's: tests that lose spans take turns.
+static LOSING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Sends `count` requests, none of which may fail.
+fn ask(router: &Router, dispatch: &Dispatch, count: usize) {
+    tracing::dispatcher::with_default(dispatch, || {
+        for _ in 0..count {
+            let response = futures::executor::block_on(router.clone().oneshot(get("/x"))).unwrap();
+            assert_eq!(response.status(), 200);
+        }
+    });
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let reached = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
     };
-    let before = lost();
+    let waited = tokio::time::timeout(Duration::from_secs(30), reached).await;
+    assert!(waited.is_ok(), "never: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_backend_costs_spans_which_are_counted_and_no_request() {
+    let _turn = LOSING.lock().await;
+    let before = Lost::now();
     let (telemetry, dispatch) = telemetry(&[
         // Port 1 is reserved and nothing listens there.
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
@@ -135,19 +189,90 @@ async fn a_dead_backend_costs_spans_which_are_counted_and_no_request() {
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512"),
     ]);
     let router = telemetry.wrap(Router::new().route("/x", on_get(|| async { "x" })));
-    tracing::dispatcher::with_default(&dispatch, || {
-        for _ in 0..500 {
-            let response = futures::executor::block_on(router.clone().oneshot(get("/x"))).unwrap();
-            assert_eq!(response.status(), 200);
-        }
-    });
+    ask(&router, &dispatch, 500);
     telemetry.shutdown(Duration::from_secs(5)).await;
-    let after = lost();
-    let (dropped, failed) = (after.0 - before.0, after.1 - before.1);
-    assert_eq!(
-        dropped + failed,
-        500,
-        "every span is accounted for: {dropped} dropped, {failed} failed"
+    let lost = before.since();
+    assert_eq!(lost.total(), 500, "every span is accounted for: {lost:?}");
+    assert!(lost.queue_full > 0 && lost.export_failed > 0, "{lost:?}");
+}
+
+/// What a collector does with the spans it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Takes,
+    Refuses,
+    NeverAnswers,
+}
+
+/// A collector of changing mood, and how many spans it has stored.
+#[derive(Clone)]
+struct Moody {
+    mood: Arc<Mutex<Mood>>,
+    stored: Arc<Mutex<u64>>,
+}
+
+impl Moody {
+    fn now(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    fn stored(&self) -> u64 {
+        *self.stored.lock().unwrap()
+    }
+
+    async fn take(State(this): State<Self>, body: Bytes) -> StatusCode {
+        let now = *this.mood.lock().unwrap();
+        match now {
+            Mood::Takes => {
+                let request = ExportTraceServiceRequest::decode(body).unwrap();
+                let resources = request.resource_spans.iter();
+                let scopes = resources.flat_map(|resource| &resource.scope_spans);
+                *this.stored.lock().unwrap() += scopes.map(|scope| scope.spans.len() as u64).sum::<u64>();
+                StatusCode::OK
+            }
+            // Not worth a retry, unlike 503.
+            Mood::Refuses => StatusCode::BAD_REQUEST,
+            Mood::NeverAnswers => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_is_stored_or_counted_as_lost_whatever_the_collector_does() {
+    const EACH: usize = 300;
+    let _turn = LOSING.lock().await;
+    let before = Lost::now();
+    let collector = Moody {
+        mood: Arc::new(Mutex::new(Mood::Takes)),
+        stored: Arc::default(),
+    };
+    let routes = Router::new().route("/v1/traces", post(Moody::take));
+    let address = serve(routes.with_state(collector.clone())).await;
+    let (telemetry, dispatch) = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}")),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "64"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "32"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ]);
+    let app = telemetry.wrap(Router::new().route("/x", on_get(|| async { "x" })));
+    ask(&app, &dispatch, EACH);
+    until("some spans are stored", || collector.stored() > 0).await;
+    collector.now(Mood::Refuses);
+    ask(&app, &dispatch, EACH);
+    until("some spans are refused", || before.since().export_failed > 0).await;
+    collector.now(Mood::NeverAnswers);
+    ask(&app, &dispatch, EACH);
+    until("the queue is full", || before.since().queue_full > 0).await;
+    telemetry.shutdown(Duration::from_millis(300)).await;
+
+    let (lost, stored) = (before.since(), collector.stored());
+    assert!(
+        lost.shutdown > 0,
+        "those that the stalled collector held: {lost:?}"
     );
-    assert!(dropped > 0 && failed > 0, "{dropped} dropped, {failed} failed");
+    assert_eq!(
+        stored + lost.total(),
+        3 * EACH as u64,
+        "{stored} stored, {lost:?}"
+    );
 }

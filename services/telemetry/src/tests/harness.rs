@@ -11,11 +11,22 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{SdkTracerProvider, SpanData, SpanExporter},
 };
+use sentry::HubSwitchGuard;
 use serde_json::Value;
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
 
-use crate::{ServiceInfo, Telemetry, log::LogWriter, settings::Settings, trace};
+use crate::{
+    ServiceInfo, Telemetry,
+    log::LogWriter,
+    sentry::{Answer, Delivery, SentryClient},
+    settings::Settings,
+    telemetry::Errors,
+    trace,
+};
+
+/// A DSN that leads nowhere: with it the harness keeps what would be sent there.
+pub(super) const DSN: (&str, &str) = ("SENTRY_DSN", "http://key@127.0.0.1:1/42");
 
 /// Must be kept for the whole test, on the test's own thread.
 pub(super) struct Harness {
@@ -24,6 +35,9 @@ pub(super) struct Harness {
     spans: Recorder,
     log: Sink,
     writer: LogWriter,
+    sentry: SentryClient,
+    envelopes: Envelopes,
+    _hub: Option<HubSwitchGuard>,
     _subscriber: DefaultGuard,
 }
 
@@ -33,24 +47,61 @@ impl Harness {
     }
 
     /// As if the process had been started with these variables; log lines are JSON unless they say otherwise.
+    /// With a `SENTRY_DSN`, envelopes end in memory, and panics are seen as they are in a service.
     pub(super) fn with_env(env: &[(&str, &str)]) -> Self {
         let settings = settings(env).unwrap();
         let service = ServiceInfo::new("shop", "1.2.3");
+        let envelopes = Envelopes::default();
+        let errors = errors(&settings, &service, &envelopes);
         let spans = Recorder::default();
-        let provider =
-            (!settings.sdk_disabled).then(|| trace::provider_with(spans.clone(), &settings, &service));
+        let provider = (!settings.sdk_disabled).then(|| {
+            trace::provider_with(
+                spans.clone(),
+                &settings,
+                &service,
+                errors.span_processor(&settings),
+            )
+        });
         let log = Sink::default();
         let writer = LogWriter::start(log.clone()).unwrap();
-        let (telemetry, dispatch) = Telemetry::assemble(&settings, service, provider.clone(), writer.clone());
+        let (telemetry, dispatch) = Telemetry::assemble(
+            &settings,
+            service,
+            provider.clone(),
+            writer.clone(),
+            errors.clone(),
+        );
         let subscriber = tracing::dispatcher::set_default(&dispatch);
+        let hub = errors.sentry.bind_thread();
         Self {
             telemetry,
             provider,
             spans,
             log,
             writer,
+            sentry: errors.sentry,
+            envelopes,
+            _hub: hub,
             _subscriber: subscriber,
         }
+    }
+
+    /// The payloads of this type that were sent to Sentry so far.
+    pub(super) fn sent(&self, kind: &str) -> Vec<Value> {
+        assert!(self.sentry.flush(Duration::from_secs(30)));
+        let items = self.envelopes.0.lock().unwrap();
+        let found = items.iter().filter(|(header, _)| header["type"] == kind);
+        found.map(|(_, payload)| payload.clone()).collect()
+    }
+
+    /// The one event that was sent to Sentry.
+    #[track_caller]
+    pub(super) fn event(&self) -> Value {
+        let events = self.sent("event");
+        let [event] = events.as_slice() else {
+            panic!("not exactly one event: {events:#?}")
+        };
+        event.clone()
     }
 
     /// All spans that ended so far, in the order in which they ended.
@@ -171,6 +222,30 @@ impl SpanExporter for Recorder {
         self.0.lock().unwrap().extend(batch);
         Ok(())
     }
+}
+
+/// Keeps the items of envelopes, header and payload.
+#[derive(Clone, Debug, Default)]
+struct Envelopes(Arc<Mutex<Vec<(Value, Value)>>>);
+
+impl Delivery for Envelopes {
+    fn deliver(&mut self, envelope: &[u8]) -> Result<Answer, String> {
+        let mut lines = envelope.split(|byte| *byte == b'\n').skip(1);
+        while let (Some(header), Some(payload)) = (lines.next(), lines.next()) {
+            let json = |bytes| serde_json::from_slice(bytes).unwrap();
+            self.0.lock().unwrap().push((json(header), json(payload)));
+        }
+        Ok(Answer {
+            status: 200,
+            ..Answer::default()
+        })
+    }
+}
+
+fn errors(settings: &Settings, service: &ServiceInfo, envelopes: &Envelopes) -> Errors {
+    let delivery = settings.sentry.dsn.is_some().then(|| envelopes.clone());
+    let sentry = SentryClient::start_with(&settings.sentry, service, delivery).unwrap();
+    Errors::new(sentry, &settings.sentry, service)
 }
 
 /// Keeps what was written.

@@ -212,7 +212,7 @@ async fn pretty_access_lines_are_one_glance() {
         "{text}"
     );
     assert!(
-        line.ends_with(&format!(" err.type=upstream trace_id={trace_id}")),
+        line.contains(" err.type=upstream ") && line.ends_with(&format!(" trace_id={trace_id}")),
         "{text}"
     );
     assert_eq!(stack, "  upstream: cannot load\n    caused by: disk on fire\n");

@@ -4,7 +4,7 @@
 use axum::{Router, routing::get as on_get};
 
 use super::harness::{Harness, get, serve};
-use crate::{counter, db, histogram, metrics::Metrics};
+use crate::{ConnectionCounts, PoolMeter, counter, db, histogram, metrics::Metrics};
 
 fn rendered() -> String {
     Metrics::global().render().unwrap()
@@ -109,10 +109,82 @@ fn process_and_losses_are_there_from_the_start() {
         "telemetry_log_lines_dropped_total ",
         "telemetry_spans_dropped_total{reason=\"queue_full\"} ",
         "telemetry_spans_dropped_total{reason=\"export_failed\"} ",
+        "telemetry_spans_dropped_total{reason=\"shutdown\"} ",
     ] {
         assert!(
             text.lines().any(|line| line.starts_with(name)),
             "no {name} in {text}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_runtime_is_measured_where_a_scrape_is_answered() {
+    let busy = || {
+        let text = rendered();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("tokio_worker_busy_time_seconds_total "));
+        (line.unwrap().parse::<f64>().unwrap(), text)
+    };
+    // Asked by a task: only what runs on a worker makes it busy.
+    let (before, text) = tokio::spawn(async move { busy() }).await.unwrap();
+    assert_line(&text, "tokio_workers 2");
+    assert!(text.contains("\ntokio_tasks_alive ") && text.contains("\ntokio_global_queue_depth "));
+    let grows = async { while tokio::spawn(async move { busy() }).await.unwrap().0 <= before {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), grows)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_tells_its_connections_and_who_waits_for_them() {
+    let pool = |used| move || ConnectionCounts { used, idle: 3 };
+    let _replaced = PoolMeter::new("test-pool", pool(9));
+    let meter = PoolMeter::new("test-pool", pool(1));
+    let (give, given) = tokio::sync::oneshot::channel();
+    let waiting = meter.wait(given, |_| false);
+    let mut waiting = Box::pin(waiting);
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let text = rendered();
+    let of = |state: &str| {
+        format!(
+            r#"db_client_connection_count{{db_client_connection_pool_name="test-pool",db_client_connection_state="{state}"}}"#
+        )
+    };
+    assert_line(&text, &format!("{} 1", of("used")));
+    assert_line(&text, &format!("{} 3", of("idle")));
+    let name = r#"{db_client_connection_pool_name="test-pool"}"#;
+    assert_line(&text, &format!("db_client_connection_pending_requests{name} 1"));
+    give.send(()).unwrap();
+    waiting.await.unwrap();
+    meter
+        .wait(async { Err::<(), _>("timeout") }, |error| *error == "timeout")
+        .await
+        .unwrap_err();
+    let text = rendered();
+    assert_line(&text, &format!("db_client_connection_pending_requests{name} 0"));
+    assert_line(
+        &text,
+        &format!("db_client_connection_wait_time_seconds_count{name} 2"),
+    );
+    assert_line(&text, &format!("db_client_connection_timeouts_total{name} 1"));
+}
+
+#[test]
+fn labels_without_bound_end_in_one_series() {
+    let careless = counter("test.cardinality", "By something that never repeats.");
+    for id in 0..5000 {
+        careless.add(1, &[("id", &id.to_string())]);
+    }
+    let text = rendered();
+    let series = text
+        .lines()
+        .filter(|line| line.starts_with("test_cardinality_total{"))
+        .count();
+    assert!(series <= 2001, "{series} series");
+    assert_line(
+        &text,
+        r#"test_cardinality_total{otel_metric_overflow="true"} 3000"#,
+    );
 }

@@ -1,10 +1,18 @@
 //! Behaviour of the whole layer: real routers, real sockets, spans and lines as they leave.
 
+mod background;
 mod client;
 mod exporter;
 mod harness;
+mod limits;
 mod logs;
 mod metrics;
 mod ops;
+mod profile;
+mod secrets;
+mod sentry;
+mod sentry_context;
+mod sentry_transport;
 mod server;
 mod settings;
+mod transactions;

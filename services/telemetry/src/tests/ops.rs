@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::harness::{Harness, get};
+use super::harness::{DSN, Harness, get};
 use crate::Readiness;
 
 async fn ask(harness: &Harness, readiness: &Readiness, path: &str) -> (StatusCode, String) {
@@ -85,4 +85,64 @@ async fn operations_leave_no_trace() {
         assert_eq!(ask(&harness, &readiness, path).await.0, StatusCode::OK, "{path}");
     }
     assert!(harness.spans().is_empty() && harness.log_lines().is_empty());
+}
+
+#[tokio::test]
+async fn debug_routes_fail_on_purpose_and_in_full_view() {
+    let harness = Harness::with_env(&[DSN, ("DEBUG_ENDPOINTS", "1"), ("SENTRY_TRACES_SAMPLE_RATE", "0")]);
+    let ask = async |path| ask(&harness, &Readiness::new(), path).await;
+    for (path, status, events) in [
+        ("/debug", 200, 0),
+        ("/debug/error", 500, 1),
+        ("/debug/panic", 500, 1),
+        ("/debug/4xx", 404, 1),
+        ("/debug/message", 200, 1),
+        ("/debug/breadcrumbs", 200, 1),
+        ("/debug/slow?milliseconds=1", 200, 0),
+        ("/debug/cpu?milliseconds=1", 200, 0),
+        ("/debug/cpu?milliseconds=fast", 400, 1),
+        ("/debug/sentry", 200, 0),
+        ("/debug/pprof/profile?seconds=0", 400, 1),
+    ] {
+        let before = harness.sent("event").len();
+        assert_eq!(ask(path).await.0, status, "{path}");
+        assert_eq!(harness.sent("event").len() - before, events, "{path}");
+    }
+    assert_eq!(
+        harness.span("debug.first_half").parent_span_id,
+        harness.span("GET /debug/slow").span_context.span_id()
+    );
+    let (_, configured) = ask("/debug/sentry").await;
+    let configured: Value = serde_json::from_str(&configured).unwrap();
+    assert_eq!(
+        (&configured["sending"], &configured["dsn"], &configured["release"]),
+        (
+            &json!(true),
+            &json!("http://127.0.0.1:1/42"),
+            &json!("shop@1.2.3")
+        )
+    );
+    let trail = harness
+        .sent("event")
+        .into_iter()
+        .find(|event| event["transaction"] == Value::Null && event.get("exception").is_some())
+        .unwrap();
+    let messages: Vec<_> = trail["breadcrumbs"]["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|crumb| crumb["message"].clone())
+        .collect();
+    assert_eq!(
+        messages,
+        ["loading the debug page", "asked the disk", "the disk is warm"]
+    );
+    assert!(!trail.to_string().contains("never sent"));
+}
+
+#[tokio::test]
+async fn debug_routes_are_there_only_where_they_are_asked_for() {
+    let harness = Harness::new();
+    let (status, _) = ask(&harness, &Readiness::new(), "/debug/panic").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }

@@ -1,10 +1,14 @@
 //! Spans on their way out: sampler, queue, exporter, and the propagation of contexts between processes.
 
+mod background;
+mod limits;
 mod log_exporter;
+mod pipeline;
 mod queue;
+mod redact;
 
 use opentelemetry::{
-    Context,
+    Context, KeyValue,
     propagation::{TextMapCompositePropagator, TextMapPropagator},
     trace::TraceContextExt,
 };
@@ -13,7 +17,7 @@ use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
     resource::TelemetryResourceDetector,
-    trace::{SdkTracerProvider, SpanExporter},
+    trace::{BatchSpanProcessor, SdkTracerProvider, SpanExporter, SpanProcessor},
 };
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -21,9 +25,14 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use crate::{
     InitError, ServiceInfo,
     log::ACCESS_TARGET,
+    sentry::TransactionProcessor,
     settings::{ExporterKind, PropagatorKind, Settings},
 };
+pub use background::{AttributeValue, Background, background, current_traceparent, span_attribute};
+pub(crate) use limits::SpanLimits;
 use log_exporter::LogExporter;
+use pipeline::Pipeline;
+pub(crate) use redact::redact;
 
 /// The id of the current trace as 32 hex digits: what a problem document shows, and what finds the
 /// request in Jaeger. `None` outside a request and outside any span.
@@ -35,8 +44,12 @@ pub fn current_trace_id() -> Option<String> {
     })
 }
 
-/// The tracer provider that the settings ask for.
-pub(crate) fn provider(settings: &Settings, service: &ServiceInfo) -> Result<SdkTracerProvider, InitError> {
+/// The tracer provider that the settings ask for. `extra` gets copies of the finished spans that it selects.
+pub(crate) fn provider(
+    settings: &Settings,
+    service: &ServiceInfo,
+    extra: Option<TransactionProcessor>,
+) -> Result<SdkTracerProvider, InitError> {
     Ok(match &settings.exporter {
         ExporterKind::Otlp { url } => {
             let exporter = opentelemetry_otlp::SpanExporter::builder()
@@ -45,11 +58,11 @@ pub(crate) fn provider(settings: &Settings, service: &ServiceInfo) -> Result<Sdk
                 .with_retry_policy(RetryPolicy::recommended())
                 .build()
                 .map_err(InitError::Exporter)?;
-            provider_with(exporter, settings, service)
+            provider_with(exporter, settings, service, extra)
         }
-        ExporterKind::Console => provider_with(LogExporter::console(), settings, service),
-        ExporterKind::Log => provider_with(LogExporter::debug(), settings, service),
-        ExporterKind::None => builder(settings, service).build(),
+        ExporterKind::Console => provider_with(LogExporter::console(), settings, service, extra),
+        ExporterKind::Log => provider_with(LogExporter::debug(), settings, service, extra),
+        ExporterKind::None => build(None::<BatchSpanProcessor>, settings, service, extra),
     })
 }
 
@@ -58,25 +71,38 @@ pub(crate) fn provider_with(
     exporter: impl SpanExporter + 'static,
     settings: &Settings,
     service: &ServiceInfo,
+    extra: Option<TransactionProcessor>,
 ) -> SdkTracerProvider {
-    builder(settings, service)
-        .with_span_processor(queue::processor(exporter, settings.queue))
+    let queue = queue::processor(exporter, settings.queue);
+    build(Some(queue), settings, service, extra)
+}
+
+fn build(
+    queue: Option<impl SpanProcessor + 'static>,
+    settings: &Settings,
+    service: &ServiceInfo,
+    extra: Option<TransactionProcessor>,
+) -> SdkTracerProvider {
+    let limits = settings.span_limits;
+    let builder = SdkTracerProvider::builder()
+        .with_sampler(settings.sampler.clone())
+        .with_span_limits(limits.counts)
+        .with_resource(resource(settings, service));
+    if queue.is_none() && extra.is_none() {
+        return builder.build();
+    }
+    builder
+        .with_span_processor(Pipeline { queue, extra, limits })
         .build()
 }
 
-fn builder(settings: &Settings, service: &ServiceInfo) -> opentelemetry_sdk::trace::TracerProviderBuilder {
-    let resource = Resource::builder_empty()
+fn resource(settings: &Settings, service: &ServiceInfo) -> Resource {
+    Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
-        .with_attribute(opentelemetry::KeyValue::new("service.name", service.name.clone()))
-        .with_attribute(opentelemetry::KeyValue::new(
-            "service.version",
-            service.version.clone(),
-        ))
+        .with_attribute(KeyValue::new("service.name", service.name.clone()))
+        .with_attribute(KeyValue::new("service.version", service.version.clone()))
         .with_attributes(settings.resource.iter().cloned())
-        .build();
-    SdkTracerProvider::builder()
-        .with_sampler(settings.sampler.clone())
-        .with_resource(resource)
+        .build()
 }
 
 /// Every propagator there is: what `OTEL_PROPAGATORS` defaults to.

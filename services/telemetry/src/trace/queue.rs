@@ -11,16 +11,14 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{
-    Context,
-    trace::{SpanKind, Status},
-};
+use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkResult,
+    error::{OTelSdkError, OTelSdkResult},
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 
+use super::redact;
 use crate::{
     metrics::{Metrics, SpanLoss},
     settings::QueueSettings,
@@ -31,7 +29,7 @@ pub(crate) fn processor(
     exporter: impl SpanExporter + 'static,
     settings: QueueSettings,
 ) -> impl SpanProcessor {
-    let queued = Arc::new(AtomicUsize::new(0));
+    let ledger = Arc::new(Ledger::default());
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(settings.max_queue_size)
         .with_max_export_batch_size(settings.max_export_batch_size)
@@ -39,12 +37,12 @@ pub(crate) fn processor(
         .build();
     let exporter = CountingExporter {
         inner: exporter,
-        queued: queued.clone(),
+        ledger: ledger.clone(),
         failing: AtomicBool::new(false),
     };
     AdmittingProcessor {
         inner: BatchSpanProcessor::new(exporter, config),
-        queued,
+        ledger,
         capacity: settings.max_queue_size,
     }
 }
@@ -53,8 +51,7 @@ pub(crate) fn processor(
 #[derive(Debug)]
 struct AdmittingProcessor {
     inner: BatchSpanProcessor,
-    /// Spans handed to the inner processor and not yet to the exporter.
-    queued: Arc<AtomicUsize>,
+    ledger: Arc<Ledger>,
     capacity: usize,
 }
 
@@ -63,17 +60,12 @@ impl SpanProcessor for AdmittingProcessor {
         self.inner.on_start(span, context);
     }
 
-    fn on_end(&self, mut span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        if self.queued.fetch_add(1, Ordering::AcqRel) >= self.capacity {
-            self.queued.fetch_sub(1, Ordering::AcqRel);
+    fn on_end(&self, span: SpanData) {
+        if self.ledger.admit(self.capacity) {
+            self.inner.on_end(span);
+        } else {
             Metrics::global().spans_dropped(1, SpanLoss::QueueFull);
-            return;
         }
-        settle_status(&mut span);
-        self.inner.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -81,7 +73,11 @@ impl SpanProcessor for AdmittingProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
+        self.inner.shutdown_with_timeout(timeout).map_err(|error| {
+            let lost = self.ledger.abandon();
+            Metrics::global().spans_dropped(lost, SpanLoss::Shutdown);
+            OTelSdkError::InternalFailure(format!("{lost} spans were not sent in time ({error})"))
+        })
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -89,36 +85,64 @@ impl SpanProcessor for AdmittingProcessor {
     }
 }
 
-/// The HTTP layer alone decides whether a request failed, and says so by `error.type`. tracing-opentelemetry
-/// also marks every span in which an event of level ERROR occurs, whatever `with_error_events_to_status`
-/// says: but an error that a handler logs and survives is no failed request.
-fn settle_status(span: &mut SpanData) {
-    let failed = || {
-        span.attributes
-            .iter()
-            .any(|attribute| attribute.key.as_str() == "error.type")
-    };
-    if span.span_kind == SpanKind::Server && !failed() {
-        span.status = Status::Unset;
+/// Where the spans are between their end and the backend's answer.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Handed to the inner processor and not yet to the exporter.
+    queued: AtomicUsize,
+    /// Admitted, and their fate not yet counted.
+    unsettled: AtomicUsize,
+}
+
+impl Ledger {
+    /// Lets one span in if fewer than `capacity` wait.
+    fn admit(&self, capacity: usize) -> bool {
+        if self.queued.fetch_add(1, Ordering::AcqRel) >= capacity {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
+            return false;
+        }
+        self.unsettled.fetch_add(1, Ordering::AcqRel);
+        true
+    }
+
+    /// `count` spans have left the queue for the exporter.
+    fn taken(&self, count: usize) {
+        self.queued.fetch_sub(count, Ordering::AcqRel);
+    }
+
+    /// The fate of `count` spans is known. False if they were given up before: they count only once.
+    fn settle(&self, count: usize) -> bool {
+        let settled = |unsettled: usize| unsettled.checked_sub(count);
+        self.unsettled
+            .try_update(Ordering::AcqRel, Ordering::Acquire, settled)
+            .is_ok()
+    }
+
+    /// Gives up every span whose fate is unknown, and tells how many they are.
+    fn abandon(&self) -> usize {
+        self.unsettled.swap(0, Ordering::AcqRel)
     }
 }
 
-/// Counts what the backend took and what it refused, and says in the log when that changes.
+/// Redacts spans, which takes too long for the request's own thread; counts what the backend took and what it refused, and says in the log when that changes.
 #[derive(Debug)]
 struct CountingExporter<E> {
     inner: E,
-    queued: Arc<AtomicUsize>,
+    ledger: Arc<Ledger>,
     failing: AtomicBool,
 }
 
 impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.queued.fetch_sub(count, Ordering::AcqRel);
+        self.ledger.taken(count);
+        batch.iter_mut().for_each(redact);
         let result = self.inner.export(batch).await;
-        match &result {
-            Ok(()) => Metrics::global().spans_exported(count),
-            Err(_) => Metrics::global().spans_dropped(count, SpanLoss::ExportFailed),
+        if self.ledger.settle(count) {
+            match &result {
+                Ok(()) => Metrics::global().spans_exported(count),
+                Err(_) => Metrics::global().spans_dropped(count, SpanLoss::ExportFailed),
+            }
         }
         let failed_before = self.failing.swap(result.is_err(), Ordering::AcqRel);
         match &result {

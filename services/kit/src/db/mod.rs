@@ -7,77 +7,22 @@
 //! Reads take the [`Db`] itself or a transaction. Writes take a [`Tx`] only, so the one writer of SQLite
 //! is never contended: `BEGIN IMMEDIATE` queues in the pool instead of failing with "database is locked".
 
-use std::{
-    fmt,
-    fs::OpenOptions,
-    io,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+mod pool;
+mod schema;
+mod url;
 
 use sqlx::{
-    Any, AnyPool, Decode, Encode, Row as _, SqlSafeStr, SqlStr, Transaction, Type,
-    any::{AnyArguments, AnyPoolOptions, AnyRow},
-    migrate::{MigrateError, MigrationType, Migrator},
-    pool::PoolConnectionMetadata,
+    Any, Decode, Encode, Row as _, SqlSafeStr, Transaction, Type,
+    any::{AnyArguments, AnyRow},
+    migrate::MigrateError,
 };
-use tracewell_telemetry::DbCall;
+use tokio::runtime::Handle;
+use tracewell_telemetry::{DbCall, db};
+use tracing::Instrument as _;
 
-/// Where the data lives: `sqlite://<path>`, where a path that starts with `/` is absolute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseUrl {
-    path: PathBuf,
-}
-
-impl DatabaseUrl {
-    /// A file of SQLite.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
-    }
-
-    /// The file that holds the data.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl FromStr for DatabaseUrl {
-    type Err = InvalidDatabaseUrl;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("sqlite://") {
-            // A private in-memory database would be another one for each connection of the pools.
-            Some(path) if !path.is_empty() && path != ":memory:" && !path.contains(['?', '#', '%']) => {
-                Ok(Self::file(path))
-            }
-            _ => Err(InvalidDatabaseUrl),
-        }
-    }
-}
-
-impl fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sqlite://{}", self.path.display())
-    }
-}
-
-/// The text names no database that a service can use.
-#[derive(Debug, thiserror::Error)]
-#[error("not sqlite://<path of a file>")]
-pub struct InvalidDatabaseUrl;
-
-/// One step of the schema. Steps are applied in order of version, each once, and never edited afterwards.
-#[derive(Debug, Clone, Copy)]
-pub struct Migration {
-    /// Position in the order, from 1.
-    pub version: i64,
-    /// What it brings, in a few words.
-    pub name: &'static str,
-    /// The statements.
-    pub sql: &'static str,
-}
+use pool::{Pool, create_private};
+pub use schema::Migration;
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 /// What went wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +43,14 @@ pub enum DbError {
     NewerSchema {
         /// Version that this release does not know.
         found: i64,
+    },
+    /// Steps of the schema are missing, although they were applied when the service started.
+    #[error("the database has schema version {found}, but this release needs {expected}")]
+    OlderSchema {
+        /// Version of the last step that was applied.
+        found: i64,
+        /// Version that this release needs.
+        expected: i64,
     },
     /// A step of the schema failed or was changed after it had been applied.
     #[error("the schema cannot be brought up to date")]
@@ -129,14 +82,11 @@ impl From<sqlx::Error> for DbError {
     }
 }
 
-/// Readers wait this long for SQLite's locks, and callers for a connection, before the answer is "busy".
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A handle to the database; clones share its pools.
 #[derive(Debug, Clone)]
 pub struct Db {
-    readers: AnyPool,
-    writer: AnyPool,
+    readers: Pool,
+    writer: Pool,
 }
 
 impl Db {
@@ -148,34 +98,20 @@ impl Db {
             source: error.into(),
         })?;
         // The writer first: it turns on write-ahead logging, which stays on.
-        let writer = connect(url, 1).await?;
-        let readers = connect(url, 4).await?;
+        let writer = Pool::open("writer", url, 1).await?;
+        let readers = Pool::open("readers", url, 4).await?;
         Ok(Self { readers, writer })
-    }
-
-    /// Brings the schema up to date; refuses a schema that is newer than `migrations`.
-    pub async fn migrate(&self, migrations: &[Migration]) -> Result<(), DbError> {
-        let steps = migrations.iter().map(|step| {
-            let sql = SqlStr::from_static(step.sql);
-            sqlx::migrate::Migration::new(step.version, step.name.into(), MigrationType::Simple, sql, false)
-        });
-        Migrator::with_migrations(steps.collect())
-            .run(&self.writer)
-            .await
-            .map_err(|error| match error {
-                MigrateError::VersionMissing(found) => DbError::NewerSchema { found },
-                other => DbError::Migrate(other),
-            })
     }
 
     /// Starts a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Ok(Tx(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        Ok(Tx(Some(self.writer.begin().await?)))
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        let mut connection = self.readers.acquire().await?;
+        sqlx::query("SELECT 1").execute(&mut *connection).await?;
         Ok(())
     }
 
@@ -186,46 +122,39 @@ impl Db {
     }
 }
 
-/// Makes the file, for its owner only: it holds personal data and keys. SQLite gives the files beside it
-/// the same mode.
-fn create_private(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).open(path).map(drop)
-}
-
-async fn connect(url: &DatabaseUrl, connections: u32) -> Result<AnyPool, DbError> {
-    AnyPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .after_connect(|connection, _: PoolConnectionMetadata| {
-            Box::pin(async move {
-                for pragma in [
-                    "PRAGMA busy_timeout = 5000",
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = NORMAL",
-                    "PRAGMA foreign_keys = ON",
-                ] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        })
-        .connect(&url.to_string())
-        .await
-        .map_err(|source| DbError::Open {
-            url: url.to_string(),
-            source,
-        })
-}
-
 /// A transaction; dropped without [`Tx::commit`], it is rolled back.
 #[derive(Debug)]
-pub struct Tx(Transaction<'static, Any>);
+pub struct Tx(
+    /// Taken by its end.
+    Option<Transaction<'static, Any>>,
+);
 
 impl Tx {
     /// Makes what the transaction wrote last.
-    pub async fn commit(self) -> Result<(), DbError> {
-        Ok(self.0.commit().await?)
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        match self.0.take() {
+            Some(transaction) => Ok(db("COMMIT", "", "COMMIT").run(transaction.commit()).await?),
+            None => Ok(()),
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut sqlx::AnyConnection, sqlx::Error> {
+        // Only its end takes the transaction, and nothing is called after that.
+        self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(transaction) = self.0.take() else {
+            return;
+        };
+        // Without a runtime the driver rolls back when the connection is next used.
+        if let Ok(runtime) = Handle::try_current() {
+            let rollback = db("ROLLBACK", "", "ROLLBACK").run(transaction.rollback());
+            // A connection that cannot roll back is closed, which does it too.
+            runtime.spawn(async { drop(rollback.await) }.in_current_span());
+        }
     }
 }
 
@@ -263,6 +192,13 @@ impl Row {
     pub fn instant(&self, column: &'static str) -> Result<jiff::Timestamp, DbError> {
         crate::clock::from_micros(self.get(column)?).ok_or(DbError::Corrupt { column })
     }
+
+    /// The instant in a column of microseconds that may be null.
+    pub fn optional_instant(&self, column: &'static str) -> Result<Option<jiff::Timestamp>, DbError> {
+        self.get::<Option<i64>>(column)?
+            .map(|micros| crate::clock::from_micros(micros).ok_or(DbError::Corrupt { column }))
+            .transpose()
+    }
 }
 
 /// A statement with its values. It runs inside a span that carries its text, never its values.
@@ -299,13 +235,14 @@ impl Query {
         read: impl Fn(&Row) -> Result<T, DbError>,
     ) -> Result<Option<T>, DbError> {
         let (call, statement) = self.prepare()?;
-        let row = call.run(async move {
-            match on.into() {
-                Reader::Pool(db) => statement.fetch_optional(&db.readers).await,
-                Reader::Tx(tx) => statement.fetch_optional(&mut *tx.0).await,
+        let row = match on.into() {
+            Reader::Pool(db) => {
+                let mut connection = db.readers.acquire().await?;
+                call.run(statement.fetch_optional(&mut *connection)).await?
             }
-        });
-        row.await?.map(|row| read(&Row(row))).transpose()
+            Reader::Tx(tx) => call.run(statement.fetch_optional(tx.connection()?)).await?,
+        };
+        row.map(|row| read(&Row(row))).transpose()
     }
 
     /// Every row.
@@ -315,24 +252,28 @@ impl Query {
         read: impl Fn(&Row) -> Result<T, DbError>,
     ) -> Result<Vec<T>, DbError> {
         let (call, statement) = self.prepare()?;
-        let rows = call.run(async move {
-            match on.into() {
-                Reader::Pool(db) => statement.fetch_all(&db.readers).await,
-                Reader::Tx(tx) => statement.fetch_all(&mut *tx.0).await,
+        let rows = match on.into() {
+            Reader::Pool(db) => {
+                let mut connection = db.readers.acquire().await?;
+                call.run(statement.fetch_all(&mut *connection)).await?
             }
-        });
-        rows.await?.into_iter().map(|row| read(&Row(row))).collect()
+            Reader::Tx(tx) => call.run(statement.fetch_all(tx.connection()?)).await?,
+        };
+        rows.into_iter().map(|row| read(&Row(row))).collect()
     }
 
     /// Writes, and gives the number of rows that changed.
     pub async fn execute(self, tx: &mut Tx) -> Result<u64, DbError> {
         let (call, statement) = self.prepare()?;
-        Ok(call.run(statement.execute(&mut *tx.0)).await?.rows_affected())
+        Ok(call
+            .run(statement.execute(tx.connection()?))
+            .await?
+            .rows_affected())
     }
 
     fn prepare(self) -> Result<(DbCall, sqlx::query::Query<'static, Any, AnyArguments>), DbError> {
         let operation = self.sql.split_whitespace().next().unwrap_or_default();
-        let call = tracewell_telemetry::db(operation, self.table, self.sql);
+        let call = db(operation, self.table, self.sql);
         let values = self
             .values
             .map_err(|error| DbError::Query(sqlx::Error::Encode(error)))?;

@@ -1,0 +1,328 @@
+//! The bounded queue between the service and Sentry, and the thread that empties it. Nothing here ever
+//! makes a request wait: what does not fit is dropped and counted.
+
+use std::{
+    io,
+    sync::{
+        Arc, LazyLock, OnceLock,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use sentry::{
+    Envelope, Transport, TransportFactory, TransportOptions,
+    client_report::{Reason, Recorder},
+    protocol::EnvelopeItem,
+};
+
+use super::{
+    delivery::Delivery,
+    rate_limits::{Category, RateLimits},
+    sessions::Sessions,
+    stack::Symbols,
+};
+use crate::metrics::{Counter, counter};
+
+/// Envelopes that may wait. An event with a full trail of breadcrumbs has some 50 KiB.
+const QUEUE: usize = 64;
+
+/// How often sessions are sent, as Sentry asks of SDKs.
+const SESSION_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How often a flush looks whether a full queue has room again.
+const ROOM_POLL: Duration = Duration::from_millis(5);
+
+static SENT: LazyLock<Counter> =
+    LazyLock::new(|| counter("telemetry.envelopes.sent", "Envelopes that Sentry took."));
+
+static DROPPED: LazyLock<Counter> = LazyLock::new(|| {
+    counter(
+        "telemetry.envelopes.dropped",
+        "Envelopes lost: the queue was full, Sentry limited their rate, refused them, or could not be reached.",
+    )
+});
+
+/// Where an envelope was lost.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    QueueFull,
+    RateLimited,
+    /// Limited only by the answer to it, which Sentry counts itself.
+    RefusedByRateLimit,
+    Refused,
+    Unreachable,
+}
+
+impl Loss {
+    const ALL: [Self; 4] = [
+        Self::QueueFull,
+        Self::RateLimited,
+        Self::Refused,
+        Self::Unreachable,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::RateLimited | Self::RefusedByRateLimit => "rate_limited",
+            Self::Refused => "refused",
+            Self::Unreachable => "network_error",
+        }
+    }
+
+    fn count(self, lost: u64) {
+        DROPPED.add(lost, &[("reason", self.label())]);
+    }
+
+    /// The reason in Sentry's own statistics.
+    fn reason(self) -> Option<Reason> {
+        match self {
+            Self::QueueFull => Some(Reason::QueueOverflow),
+            Self::RateLimited => Some(Reason::RatelimitBackoff),
+            Self::RefusedByRateLimit => None,
+            Self::Refused => Some(Reason::SendError),
+            Self::Unreachable => Some(Reason::NetworkError),
+        }
+    }
+}
+
+/// Counts losses in `/metrics`, and in the reports that the client adds to later envelopes.
+#[derive(Clone, Default)]
+struct Losses(Arc<OnceLock<Recorder>>);
+
+impl Losses {
+    fn record(&self, envelope: &Envelope, loss: Loss) {
+        loss.count(1);
+        if let (Some(recorder), Some(reason)) = (self.0.get(), loss.reason()) {
+            recorder.record_lost_data(envelope, reason);
+        }
+    }
+}
+
+enum Message {
+    Envelope(Box<Envelope>),
+    /// Serialised elsewhere, because the protocol's crate has no such item.
+    Serialised(Category, Vec<u8>),
+    /// Send what came before and the sessions so far, then answer.
+    Flush(SyncSender<()>),
+}
+
+/// The transport of the Sentry client.
+pub(crate) struct Outbox {
+    queue: SyncSender<Message>,
+    losses: Losses,
+}
+
+impl Outbox {
+    /// Starts the thread that hands envelopes to `delivery`, and now and then the `sessions`.
+    pub(crate) fn start(delivery: impl Delivery, sessions: Arc<Sessions>) -> io::Result<Self> {
+        // A loss that never happened must read 0, not be absent: alerts compare against it.
+        SENT.add(0, &[]);
+        for loss in Loss::ALL {
+            loss.count(0);
+        }
+
+        let (queue, messages) = sync_channel(QUEUE);
+        let losses = Losses::default();
+        let sender = Sender {
+            delivery,
+            sessions,
+            losses: losses.clone(),
+            limits: RateLimits::default(),
+            symbols: Symbols::default(),
+            failing: false,
+        };
+        thread::Builder::new()
+            .name("sentry".to_owned())
+            .spawn(move || sender.run(&messages))?;
+        Ok(Self { queue, losses })
+    }
+
+    /// Queues an envelope that is serialised already.
+    pub(crate) fn send_serialised(&self, category: Category, envelope: Vec<u8>) {
+        if self
+            .queue
+            .try_send(Message::Serialised(category, envelope))
+            .is_err()
+        {
+            Loss::QueueFull.count(1);
+        }
+    }
+}
+
+impl Transport for Outbox {
+    fn send_envelope(&self, envelope: Envelope) {
+        if let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) =
+            self.queue.try_send(Message::Envelope(Box::new(envelope)))
+            && let Message::Envelope(envelope) = message
+        {
+            self.losses.record(&envelope, Loss::QueueFull);
+        }
+    }
+
+    fn flush(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let (done, sent) = sync_channel(1);
+        let mut message = Message::Flush(done);
+        // Sending would block without a limit on a full queue behind a server that does not answer.
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => break,
+                Err(TrySendError::Full(again)) if Instant::now() < deadline => {
+                    message = again;
+                    thread::sleep(ROOM_POLL);
+                }
+                Err(_) => return false,
+            }
+        }
+        sent.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            .is_ok()
+    }
+}
+
+/// Gives the client its transport, and the transport the client's book of losses.
+pub(crate) struct OutboxFactory(pub(crate) Arc<Outbox>);
+
+impl TransportFactory for OutboxFactory {
+    fn create_transport_with_options(&self, options: TransportOptions) -> Arc<dyn Transport> {
+        // There is one client per outbox.
+        let _ = self.0.losses.0.set(options.client_report_recorder);
+        self.0.clone()
+    }
+}
+
+/// The state of the sending thread.
+struct Sender<D> {
+    delivery: D,
+    sessions: Arc<Sessions>,
+    losses: Losses,
+    limits: RateLimits,
+    symbols: Symbols,
+    failing: bool,
+}
+
+impl<D: Delivery> Sender<D> {
+    fn run(mut self, messages: &Receiver<Message>) {
+        let mut sessions_due = Instant::now() + SESSION_INTERVAL;
+        loop {
+            match messages.recv_timeout(sessions_due.saturating_duration_since(Instant::now())) {
+                Ok(Message::Envelope(envelope)) => self.send(*envelope),
+                Ok(Message::Serialised(category, bytes)) => self.send_serialised(category, &bytes),
+                Ok(Message::Flush(done)) => {
+                    self.send_sessions();
+                    // The one who asked may have stopped waiting.
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if sessions_due <= Instant::now() {
+                self.send_sessions();
+                sessions_due = Instant::now() + SESSION_INTERVAL;
+            }
+        }
+    }
+
+    fn send_sessions(&mut self) {
+        if let Some(sessions) = self.sessions.take() {
+            let mut envelope = Envelope::new();
+            envelope.add_item(sessions);
+            self.send(envelope);
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        let now = Instant::now();
+        if envelope
+            .items()
+            .any(|item| self.limits.forbid(category(item), now))
+        {
+            self.losses.record(&envelope, Loss::RateLimited);
+            return;
+        }
+        let envelope = self.named(envelope);
+        let mut bytes = Vec::new();
+        let loss = match envelope.to_writer(&mut bytes) {
+            Ok(()) => self.deliver(&bytes),
+            Err(error) => {
+                tracing::error!(%error, "an event for Sentry cannot be written");
+                Some(Loss::Refused)
+            }
+        };
+        if let Some(loss) = loss {
+            self.losses.record(&envelope, loss);
+        }
+    }
+
+    fn send_serialised(&mut self, category: Category, bytes: &[u8]) {
+        let loss = if self.limits.forbid(category, Instant::now()) {
+            Some(Loss::RateLimited)
+        } else {
+            self.deliver(bytes)
+        };
+        if let Some(loss) = loss {
+            loss.count(1);
+        }
+    }
+
+    /// The envelope with the names of its stacks' functions.
+    fn named(&mut self, envelope: Envelope) -> Envelope {
+        if envelope.event().is_none() {
+            return envelope;
+        }
+        let headers = envelope.headers().clone();
+        let mut named = Envelope::new();
+        for mut item in envelope.into_items() {
+            if let EnvelopeItem::Event(event) = &mut item {
+                let exceptions = event.exception.values.iter_mut();
+                let stacks = exceptions.filter_map(|exception| exception.stacktrace.as_mut());
+                stacks.for_each(|stack| self.symbols.name(stack));
+            }
+            named.add_item(item);
+        }
+        named.with_headers(headers)
+    }
+
+    /// Sends one envelope; what is returned says how it was lost.
+    fn deliver(&mut self, bytes: &[u8]) -> Option<Loss> {
+        let answer = self.delivery.deliver(bytes);
+        if let Ok(answer) = &answer {
+            self.limits.update(answer, Instant::now());
+        }
+        let (loss, problem) = match answer {
+            Ok(answer) if (200..300).contains(&answer.status) => {
+                SENT.add(1, &[]);
+                (None, String::new())
+            }
+            Ok(answer) => {
+                let limited = answer.status == 429;
+                let loss = if limited {
+                    Loss::RefusedByRateLimit
+                } else {
+                    Loss::Refused
+                };
+                (Some(loss), format!("it answered with status {}", answer.status))
+            }
+            Err(error) => (Some(Loss::Unreachable), error),
+        };
+        // Said when it changes, not for every envelope.
+        if loss.is_some() && !self.failing {
+            tracing::warn!(error = problem, "Sentry takes no events; requests are unaffected");
+        } else if loss.is_none() && self.failing {
+            tracing::info!("Sentry takes events again");
+        }
+        self.failing = loss.is_some();
+        loss
+    }
+}
+
+fn category(item: &EnvelopeItem) -> Category {
+    match item {
+        EnvelopeItem::Event(_) => Category::Error,
+        EnvelopeItem::Transaction(_) => Category::Transaction,
+        EnvelopeItem::SessionUpdate(_) | EnvelopeItem::SessionAggregates(_) => Category::Session,
+        _ => Category::Other,
+    }
+}

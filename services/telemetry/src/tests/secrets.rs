@@ -1,0 +1,130 @@
+//! Planted secrets, searched in everything that leaves the process.
+
+use std::io;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use opentelemetry::KeyValue;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::harness::{Harness, attribute, serve};
+use crate::{ErrorReport, background, counter, db, metrics::Metrics, span_attribute};
+
+// No more than their look, or the name beside them, tells that they are secrets.
+const PASSWORD: &str = "hunter2";
+const CARD: &str = "4111111111111111";
+const SPACED_CARD: &str = "4111 1111 1111 1111";
+const JWT: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmVk";
+const COOKIE: &str = "c2Vzc2lvbj1vZi1hZGE";
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot charge {CARD}")]
+struct ChargeError(#[source] io::Error);
+
+/// A handler that does everything wrong that a handler can.
+async fn careless(client: crate::TracedClient, upstream: std::net::SocketAddr) -> Response {
+    tracing::warn!(password = PASSWORD, header = %format!("Cookie: s={COOKIE}"), "sign-in with {JWT}");
+    span_attribute("shop.card_number", CARD);
+    span_attribute("note", format!("token={PASSWORD}"));
+    Span::current().add_event(
+        format!("paid by {SPACED_CARD}"),
+        vec![
+            KeyValue::new("exception.message", format!("Authorization: Bearer {JWT}")),
+            KeyValue::new("session.cookie", COOKIE),
+        ],
+    );
+    let link = Span::current().context();
+    let link = opentelemetry::trace::TraceContextExt::span(&link)
+        .span_context()
+        .clone();
+    Span::current().add_link_with_attributes(link, vec![KeyValue::new("api_token", PASSWORD)]);
+    let query = db("INSERT", "cards", format!("INSERT INTO cards VALUES ('{CARD}')"));
+    query
+        .run(async { Err::<(), _>(format!("password: \"{PASSWORD}\" refused")) })
+        .await
+        .ok();
+    let url = format!("http://ada:{PASSWORD}@{upstream}/{JWT}?q={PASSWORD}");
+    client
+        .get(url)
+        .bearer_auth(JWT)
+        .header("cookie", COOKIE)
+        .send()
+        .await
+        .ok();
+    let work = background(format!("charge {CARD}"));
+    work.run(async { Err::<(), _>(format!("secret={PASSWORD}")) })
+        .await
+        .ok();
+    let error = ChargeError(io::Error::other(format!("Bearer {JWT}")));
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(ErrorReport::new(&error));
+    response
+}
+
+#[tokio::test]
+async fn no_planted_secret_leaves_the_process() {
+    for format in ["json", "pretty"] {
+        let harness = Harness::with_env(&[("LOG_FORMAT", format)]);
+        let upstream = serve(Router::new()).await;
+        let client = harness.telemetry.client(reqwest::Client::new());
+        let router = Router::new()
+            .route("/pay/{token}", post(move || careless(client, upstream)))
+            .route(
+                "/panic",
+                post(|| async { panic!("card {CARD}, password={PASSWORD}") as () }),
+            );
+        let request = |path: String| {
+            Request::post(path)
+                .header("authorization", format!("Bearer {JWT}"))
+                .header("cookie", format!("session={COOKIE}"))
+                .header("user-agent", format!("curl/8 token={PASSWORD}"))
+                .header("x-request-id", format!("password={PASSWORD}"))
+                .body(Body::from(format!("{{\"password\":\"{PASSWORD}\"}}")))
+                .unwrap()
+        };
+        harness
+            .call(
+                router.clone(),
+                request(format!("/pay/{JWT}?card={CARD}&password={PASSWORD}")),
+            )
+            .await;
+        harness
+            .call(router, request(format!("/panic?token={PASSWORD}")))
+            .await;
+        counter("test.secrets", "For this test.").add(1, &[("outcome", &format!("token={PASSWORD}"))]);
+
+        let spans = harness.spans();
+        assert!(spans.len() >= 5, "{spans:#?}");
+        let leaving = [
+            ("spans", format!("{spans:?}")),
+            ("log", harness.log_text()),
+            ("metrics", Metrics::global().render().unwrap()),
+        ];
+        for (place, text) in leaving {
+            for secret in [PASSWORD, CARD, SPACED_CARD, JWT, COOKIE] {
+                assert!(!text.contains(secret), "{secret} in {place}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_secret_stays() {
+    let harness = Harness::new();
+    let sql = "UPDATE users SET password = $1, token = ? WHERE id = $2";
+    db("UPDATE", "users", sql)
+        .run(async { Ok::<_, String>(()) })
+        .await
+        .ok();
+    assert_eq!(
+        attribute(&harness.span("UPDATE users"), "db.query.text").as_deref(),
+        Some(sql)
+    );
+}

@@ -1,0 +1,92 @@
+//! The way of a finished span: settled once, then to every destination.
+
+use std::time::Duration;
+
+use opentelemetry::{
+    Context,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{Span, SpanData, SpanProcessor},
+};
+
+use super::SpanLimits;
+use crate::sentry::TransactionProcessor;
+
+/// The provider's only processor: with several, the SDK would copy every span for each of them.
+#[derive(Debug)]
+pub(crate) struct Pipeline<Q> {
+    /// Towards the tracing backend, where there is one.
+    pub(crate) queue: Option<Q>,
+    /// Towards Sentry. It gets copies of the spans that it selects, settled but not yet redacted.
+    pub(crate) extra: Option<TransactionProcessor>,
+    pub(crate) limits: SpanLimits,
+}
+
+impl<Q: SpanProcessor> Pipeline<Q> {
+    fn all(&self) -> impl Iterator<Item = &dyn SpanProcessor> {
+        let queue = self.queue.iter().map(|queue| -> &dyn SpanProcessor { queue });
+        let extra = self.extra.iter().map(|extra| -> &dyn SpanProcessor { extra });
+        extra.chain(queue)
+    }
+}
+
+impl<Q: SpanProcessor> SpanProcessor for Pipeline<Q> {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.all().for_each(|processor| processor.on_start(span, context));
+    }
+
+    fn on_end(&self, mut span: SpanData) {
+        if !span.span_context.is_sampled() {
+            return;
+        }
+        settle_status(&mut span);
+        self.limits.shorten(&mut span);
+        if let Some(extra) = &self.extra
+            && extra.selects(span.span_context.trace_id())
+        {
+            extra.on_end(span.clone());
+        }
+        if let Some(queue) = &self.queue {
+            queue.on_end(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.all().try_for_each(SpanProcessor::force_flush)
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        // Every one is told, also when one before it failed.
+        let results: Vec<_> = self
+            .all()
+            .map(|processor| processor.shutdown_with_timeout(timeout))
+            .collect();
+        results.into_iter().collect()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        if let Some(queue) = &mut self.queue {
+            queue.set_resource(resource);
+        }
+        if let Some(extra) = &mut self.extra {
+            extra.set_resource(resource);
+        }
+    }
+}
+
+/// The HTTP layer alone decides whether a request failed, and says so by `error.type`. tracing-opentelemetry
+/// also marks every span in which an event of level ERROR occurs, whatever `with_error_events_to_status`
+/// says: but an error that a handler logs and survives is no failed request.
+fn settle_status(span: &mut SpanData) {
+    let failed = || {
+        span.attributes
+            .iter()
+            .any(|attribute| attribute.key.as_str() == "error.type")
+    };
+    if span.span_kind == SpanKind::Server && !failed() {
+        span.status = Status::Unset;
+    }
+}

@@ -1,0 +1,15 @@
+//! The telemetry of a whole service, judged by the receivers themselves: Jaeger, Spotlight, Sentry's own normaliser and
+//! profile parser, and promtool. The service is `examples/greeter`, as a process with the environment that the operator
+//! sets; each test starts what it needs and takes it down.
+//!
+//! `TRACEWELL_ASSETS` names the folder of the tools; `make test` installs them.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
+
+mod dead_backends;
+mod errors;
+mod fixture;
+mod metrics;
+mod profiles;
+mod secrets;
+mod traces;

@@ -1,0 +1,75 @@
+//! Secrets that a client sends must not leave the service by any of its signals.
+
+use http::{Method, header};
+
+use crate::fixture::{Answer, Greeter, JaegerProcess, Spotlight, Tools, free_ports};
+
+const PASSWORD: &str = "correct-horse-battery";
+const TOKEN: &str = "tok_5f4dcc3b5aa765d6";
+const COOKIE: &str = "sess_d8578edf8458ce06";
+const JWT: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJldmUifQ.c2lnbmF0dXJl";
+/// It passes the check digit, as one of a person does.
+const CARD: &str = "4111111111111111";
+
+#[tokio::test]
+async fn planted_secrets_are_in_no_log_span_envelope_or_metric() {
+    let Some(tools) = Tools::find() else { return };
+    let (jaeger, spotlight) = (JaegerProcess::start(&tools).await, Spotlight::start(&tools).await);
+    let (endpoint, dsn) = (jaeger.endpoint(), spotlight.dsn());
+    let elder = format!("http://user:{PASSWORD}@127.0.0.1:{}", free_ports::<1>()[0]);
+    let greeter = Greeter::start(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("SENTRY_DSN", &dsn),
+        ("SENTRY_TRACES_SAMPLE_RATE", "1"),
+        ("SENTRY_PROFILES_SAMPLE_RATE", "1"),
+        ("ELDER_URL", &elder),
+    ])
+    .await;
+    let targets = [
+        (
+            Method::GET,
+            format!("/hello/ada?access_token={TOKEN}&password={PASSWORD}"),
+        ),
+        (Method::GET, format!("/hello/{CARD}?card={CARD}")),
+        (Method::GET, format!("/hello/{JWT}")),
+        (Method::POST, "/hello/ada".to_owned()),
+        (Method::GET, format!("/debug/error?token={TOKEN}")),
+        (Method::GET, format!("/debug/panic?password={PASSWORD}")),
+        (Method::GET, format!("/nowhere/{CARD}?token={TOKEN}")),
+    ];
+    for (method, target) in targets {
+        let request = greeter
+            .request(method, &target)
+            .bearer_auth(JWT)
+            .header(header::COOKIE, format!("session={COOKIE}"))
+            .header("x-api-key", TOKEN)
+            .header(header::USER_AGENT, format!("judge password={PASSWORD}"))
+            .header(header::REFERER, format!("http://shop.test/?token={TOKEN}"))
+            .header("x-request-id", format!("token={TOKEN}"))
+            .header("baggage", format!("password={PASSWORD}"))
+            .body(format!(r#"{{"password": "{PASSWORD}", "card": "{CARD}"}}"#));
+        Answer::to(request).await;
+    }
+    // Two times 502, for the elder is not there; 405, 500 and the panic.
+    spotlight.until_events(5).await;
+    let metrics = greeter.get("/metrics").await.body;
+    let ended = greeter.end().await;
+    let log = serde_json::to_string(&ended.log).unwrap() + &ended.errors.join("\n");
+    let spans = jaeger.everything().await.to_string();
+    let envelopes = format!("{:?}", spotlight.everything().await);
+    // They must have been looked for in something.
+    for (signal, text, expected) in [
+        ("log", &log, "/debug/error"),
+        ("spans", &spans, "GET /debug/panic"),
+        ("envelopes", &envelopes, "fatal"),
+        ("metrics", &metrics, "/hello/{name}"),
+    ] {
+        assert!(text.contains(expected), "no {expected} in the {signal}: {text}");
+        for secret in [PASSWORD, TOKEN, COOKIE, JWT, CARD] {
+            let found = text
+                .find(secret)
+                .map(|at| &text[at.saturating_sub(200)..at + secret.len()]);
+            assert_eq!(found, None, "{secret} is in the {signal}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Jaeger has every span of a request, in one tree, under the ids that log and problem documents show.
+
+use tracewell_e2e::jaeger::Kind;
+
+use crate::fixture::{Answer, Greeter, JaegerProcess, Tools};
+
+/// The caller's own span, which nobody records.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+#[tokio::test]
+async fn a_request_through_two_services_is_one_tree_of_server_client_and_database_spans() {
+    let Some(tools) = Tools::find() else { return };
+    let jaeger = JaegerProcess::start(&tools).await;
+    let endpoint = jaeger.endpoint();
+    let to_jaeger = ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str());
+    let elder = Greeter::start(&[to_jaeger, ("OTEL_SERVICE_NAME", "elder")]).await;
+    let greeter = Greeter::start(&[to_jaeger, ("ELDER_URL", elder.url())]).await;
+
+    let request = greeter
+        .request(http::Method::GET, "/hello/eve")
+        .header("traceparent", format!("00-{TRACE}-{PARENT}-01"))
+        .header("user-agent", "judge/1");
+    assert_eq!(Answer::to(request).await.status, 404);
+
+    let expected = "\
+greeter SERVER GET /hello/{name} 404
+  greeter CLIENT SELECT people
+  greeter CLIENT GET /hello/{name} 404 ERROR
+    elder SERVER GET /hello/{name} 404
+      elder CLIENT SELECT people
+";
+    let trace = jaeger.query.until_complete(TRACE, |trace| {
+        let tree = trace.to_string();
+        (tree != expected).then_some(tree).into_iter().collect()
+    });
+    let trace = trace.await.unwrap();
+    assert!(trace.orphans(PARENT).is_empty());
+    let [server, query, call, ..] = &trace.spans[..] else {
+        panic!("{trace}")
+    };
+    assert_eq!(
+        [server.kind, query.kind, call.kind],
+        [Kind::Server, Kind::Client, Kind::Client]
+    );
+    for (name, value) in [
+        ("http.request.method", "GET"),
+        ("http.route", "/hello/{name}"),
+        ("http.response.status_code", "404"),
+        ("url.path", "/hello/eve"),
+        ("url.scheme", "http"),
+        ("server.address", "127.0.0.1"),
+        ("client.address", "127.0.0.1"),
+        ("user_agent.original", "judge/1"),
+        ("network.protocol.version", "1.1"),
+    ] {
+        assert_eq!(
+            server.attribute(name),
+            value,
+            "{name} of {:#?}",
+            server.attributes
+        );
+    }
+    for (name, value) in [
+        ("db.system.name", "sqlite"),
+        ("db.operation.name", "SELECT"),
+        ("db.collection.name", "people"),
+        ("db.query.text", "SELECT greeting FROM people WHERE name = $1"),
+    ] {
+        assert_eq!(query.attribute(name), value, "{name} of {:#?}", query.attributes);
+    }
+    assert_eq!(call.attribute("url.template"), "/hello/{name}");
+    assert_eq!(call.attribute("error.type"), "404");
+    assert_eq!(server.resource["k8s.pod.name"], "greeter-0");
+    assert_eq!(server.resource["service.namespace"], "shop");
+
+    let log = greeter.end().await.log;
+    let line = log
+        .iter()
+        .find(|line| line["req"]["url"] == "/hello/eve")
+        .unwrap();
+    assert_eq!(
+        (&line["trace_id"], &line["span_id"]),
+        (&TRACE.into(), &server.id.as_str().into())
+    );
+}
