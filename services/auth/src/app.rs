@@ -1,18 +1,18 @@
 //! The service as the kit starts it.
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
+use axum::{Router, extract::FromRef};
 use tracewell_kit::{
     auth::Verifier,
     config::Env,
     db::{Db, Migration},
     docs::Routes,
     service::{Resources, Service, StartError},
-    token::{JwkSet, SigningKey},
 };
 
-use crate::{config::Config, hashing::Hasher, routes, store};
+use crate::{
+    client::TrustedProxies, config::Config, create_admin, hashing::Hasher, housekeeping::Housekeeping,
+    keyring::KeyRing, mail::Mailer, routes, sealing::SealingKey, store,
+};
 
 /// The auth service.
 #[derive(Debug)]
@@ -23,19 +23,28 @@ pub struct Auth;
 pub struct AppState {
     pub(crate) db: Db,
     pub(crate) hasher: Hasher,
-    pub(crate) signing_key: Arc<SigningKey>,
-    pub(crate) published_keys: Arc<JwkSet>,
+    pub(crate) keys: KeyRing,
+    housekeeping: Housekeeping,
+    pub(crate) mailer: Mailer,
+    trusted_proxies: TrustedProxies,
+    debug_endpoints: DebugEndpoints,
     verifier: Verifier,
 }
+
+/// Whether there are routes for those who debug.
+#[derive(Debug, Clone, Copy)]
+struct DebugEndpoints(bool);
 
 impl Service for Auth {
     const NAME: &'static str = "auth";
     const BINARY: &'static str = env!("CARGO_PKG_NAME");
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const TITLE: &'static str = "Tracewell auth";
-    const DESCRIPTION: &'static str = "Accounts, access tokens and the keys that verify them";
+    const DESCRIPTION: &'static str = "Accounts, sessions, access tokens and the keys that verify them";
     const PORT: u16 = 3001;
     const MIGRATIONS: Option<&'static [Migration]> = Some(store::MIGRATIONS);
+
+    const COOKIES: bool = true;
 
     type Config = Config;
     type State = AppState;
@@ -44,21 +53,48 @@ impl Service for Auth {
         Config::read(env)
     }
 
+    fn commands() -> Vec<clap::Command> {
+        vec![create_admin::command()]
+    }
+
+    async fn run_command(
+        name: &str,
+        arguments: &clap::ArgMatches,
+        config: Config,
+        db: &Db,
+    ) -> Result<(), StartError> {
+        match name {
+            create_admin::NAME => create_admin::run(arguments, config, db).await,
+            _ => Ok(()),
+        }
+    }
+
     fn routes() -> Routes<AppState> {
         routes::all()
     }
 
+    fn mount(state: &AppState, router: Router) -> Router {
+        if !state.debug_endpoints.0 {
+            return router;
+        }
+        router.merge(routes::debug().with_state(state.clone()))
+    }
+
     async fn start(config: Config, resources: &Resources) -> Result<AppState, StartError> {
         let db = resources.database()?.clone();
-        let signing_key = store::signing_keys::current(&db).await?;
-        let published_keys = JwkSet {
-            keys: vec![signing_key.jwk()],
+        let sealing = match config.key_encryption_key {
+            Some(key) => key,
+            None => SealingKey::beside(resources.database_url()?.path())?,
         };
+        let keys = KeyRing::open(db.clone(), sealing).await?;
         Ok(AppState {
-            hasher: Hasher::new(config.hash_concurrency)?,
-            signing_key: Arc::new(signing_key),
-            verifier: Verifier::fixed(published_keys.clone()),
-            published_keys: Arc::new(published_keys),
+            hasher: Hasher::new(config.hash_concurrency, config.hash_cost.params())?,
+            verifier: keys.verifier(),
+            keys,
+            housekeeping: Housekeeping::start(db.clone()),
+            mailer: Mailer::start(db.clone(), config.mail)?,
+            debug_endpoints: DebugEndpoints(config.debug_endpoints),
+            trusted_proxies: TrustedProxies(config.trusted_proxies),
             db,
         })
     }

@@ -1,15 +1,78 @@
 //! The auth service's own settings.
 
-use std::{num::NonZeroU16, thread};
+use std::{fmt, num::NonZeroU16, str::FromStr, thread};
 
+use argon2::Params;
 use tracewell_kit::config::Env;
 
+use crate::{mail::MailConfig, sealing::SealingKey};
+
 /// What only the auth service is configured with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Config {
-    /// How many passwords are hashed at the same time; each takes one core and 19 MiB.
-    pub hash_concurrency: NonZeroU16,
+    /// How many passwords are hashed at the same time; each takes one core and the memory of `hash_cost`.
+    pub(crate) hash_concurrency: NonZeroU16,
+    /// What one hash costs.
+    pub(crate) hash_cost: HashCost,
+    /// The key that seals the signing keys; without it, one in a file beside the database.
+    pub(crate) key_encryption_key: Option<SealingKey>,
+    /// How mail is sent.
+    pub(crate) mail: MailConfig,
+    /// Whether the outbox can be read at `/debug/mail`.
+    pub(crate) debug_endpoints: bool,
+    /// How many proxies stand before the service; the gateway is one.
+    pub(crate) trusted_proxies: u8,
 }
+
+/// What one password hash costs: `m=<KiB>,t=<passes>`, as a PHC string writes it. The lanes are always 1: a sign-in
+/// takes one core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HashCost(Params);
+
+impl HashCost {
+    pub(crate) fn params(&self) -> Params {
+        self.0.clone()
+    }
+}
+
+impl Default for HashCost {
+    fn default() -> Self {
+        Self(Params::DEFAULT)
+    }
+}
+
+/// The text is no cost that argon2 can have.
+#[derive(Debug, thiserror::Error)]
+#[error("not m=<KiB>,t=<passes>")]
+pub(crate) struct InvalidHashCost;
+
+impl FromStr for HashCost {
+    type Err = InvalidHashCost;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (memory, passes) = text
+            .strip_prefix("m=")
+            .and_then(|rest| rest.split_once(",t="))
+            .ok_or(InvalidHashCost)?;
+        let number = |text: &str| text.parse::<u32>().map_err(|_| InvalidHashCost);
+        let (memory, passes) = (number(memory)?, number(passes)?);
+        if memory > MOST_MEMORY {
+            return Err(InvalidHashCost);
+        }
+        Params::new(memory, passes, 1, None)
+            .map(Self)
+            .map_err(|_| InvalidHashCost)
+    }
+}
+
+impl fmt::Display for HashCost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m={},t={}", self.0.m_cost(), self.0.t_cost())
+    }
+}
+
+/// 1 GiB: more would take seconds for each sign-in, and is a slip of a unit.
+const MOST_MEMORY: u32 = 1024 * 1024;
 
 impl Config {
     pub(crate) fn read(env: &mut Env) -> Self {
@@ -19,6 +82,15 @@ impl Config {
             .unwrap_or(NonZeroU16::MIN);
         Self {
             hash_concurrency: env.or("HASH_CONCURRENCY", cores, "a number from 1 to 65535"),
+            hash_cost: env.or(
+                "HASH_COST",
+                HashCost::default(),
+                "m=<KiB, 8 to 1048576>,t=<passes, at least 1>, such as m=19456,t=2",
+            ),
+            key_encryption_key: env.optional("KEY_ENCRYPTION_KEY", "32 bytes in base64"),
+            mail: MailConfig::read(env),
+            debug_endpoints: env.or("DEBUG_ENDPOINTS", 0_u8, "0 or 1") == 1,
+            trusted_proxies: env.or("TRUSTED_PROXIES", 1, "a number of proxies, 0 to 255"),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What can go wrong in the auth service, and what the client is told of it.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use tracewell_kit::{db::DbError, problem::ApiError};
 
-use crate::hashing::HashError;
+use crate::{hashing::HashError, opaque::NoRandomness};
 
 /// The failure of a request.
 #[derive(Debug, thiserror::Error)]
@@ -13,14 +13,34 @@ pub(crate) enum AuthError {
     // One answer for an unknown address and for a wrong password: accounts cannot be probed for.
     #[error("e-mail address or password is wrong")]
     InvalidCredentials,
-    #[error("the account of this token is gone")]
-    AccountGone,
+    #[error("the current password is wrong")]
+    WrongPassword,
+    #[error("an admin has locked this account")]
+    AccountLocked,
+    #[error("an admin cannot lock their own account")]
+    OwnAccount,
+    #[error("only an admin may do this")]
+    AdminOnly,
+    #[error("the session has ended: sign in again")]
+    SessionEnded,
+    #[error("the refresh token is unknown or out of date: sign in again")]
+    InvalidRefreshToken,
+    #[error("the refresh token had been used before, so its session has been ended: sign in again")]
+    RefreshTokenReused,
+    #[error("the token of the mail is wrong, used or out of date: ask for a new mail")]
+    InvalidMailToken,
+    #[error("too many failed attempts: try again in {seconds} s")]
+    TooManyAttempts { seconds: u32 },
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
     Database(#[from] DbError),
     #[error("the access token cannot be written")]
     Token(#[from] serde_json::Error),
+    #[error("the cookie cannot be written")]
+    Cookie(#[from] http::header::InvalidHeaderValue),
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 impl From<AuthError> for ApiError {
@@ -29,13 +49,29 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::EmailTaken => answer(StatusCode::CONFLICT, "email_taken"),
             AuthError::InvalidCredentials => answer(StatusCode::UNAUTHORIZED, "invalid_credentials"),
-            AuthError::AccountGone => answer(StatusCode::UNAUTHORIZED, "account_gone"),
+            AuthError::WrongPassword => answer(StatusCode::FORBIDDEN, "wrong_password"),
+            AuthError::AccountLocked => answer(StatusCode::FORBIDDEN, "account_locked"),
+            AuthError::OwnAccount => answer(StatusCode::CONFLICT, "own_account"),
+            AuthError::AdminOnly => answer(StatusCode::FORBIDDEN, "admin_only"),
+            AuthError::SessionEnded => answer(StatusCode::UNAUTHORIZED, "session_ended").with_header(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer realm="tracewell", error="invalid_token""#),
+            ),
+            AuthError::InvalidRefreshToken => answer(StatusCode::UNAUTHORIZED, "invalid_refresh_token"),
+            AuthError::RefreshTokenReused => answer(StatusCode::UNAUTHORIZED, "refresh_token_reused"),
+            AuthError::InvalidMailToken => answer(StatusCode::BAD_REQUEST, "invalid_mail_token"),
+            AuthError::TooManyAttempts { seconds } => {
+                answer(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts")
+                    .with_header(header::RETRY_AFTER, seconds.into())
+            }
             AuthError::Hash(HashError::Busy) => {
                 Self::unavailable("busy", "too many sign-ins at once", 1).caused_by(HashError::Busy)
             }
             AuthError::Database(error) => error.into(),
             AuthError::Hash(error) => Self::internal(error),
             AuthError::Token(error) => Self::internal(error),
+            AuthError::Cookie(error) => Self::internal(error),
+            AuthError::Randomness(error) => Self::internal(error),
         }
     }
 }

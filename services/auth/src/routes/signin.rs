@@ -1,24 +1,30 @@
 //! POST /v1/signin
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::{Json, extract::State};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use tracewell_kit::{
     clock,
     db::Db,
+    id,
     json::ValidJson,
     problem::{ApiError, PROBLEM_JSON, Problem},
-    token::{self, Claims, SigningKey},
+    token::SigningKey,
 };
 use tracewell_telemetry::{Counter, counter};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{Email, Password, User},
+    client::Client,
+    domain::{AuditKind, Email, Password, User},
     error::AuthError,
-    hashing::{HashError, Hasher},
-    store,
+    hashing::{HashError, Hasher, Verdict},
+    keyring::KeyRing,
+    opaque::OpaqueToken,
+    store::{self, audit::Subject},
+    tokens::{Keep, Tokens},
 };
 
 static SIGNINS: LazyLock<Counter> = LazyLock::new(|| counter("auth.signin", "Sign-ins by outcome."));
@@ -29,56 +35,114 @@ static SIGNINS: LazyLock<Counter> = LazyLock::new(|| counter("auth.signin", "Sig
 pub(crate) struct Signin {
     email: Email,
     password: Password,
+    /// Whether the refresh token goes into an `HttpOnly` cookie instead of the answer's body; for browsers.
+    #[serde(default)]
+    cookie: bool,
 }
 
 /// A successful sign-in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SignedIn {
-    /// For the `Authorization` header of further requests.
-    access_token: String,
-    /// How to present it.
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
-    /// Seconds until it expires.
-    #[schema(example = 600)]
-    expires_in: i64,
+    #[serde(flatten)]
+    tokens: Tokens,
     user: User,
 }
 
-/// Gives an access token for an e-mail address and its password.
+/// Gives the tokens of a new session for an e-mail address and its password.
 #[utoipa::path(
-    post, path = "/signin", tag = "accounts", request_body = Signin,
+    post, path = "/signin", tag = "sessions", request_body = Signin,
     responses(
-        (status = 200, description = "The token", body = SignedIn),
+        (status = 200, description = "The tokens", body = SignedIn),
         (status = 401, description = "`invalid_credentials`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`account_locked`, said to who knows the password only",
+            body = Problem, content_type = PROBLEM_JSON),
+        (status = 429, description = "`too_many_attempts`: Retry-After says when to come again",
+            body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn signin(
     State(db): State<Db>,
     State(hasher): State<Hasher>,
-    State(key): State<Arc<SigningKey>>,
+    State(keys): State<KeyRing>,
+    client: Client,
     ValidJson(body): ValidJson<Signin>,
-) -> Result<Json<SignedIn>, ApiError> {
-    let signed_in = sign_in(&db, &hasher, &key, body).await;
-    let outcome = match &signed_in {
-        Ok(_) => "success",
-        Err(AuthError::InvalidCredentials) => "invalid_credentials",
-        Err(AuthError::Hash(HashError::Busy)) => "busy",
-        Err(_) => "error",
-    };
-    SIGNINS.add(1, &[("outcome", outcome)]);
-    Ok(Json(signed_in?))
+) -> Result<(HeaderMap, Json<SignedIn>), ApiError> {
+    let signed_in = attempt(&db, &hasher, &keys.signing(), &client, body).await;
+    SIGNINS.add(1, &[("outcome", outcome(&signed_in))]);
+    let (signed_in, headers) = signed_in?;
+    Ok((headers, Json(signed_in)))
 }
 
-async fn sign_in(db: &Db, hasher: &Hasher, key: &SigningKey, body: Signin) -> Result<SignedIn, AuthError> {
-    let (user, password_hash) = store::users::by_email(db, &body.email).await?.unzip();
-    let fits = hasher.verify(body.password, password_hash).await?;
-    let user = user.filter(|_| fits).ok_or(AuthError::InvalidCredentials)?;
-    let access_token = key.sign(&Claims::new(user.id.clone(), clock::now()))?;
-    Ok(SignedIn {
-        access_token,
-        token_type: "Bearer",
-        expires_in: token::LIFETIME.as_secs(),
-        user,
-    })
+fn outcome<T>(signed_in: &Result<T, AuthError>) -> &'static str {
+    match signed_in {
+        Ok(_) => "success",
+        Err(AuthError::InvalidCredentials) => "invalid_credentials",
+        Err(AuthError::AccountLocked) => "account_locked",
+        Err(AuthError::TooManyAttempts { .. }) => "too_many_attempts",
+        Err(AuthError::Hash(HashError::Busy)) => "busy",
+        Err(_) => "error",
+    }
+}
+
+/// Signs in unless too many attempts have failed before.
+async fn attempt(
+    db: &Db,
+    hasher: &Hasher,
+    key: &SigningKey,
+    client: &Client,
+    body: Signin,
+) -> Result<(SignedIn, HeaderMap), AuthError> {
+    let email = body.email.clone();
+    store::attempts::begin(db, &email, client, clock::now()).await?;
+    let signed_in = sign_in(db, hasher, key, client, body).await;
+    if !matches!(signed_in, Err(AuthError::InvalidCredentials)) {
+        store::attempts::forgive(db, &email, client).await?;
+    }
+    signed_in
+}
+
+async fn sign_in(
+    db: &Db,
+    hasher: &Hasher,
+    key: &SigningKey,
+    client: &Client,
+    body: Signin,
+) -> Result<(SignedIn, HeaderMap), AuthError> {
+    let (account, password_hash) = store::users::by_email(db, &body.email).await?.unzip();
+    let verdict = hasher.verify(body.password.clone(), password_hash).await?;
+    let account = match account {
+        Some(account) if verdict != Verdict::Wrong => account,
+        unknown => {
+            // Written for unknown addresses too, since a write takes time.
+            let subject = Subject {
+                user: unknown.as_ref().map(|account| account.user.id.as_str()),
+                ..Subject::default()
+            };
+            let mut tx = db.begin().await?;
+            store::audit::record(&mut tx, AuditKind::SigninFailed, subject, client).await?;
+            tx.commit().await?;
+            return Err(AuthError::InvalidCredentials);
+        }
+    };
+    if account.locked_at.is_some() {
+        return Err(AuthError::AccountLocked);
+    }
+    let renewed = match verdict {
+        Verdict::Outdated => Some(hasher.hash(body.password).await?),
+        _ => None,
+    };
+    let (user, now) = (account.user, clock::now());
+    let (session_id, token) = (id::new("ses"), OpaqueToken::generate()?);
+    let mut tx = db.begin().await?;
+    if let Some(hash) = renewed {
+        store::users::set_password_hash(&mut tx, &user.id, hash).await?;
+    }
+    store::sessions::open(&mut tx, &user.id, &session_id, &token, client, now).await?;
+    let subject = Subject::user(&user.id).in_session(&session_id);
+    store::audit::record(&mut tx, AuditKind::SignedIn, subject, client).await?;
+    tx.commit().await?;
+    let keep = if body.cookie { Keep::Cookie } else { Keep::Client };
+    let (tokens, headers) = Tokens::issue(key, &user.id, &session_id, token, keep, now)?;
+    Ok((SignedIn { tokens, user }, headers))
 }

@@ -1,51 +1,221 @@
-//! The keys that sign access tokens.
-//!
-//! They lie in the database as they are: whoever reads the database can sign tokens. Sealing them with a
-//! key from a Secret belongs here, around `pkcs8`.
+//! The keys that sign access tokens, sealed.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
 use tracewell_kit::{
-    clock,
-    db::{Db, DbError, query},
+    db::{Db, DbError, Tx, query},
     token::{KeyError, SigningKey},
 };
+use zeroize::Zeroizing;
 
-/// The signing key could not be read or made.
+use crate::{
+    domain::rotation::{self, KeyState, Step},
+    sealing::{SealError, SealingKey, is_sealed},
+};
+
+/// The signing keys could not be read or made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SigningKeyError {
     #[error(transparent)]
     Database(#[from] DbError),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error("the stored signing key is not base64")]
     Encoding(#[from] base64::DecodeError),
 }
 
-/// The newest key, made now if there is none.
-pub(crate) async fn current(db: &Db) -> Result<SigningKey, SigningKeyError> {
-    // One transaction, so that two processes that start at once agree on one key.
+/// A key that is published.
+pub(crate) struct PublishedKey {
+    pub(crate) key: SigningKey,
+    /// Whether it is the one that signs.
+    pub(crate) active: bool,
+}
+
+/// Takes every step of the rotation that is due at `now`, and gives the keys that are published then.
+///
+/// In one transaction, so that two processes that start at once agree.
+pub(crate) async fn advance(
+    db: &Db,
+    sealing: &SealingKey,
+    now: Timestamp,
+) -> Result<Vec<PublishedKey>, SigningKeyError> {
     let mut tx = db.begin().await?;
-    let stored = query(
-        "signing_keys",
-        "SELECT pkcs8 FROM signing_keys ORDER BY created_at DESC, kid LIMIT 1",
-    )
-    .optional(&mut tx, |row| row.get::<String>("pkcs8"))
-    .await?;
-    if let Some(text) = stored {
-        return Ok(SigningKey::from_pkcs8(&BASE64_STANDARD.decode(text)?)?);
+    seal_old(&mut tx, sealing).await?;
+    let mut keys = states(&mut tx).await?;
+    while let Some(step) = rotation::next_step(&keys, now) {
+        take(&mut tx, sealing, &step, now).await?;
+        keys = states(&mut tx).await?;
     }
-    let pkcs8 = SigningKey::generate_pkcs8()?;
-    let key = SigningKey::from_pkcs8(&pkcs8)?;
+    let mut published = Vec::with_capacity(keys.len());
+    for state in keys {
+        let sealed = query("signing_keys", "SELECT pkcs8 FROM signing_keys WHERE kid = $1")
+            .bind(state.kid.clone())
+            .optional(&mut tx, |row| row.get::<String>("pkcs8"))
+            .await?
+            .unwrap_or_default();
+        published.push(PublishedKey {
+            key: SigningKey::from_pkcs8(&sealing.open(&state.kid, &sealed)?)?,
+            active: state.is_active(),
+        });
+    }
+    tx.commit().await?;
+    Ok(published)
+}
+
+async fn states(tx: &mut Tx) -> Result<Vec<KeyState>, DbError> {
     query(
         "signing_keys",
-        "INSERT INTO signing_keys (kid, pkcs8, created_at) VALUES ($1, $2, $3)",
+        "SELECT kid, created_at, activated_at, retired_at FROM signing_keys ORDER BY created_at, kid",
     )
-    .bind(key.kid().to_owned())
-    .bind(BASE64_STANDARD.encode(&pkcs8))
-    .bind(clock::now().as_microsecond())
-    .execute(&mut tx)
-    .await?;
-    tx.commit().await?;
-    tracing::info!(kid = key.kid(), "made a key to sign access tokens");
-    Ok(key)
+    .all(tx, |row| {
+        Ok(KeyState {
+            kid: row.get("kid")?,
+            created_at: row.instant("created_at")?,
+            activated_at: row.optional_instant("activated_at")?,
+            retired_at: row.optional_instant("retired_at")?,
+        })
+    })
+    .await
+}
+
+async fn take(tx: &mut Tx, sealing: &SealingKey, step: &Step, now: Timestamp) -> Result<(), SigningKeyError> {
+    match step {
+        Step::Create => {
+            let pkcs8 = Zeroizing::new(SigningKey::generate_pkcs8()?);
+            let kid = SigningKey::from_pkcs8(&pkcs8)?.kid().to_owned();
+            tracing::info!(kid, "made the next key to sign access tokens");
+            query(
+                "signing_keys",
+                "INSERT INTO signing_keys (kid, pkcs8, created_at) VALUES ($1, $2, $3)",
+            )
+            .bind(kid.clone())
+            .bind(sealing.seal(&kid, &pkcs8)?)
+            .bind(now.as_microsecond())
+            .execute(tx)
+            .await?;
+        }
+        Step::Activate(kid) => {
+            tracing::info!(kid, "a new key signs access tokens");
+            query(
+                "signing_keys",
+                "UPDATE signing_keys SET retired_at = $1 WHERE activated_at IS NOT NULL AND retired_at IS NULL",
+            )
+            .bind(now.as_microsecond())
+            .execute(tx)
+            .await?;
+            query(
+                "signing_keys",
+                "UPDATE signing_keys SET activated_at = $1 WHERE kid = $2",
+            )
+            .bind(now.as_microsecond())
+            .bind(kid.clone())
+            .execute(tx)
+            .await?;
+        }
+        Step::Delete(kid) => {
+            query("signing_keys", "DELETE FROM signing_keys WHERE kid = $1")
+                .bind(kid.clone())
+                .execute(tx)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Seals the keys that an earlier release stored as they are.
+async fn seal_old(tx: &mut Tx, sealing: &SealingKey) -> Result<(), SigningKeyError> {
+    let stored = query("signing_keys", "SELECT kid, pkcs8 FROM signing_keys")
+        .all(&mut *tx, |row| {
+            Ok((row.get::<String>("kid")?, row.get::<String>("pkcs8")?))
+        })
+        .await?;
+    for (kid, text) in stored.into_iter().filter(|(_, text)| !is_sealed(text)) {
+        let pkcs8 = Zeroizing::new(BASE64_STANDARD.decode(text)?);
+        query(
+            "signing_keys",
+            "UPDATE signing_keys SET pkcs8 = $1 WHERE kid = $2",
+        )
+        .bind(sealing.seal(&kid, &pkcs8)?)
+        .bind(kid)
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use tracewell_kit::{clock, db::DatabaseUrl};
+
+    use super::*;
+    use crate::store::MIGRATIONS;
+
+    async fn open() -> (Db, SealingKey, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.db");
+        let db = Db::open(&DatabaseUrl::file(&path)).await.unwrap();
+        db.migrate(MIGRATIONS).await.unwrap();
+        (db, SealingKey::beside(&path).unwrap(), folder)
+    }
+
+    fn kids(keys: &[PublishedKey], active: bool) -> Vec<&str> {
+        keys.iter()
+            .filter(|key| key.active == active)
+            .map(|key| key.key.kid())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn the_next_key_takes_over_and_the_old_one_goes_on_verifying() {
+        let (db, sealing, _folder) = open().await;
+        let start = clock::now();
+        let before = advance(&db, &sealing, start).await.unwrap();
+        let (active, next) = (kids(&before, true), kids(&before, false));
+        assert_eq!((active.len(), next.len()), (1, 1));
+        let same = advance(&db, &sealing, start + SignedDuration::from_hours(24))
+            .await
+            .unwrap();
+        assert_eq!(kids(&same, true), active);
+
+        let later = start + SignedDuration::from_hours(30 * 24);
+        let after = advance(&db, &sealing, later).await.unwrap();
+        assert_eq!(kids(&after, true), next);
+        assert!(
+            kids(&after, false).contains(&active[0]),
+            "published while its tokens live"
+        );
+        let much_later = advance(&db, &sealing, later + SignedDuration::from_hours(2))
+            .await
+            .unwrap();
+        assert!(!kids(&much_later, false).contains(&active[0]));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_stored_as_it_is_is_sealed_and_goes_on() {
+        let (db, sealing, _folder) = open().await;
+        let pkcs8 = SigningKey::generate_pkcs8().unwrap();
+        let kid = SigningKey::from_pkcs8(&pkcs8).unwrap().kid().to_owned();
+        let now = clock::now();
+        let mut tx = db.begin().await.unwrap();
+        query(
+            "signing_keys",
+            "INSERT INTO signing_keys (kid, pkcs8, created_at, activated_at) VALUES ($1, $2, $3, $3)",
+        )
+        .bind(kid.clone())
+        .bind(BASE64_STANDARD.encode(&pkcs8))
+        .bind(now.as_microsecond())
+        .execute(&mut tx)
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(kids(&advance(&db, &sealing, now).await.unwrap(), true), [kid]);
+        let stored = query("signing_keys", "SELECT pkcs8 FROM signing_keys")
+            .all(&db, |row| row.get::<String>("pkcs8"))
+            .await
+            .unwrap();
+        assert!(stored.iter().all(|text| is_sealed(text)), "{stored:?}");
+    }
 }

@@ -1,12 +1,12 @@
 //! The accounts.
 
-use tracewell_kit::db::{Db, DbError, Row, query};
+use jiff::Timestamp;
+use tracewell_kit::db::{Db, DbError, Reader, Row, Tx, query};
 
-use crate::domain::{Email, User};
+use crate::domain::{Account, Email, Role, User};
 
 /// Stores a new account; `false` if its address has one already.
-pub(crate) async fn insert(db: &Db, user: &User, password_hash: String) -> Result<bool, DbError> {
-    let mut tx = db.begin().await?;
+pub(crate) async fn insert(tx: &mut Tx, user: &User, password_hash: String) -> Result<bool, DbError> {
     let rows = query(
         "users",
         "INSERT INTO users (id, email, display_name, password_hash, created_at) VALUES ($1, $2, $3, $4, $5) \
@@ -17,39 +17,135 @@ pub(crate) async fn insert(db: &Db, user: &User, password_hash: String) -> Resul
     .bind(user.display_name.clone())
     .bind(password_hash)
     .bind(user.created_at.as_microsecond())
-    .execute(&mut tx)
+    .execute(tx)
     .await?;
-    tx.commit().await?;
     Ok(rows == 1)
 }
 
-/// The account with this id.
-pub(crate) async fn by_id(db: &Db, id: String) -> Result<Option<User>, DbError> {
-    query(
-        "users",
-        "SELECT id, email, display_name, created_at FROM users WHERE id = $1",
-    )
-    .bind(id)
-    .optional(db, user)
-    .await
-}
-
 /// The account with this address, and its password's hash.
-pub(crate) async fn by_email(db: &Db, email: &Email) -> Result<Option<(User, String)>, DbError> {
+pub(crate) async fn by_email(db: &Db, email: &Email) -> Result<Option<(Account, String)>, DbError> {
     query(
         "users",
-        "SELECT id, email, display_name, created_at, password_hash FROM users WHERE email = $1",
+        "SELECT id, email, email_verified_at, display_name, role, created_at, locked_at, password_hash \
+         FROM users WHERE email = $1",
     )
     .bind(email.as_str().to_owned())
-    .optional(db, |row| Ok((user(row)?, row.get("password_hash")?)))
+    .optional(db, |row| Ok((account(row)?, row.get("password_hash")?)))
     .await
 }
 
-fn user(row: &Row) -> Result<User, DbError> {
-    Ok(User {
-        id: row.get("id")?,
-        email: row.get::<String>("email")?.into(),
-        display_name: row.get("display_name")?,
-        created_at: row.instant("created_at")?,
+/// The accounts in order of their ids, which is that of their making, from the one after `after` on.
+pub(crate) async fn page(db: &Db, after: Option<String>, limit: i64) -> Result<Vec<Account>, DbError> {
+    query(
+        "users",
+        "SELECT id, email, email_verified_at, display_name, role, created_at, locked_at FROM users \
+         WHERE id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(after.unwrap_or_default())
+    .bind(limit)
+    .all(db, account)
+    .await
+}
+
+/// The account with this id.
+pub(crate) async fn by_id<'c>(on: impl Into<Reader<'c>>, id: String) -> Result<Option<Account>, DbError> {
+    query(
+        "users",
+        "SELECT id, email, email_verified_at, display_name, role, created_at, locked_at FROM users WHERE id = $1",
+    )
+    .bind(id)
+    .optional(on, account)
+    .await
+}
+
+/// The address of an account.
+pub(crate) async fn email(tx: &mut Tx, id: &str) -> Result<Option<Email>, DbError> {
+    query("users", "SELECT email FROM users WHERE id = $1")
+        .bind(id.to_owned())
+        .optional(tx, |row| Ok(row.get::<String>("email")?.into()))
+        .await
+}
+
+/// The hash of an account's password.
+pub(crate) async fn password_hash(db: &Db, id: &str) -> Result<Option<String>, DbError> {
+    query("users", "SELECT password_hash FROM users WHERE id = $1")
+        .bind(id.to_owned())
+        .optional(db, |row| row.get("password_hash"))
+        .await
+}
+
+/// Replaces the password's hash.
+pub(crate) async fn set_password_hash(tx: &mut Tx, id: &str, password_hash: String) -> Result<(), DbError> {
+    query("users", "UPDATE users SET password_hash = $1 WHERE id = $2")
+        .bind(password_hash)
+        .bind(id.to_owned())
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Replaces the name to show.
+pub(crate) async fn set_display_name(tx: &mut Tx, id: &str, name: Option<String>) -> Result<(), DbError> {
+    query("users", "UPDATE users SET display_name = $1 WHERE id = $2")
+        .bind(name)
+        .bind(id.to_owned())
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Notes that the owner reads mail to the address, unless that is known.
+pub(crate) async fn set_email_verified(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DbError> {
+    query(
+        "users",
+        "UPDATE users SET email_verified_at = $1 WHERE id = $2 AND email_verified_at IS NULL",
+    )
+    .bind(now.as_microsecond())
+    .bind(id.to_owned())
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Locks the account, or unlocks it.
+pub(crate) async fn set_locked(tx: &mut Tx, id: &str, locked_at: Option<Timestamp>) -> Result<(), DbError> {
+    query("users", "UPDATE users SET locked_at = $1 WHERE id = $2")
+        .bind(locked_at.map(Timestamp::as_microsecond))
+        .bind(id.to_owned())
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Makes the account an admin.
+pub(crate) async fn set_admin(tx: &mut Tx, id: &str) -> Result<(), DbError> {
+    query("users", "UPDATE users SET role = 'admin' WHERE id = $1")
+        .bind(id.to_owned())
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Deletes an account with its sessions; its audit trail must go before.
+pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<(), DbError> {
+    query("users", "DELETE FROM users WHERE id = $1")
+        .bind(id.to_owned())
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Reads an account from a row with the columns of `User` and `locked_at`.
+pub(super) fn account(row: &Row) -> Result<Account, DbError> {
+    Ok(Account {
+        user: User {
+            id: row.get("id")?,
+            email: row.get::<String>("email")?.into(),
+            email_verified_at: row.optional_instant("email_verified_at")?,
+            display_name: row.get("display_name")?,
+            role: Role::parse(&row.get::<String>("role")?).ok_or(DbError::Corrupt { column: "role" })?,
+            created_at: row.instant("created_at")?,
+        },
+        locked_at: row.optional_instant("locked_at")?,
     })
 }

@@ -16,7 +16,17 @@ async fn an_account_is_made_and_signed_into() -> Setup<()> {
     let made = sign_up(&auth, "Ada@Example.com").await?;
     assert_eq!(made.status, 201, "{}", made.text);
     let user = made.json();
-    assert_eq!(keys(&user), ["created_at", "display_name", "email", "id"]);
+    assert_eq!(
+        keys(&user),
+        [
+            "created_at",
+            "display_name",
+            "email",
+            "email_verified_at",
+            "id",
+            "role"
+        ]
+    );
     assert_eq!(
         (&user["email"], &user["display_name"]),
         (&json!("ada@example.com"), &json!("Ada"))

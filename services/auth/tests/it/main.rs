@@ -1,8 +1,15 @@
 //! The auth service as a client sees it: the real router on a database of its own, by HTTP.
 
 mod accounts;
+mod admin;
 mod alone;
+mod authorization;
 mod contract;
+mod cookies;
+mod lockout;
+mod mail;
+mod passwords;
+mod sessions;
 
 use serde_json::{Value, json};
 use tracewell_auth::Auth;
@@ -12,6 +19,47 @@ const PASSWORD: &str = "correct horse battery";
 
 async fn auth() -> Setup<Running> {
     Running::start::<Auth>(&[]).await
+}
+
+/// With the outbox readable, and passwords hashed as cheaply as argon2 allows.
+async fn open_auth() -> Setup<Running> {
+    Running::start::<Auth>(&[("DEBUG_ENDPOINTS", "1"), ("HASH_COST", "m=8,t=1")]).await
+}
+
+/// What a sign-in gave.
+#[derive(Clone)]
+struct SignedIn {
+    access: String,
+    refresh: String,
+    user_id: String,
+}
+
+impl SignedIn {
+    fn read(answer: &Answer) -> Setup<Self> {
+        let body = answer.json();
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| answer.text.clone())
+        };
+        Ok(Self {
+            access: text(&body["access_token"])?,
+            refresh: text(&body["refresh_token"])?,
+            user_id: body["user"]["id"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// Signs in to an account, which is made if there is none.
+async fn signed_in(auth: &Running, email: &str) -> Setup<SignedIn> {
+    sign_up(auth, email).await?;
+    SignedIn::read(&sign_in(auth, email, PASSWORD).await?)
+}
+
+async fn refresh(auth: &Running, token: &str) -> Setup<Answer> {
+    auth.post("/v1/refresh", "", &json!({"refresh_token": token}))
+        .await
 }
 
 async fn sign_up(auth: &Running, email: &str) -> Setup<Answer> {

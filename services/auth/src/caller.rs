@@ -1,0 +1,67 @@
+//! The caller, as the auth service knows them: other services trust a token until it expires, this one knows at once
+//! that its session has ended or that the account is locked.
+
+use axum::extract::{FromRef, FromRequestParts};
+use http::request::Parts;
+use tracewell_kit::{
+    auth::{CurrentUser, Verifier},
+    clock,
+    db::Db,
+    problem::ApiError,
+};
+
+use crate::{
+    domain::{Role, User},
+    error::AuthError,
+    store,
+};
+
+/// The caller, in a session that goes on. A handler that takes it answers 401 or 403 to everybody else.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) user: User,
+    pub(crate) session_id: String,
+}
+
+/// A caller who is an admin.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin(pub(crate) Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    Verifier: FromRef<S>,
+    Db: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let token = CurrentUser::from_request_parts(parts, state).await?;
+        let session_id = token.session.ok_or(AuthError::SessionEnded)?;
+        let account = store::sessions::account(&Db::from_ref(state), &session_id, &token.id, clock::now())
+            .await?
+            .ok_or(AuthError::SessionEnded)?;
+        if account.locked_at.is_some() {
+            return Err(AuthError::AccountLocked.into());
+        }
+        Ok(Self {
+            user: account.user,
+            session_id,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin
+where
+    Verifier: FromRef<S>,
+    Db: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        match caller.user.role {
+            Role::Admin => Ok(Self(caller)),
+            Role::User => Err(AuthError::AdminOnly.into()),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Where mail goes: to an SMTP server or, without one, into the table that it waits in.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
+    message::{Mailbox, MultiPart},
+};
+
+use super::Letter;
+use crate::domain::Email;
+
+type Smtp = AsyncSmtpTransport<Tokio1Executor>;
+
+/// An SMTP server does not answer for longer than this: the attempt has failed.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An SMTP server with the credentials for it: `smtp://…?tls=required` (STARTTLS), `smtps://…`, or `smtp://…`
+/// without credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SmtpUrl(String);
+
+/// The text names no SMTP server, or would send a password in the clear.
+#[derive(Debug, thiserror::Error)]
+#[error("not smtp://host:port?tls=required, smtps://host:port, or smtp://host:port without credentials")]
+pub(crate) struct InvalidSmtpUrl;
+
+impl FromStr for SmtpUrl {
+    type Err = InvalidSmtpUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let encrypted = text.starts_with("smtps://") || text.ends_with("?tls=required");
+        if text.contains('@') && !encrypted {
+            return Err(InvalidSmtpUrl);
+        }
+        Smtp::from_url(text).map_err(|_| InvalidSmtpUrl)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for SmtpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => write!(f, "{scheme}://***@{host}"),
+            _ => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for SmtpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SmtpUrl({self})")
+    }
+}
+
+/// Why a mail could not be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error("the address cannot be written to")]
+    Address(#[from] lettre::address::AddressError),
+    #[error("the mail cannot be composed")]
+    Compose(#[from] lettre::error::Error),
+    #[error("the SMTP server did not take the mail")]
+    Smtp(#[from] lettre::transport::smtp::Error),
+}
+
+/// Where mail goes.
+pub(crate) enum Transport {
+    /// It stays in the table, to be read there.
+    Outbox,
+    /// An SMTP server sends it.
+    Smtp { server: Smtp, from: Box<Mailbox> },
+}
+
+impl Transport {
+    pub(crate) fn new(url: Option<&SmtpUrl>, from: Mailbox) -> Result<Self, SendError> {
+        Ok(match url {
+            None => Self::Outbox,
+            Some(url) => Self::Smtp {
+                server: Smtp::from_url(&url.0)?.timeout(Some(TIMEOUT)).build(),
+                from: Box::new(from),
+            },
+        })
+    }
+
+    /// Sends the letter. `id` makes its Message-ID, so that a mail that arrives twice can be told to be one.
+    pub(crate) async fn send(&self, id: &str, recipient: &Email, letter: &Letter) -> Result<(), SendError> {
+        let Self::Smtp { server, from } = self else {
+            return Ok(());
+        };
+        let message = Message::builder()
+            .message_id(Some(format!("<{id}@{}>", from.email.domain())))
+            .from(from.as_ref().clone())
+            .to(Mailbox::new(None, recipient.as_str().parse()?))
+            .subject(letter.subject)
+            .multipart(MultiPart::alternative_plain_html(
+                letter.text.clone(),
+                letter.html.clone(),
+            ))?;
+        server.send(message).await?;
+        Ok(())
+    }
+
+    /// Whether the table is where mail goes.
+    pub(crate) fn is_outbox(&self) -> bool {
+        matches!(self, Self::Outbox)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_neither_shown_nor_sent_in_the_clear() {
+        let url: SmtpUrl = "smtp://ada:hunter2@mail.example.com:587?tls=required"
+            .parse()
+            .unwrap();
+        assert_eq!(url.to_string(), "smtp://***@mail.example.com:587?tls=required");
+        assert!(!format!("{url:?}").contains("hunter2"));
+        assert!(
+            "smtp://ada:hunter2@mail.example.com:587"
+                .parse::<SmtpUrl>()
+                .is_err()
+        );
+        assert!("smtp://mail.example.com:25".parse::<SmtpUrl>().is_ok());
+        assert!("http://mail.example.com".parse::<SmtpUrl>().is_err());
+    }
+}

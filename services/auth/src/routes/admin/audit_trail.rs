@@ -1,0 +1,30 @@
+//! GET /v1/admin/users/{id}/audit-events
+
+use axum::{Json, extract::State};
+use tracewell_kit::{
+    db::Db,
+    problem::{ApiError, PROBLEM_JSON, Path, Problem, Query},
+};
+
+use crate::{caller::Admin, paging::Paging, routes::audit_trail::AuditTrail};
+
+/// Lists what happened to an account, also to one that was deleted.
+#[utoipa::path(
+    get, path = "/admin/users/{id}/audit-events", tag = "admin", security(("bearer" = [])),
+    params(("id" = String, Path, description = "Id of the account"), Paging),
+    responses(
+        (status = 200, description = "The events", body = AuditTrail),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`admin_only` or `account_locked`",
+            body = Problem, content_type = PROBLEM_JSON),
+    )
+)]
+pub(crate) async fn audit_trail_of(
+    State(db): State<Db>,
+    _: Admin,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<AuditTrail>, ApiError> {
+    Ok(Json(AuditTrail::page(&db, id, paging).await?))
+}

@@ -1,0 +1,47 @@
+//! GET /v1/admin/users
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use tracewell_kit::{
+    db::Db,
+    problem::{ApiError, PROBLEM_JSON, Problem, Query},
+};
+use utoipa::ToSchema;
+
+use crate::{
+    caller::Admin,
+    domain::Account,
+    paging::{self, Paging},
+    store,
+};
+
+/// A page of accounts, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accounts {
+    users: Vec<Account>,
+    /// `after` of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Lists the accounts.
+#[utoipa::path(
+    get, path = "/admin/users", tag = "admin", security(("bearer" = [])), params(Paging),
+    responses(
+        (status = 200, description = "The accounts", body = Accounts),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`admin_only` or `account_locked`",
+            body = Problem, content_type = PROBLEM_JSON),
+    )
+)]
+pub(crate) async fn list_users(
+    State(db): State<Db>,
+    _: Admin,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Accounts>, ApiError> {
+    let (after, limit) = paging.resolve()?;
+    let mut users = store::users::page(&db, after, i64::from(limit) + 1).await?;
+    let next = paging::cut(&mut users, limit, |account| &account.user.id);
+    Ok(Json(Accounts { users, next }))
+}

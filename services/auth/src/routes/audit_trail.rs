@@ -1,0 +1,52 @@
+//! GET /v1/me/audit-events
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use tracewell_kit::{
+    db::Db,
+    problem::{ApiError, PROBLEM_JSON, Problem, Query},
+};
+use utoipa::ToSchema;
+
+use crate::{
+    caller::Caller,
+    domain::AuditEvent,
+    paging::{self, Paging},
+    store,
+};
+
+/// A page of an audit trail, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditTrail {
+    events: Vec<AuditEvent>,
+    /// `after` of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl AuditTrail {
+    pub(super) async fn page(db: &Db, user_id: String, paging: Paging) -> Result<Self, ApiError> {
+        let (after, limit) = paging.resolve()?;
+        let mut events = store::audit::of_user(db, user_id, after, i64::from(limit) + 1).await?;
+        let next = paging::cut(&mut events, limit, |event| &event.id);
+        Ok(Self { events, next })
+    }
+}
+
+/// Lists what happened to the caller's account.
+#[utoipa::path(
+    get, path = "/me/audit-events", tag = "accounts", security(("bearer" = [])), params(Paging),
+    responses(
+        (status = 200, description = "The events", body = AuditTrail),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
+    )
+)]
+pub(crate) async fn audit_trail(
+    State(db): State<Db>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<AuditTrail>, ApiError> {
+    Ok(Json(AuditTrail::page(&db, caller.user.id, paging).await?))
+}

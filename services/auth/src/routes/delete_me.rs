@@ -1,0 +1,63 @@
+//! DELETE /v1/me
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::Deserialize;
+use tracewell_kit::{
+    db::Db,
+    json::ValidJson,
+    problem::{ApiError, PROBLEM_JSON, Problem},
+};
+use utoipa::ToSchema;
+
+use crate::{
+    caller::Caller,
+    client::Client,
+    domain::{AuditKind, Password},
+    hashing::Hasher,
+    reauthenticate::reauthenticate,
+    store::{self, audit::Subject},
+};
+
+/// The owner's consent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Deletion {
+    password: Password,
+}
+
+/// Deletes the caller's account for good, with its sessions and its audit trail.
+#[utoipa::path(
+    delete, path = "/me", tag = "accounts", security(("bearer" = [])), request_body = Deletion,
+    responses(
+        (status = 204, description = "The account is gone"),
+        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`wrong_password` or `account_locked`",
+            body = Problem, content_type = PROBLEM_JSON),
+        (status = 429, description = "`too_many_attempts`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
+    )
+)]
+pub(crate) async fn delete_me(
+    State(db): State<Db>,
+    State(hasher): State<Hasher>,
+    client: Client,
+    caller: Caller,
+    ValidJson(body): ValidJson<Deletion>,
+) -> Result<StatusCode, ApiError> {
+    reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
+    let id = &caller.user.id;
+    let mut tx = db.begin().await?;
+    store::audit::forget(&mut tx, id).await?;
+    store::users::delete(&mut tx, id).await?;
+    // Without the address: of somebody who has left nothing personal is kept.
+    store::audit::record(
+        &mut tx,
+        AuditKind::AccountDeleted,
+        Subject::user(id),
+        &Client::default(),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

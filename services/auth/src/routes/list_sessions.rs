@@ -1,0 +1,32 @@
+//! GET /v1/sessions
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use tracewell_kit::{
+    clock,
+    db::Db,
+    problem::{ApiError, PROBLEM_JSON, Problem},
+};
+use utoipa::ToSchema;
+
+use crate::{caller::Caller, domain::Session, store};
+
+/// The caller's sessions, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Sessions {
+    sessions: Vec<Session>,
+}
+
+/// Lists where the caller is signed in.
+#[utoipa::path(
+    get, path = "/sessions", tag = "sessions", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The sessions", body = Sessions),
+        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
+    )
+)]
+pub(crate) async fn list_sessions(State(db): State<Db>, caller: Caller) -> Result<Json<Sessions>, ApiError> {
+    let sessions = store::sessions::of_user(&db, &caller.user.id, &caller.session_id, clock::now()).await?;
+    Ok(Json(Sessions { sessions }))
+}

@@ -1,0 +1,79 @@
+//! POST /v1/reset-password
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::Deserialize;
+use tracewell_kit::{
+    clock,
+    db::Db,
+    json::ValidJson,
+    problem::{ApiError, PROBLEM_JSON, Problem},
+};
+use utoipa::ToSchema;
+
+use crate::{
+    client::Client,
+    domain::{AuditKind, MailKind, Password},
+    error::AuthError,
+    hashing::Hasher,
+    mail::Mailer,
+    opaque::OpaqueToken,
+    store::{self, audit::Subject},
+};
+
+/// A new password, and the right to choose it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordReset {
+    /// The token of the mail.
+    token: OpaqueToken,
+    password: Password,
+}
+
+/// Chooses a new password with a token that was mailed, and ends every session of the account.
+///
+/// Who reads the mail has confirmed the address by that.
+#[utoipa::path(
+    post, path = "/reset-password", tag = "passwords", request_body = PasswordReset,
+    responses(
+        (status = 204, description = "The new password is in force"),
+        (status = 400, description = "`invalid_mail_token`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
+    )
+)]
+pub(crate) async fn reset_password(
+    State(db): State<Db>,
+    State(hasher): State<Hasher>,
+    State(mailer): State<Mailer>,
+    client: Client,
+    ValidJson(body): ValidJson<PasswordReset>,
+) -> Result<StatusCode, ApiError> {
+    const PURPOSE: MailKind = MailKind::ResetPassword;
+    // Looked at before the password is hashed, which is the dear part, and spent after.
+    if !store::mail_tokens::is_good(&db, &body.token, PURPOSE, clock::now()).await? {
+        return Err(AuthError::InvalidMailToken.into());
+    }
+    let hash = hasher.hash(body.password).await.map_err(AuthError::from)?;
+    let now = clock::now();
+    let mut tx = db.begin().await?;
+    let user_id = store::mail_tokens::spend(&mut tx, &body.token, PURPOSE, now)
+        .await?
+        .ok_or(AuthError::InvalidMailToken)?;
+    store::mail_tokens::spend_all(&mut tx, &user_id, PURPOSE, now).await?;
+    store::users::set_password_hash(&mut tx, &user_id, hash).await?;
+    store::users::set_email_verified(&mut tx, &user_id, now).await?;
+    store::sessions::revoke_all(&mut tx, &user_id, None, now).await?;
+    store::audit::record(
+        &mut tx,
+        AuditKind::PasswordReset,
+        Subject::user(&user_id),
+        &client,
+    )
+    .await?;
+    if let Some(email) = store::users::email(&mut tx, &user_id).await? {
+        store::mails::request(&mut tx, MailKind::PasswordChanged, &email).await?;
+    }
+    tx.commit().await?;
+    mailer.wake();
+    Ok(StatusCode::NO_CONTENT)
+}

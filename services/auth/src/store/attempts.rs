@@ -1,0 +1,124 @@
+//! Failed attempts at a password.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::LazyLock,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tracewell_kit::db::{Db, DbError, Tx, query};
+use tracewell_telemetry::{Counter, counter};
+
+use crate::{
+    client::Client,
+    domain::{
+        Email,
+        lockout::{FORGOTTEN, Failures, Scope},
+    },
+    error::AuthError,
+};
+
+static LOCKOUTS: LazyLock<Counter> = LazyLock::new(|| {
+    counter(
+        "auth.lockouts",
+        "Attempts at a password that were refused for those before.",
+    )
+});
+
+/// Counts an attempt as failed before it is made, so that many at once cannot all be the first; [`forgive`] takes it
+/// back. Unknown addresses count like known ones.
+pub(crate) async fn begin(db: &Db, email: &Email, client: &Client, now: Timestamp) -> Result<(), AuthError> {
+    let mut tx = db.begin().await?;
+    let scopes = scopes(email, client);
+    for (scope, key) in &scopes {
+        let failures = failures(&mut tx, key, now).await?;
+        let wait = failures.map_or(SignedDuration::ZERO, |failures| failures.wait(*scope, now));
+        if !wait.is_zero() {
+            LOCKOUTS.add(1, &[("scope", scope.name())]);
+            // Rounded up: who comes at the second named must not be early.
+            let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
+            return Err(AuthError::TooManyAttempts { seconds });
+        }
+    }
+    for (_, key) in scopes {
+        count(&mut tx, key, now).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Takes the attempt back. For the account at the client's address everything before is forgotten too.
+pub(crate) async fn forgive(db: &Db, email: &Email, client: &Client) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    for (scope, key) in scopes(email, client) {
+        let less = match scope {
+            Scope::AccountAndAddress => i64::MAX,
+            // Else one account of one's own would clear the way for guesses at others.
+            Scope::Address | Scope::Account => 1,
+        };
+        query(
+            "failed_attempts",
+            "UPDATE failed_attempts SET failures = CASE WHEN failures > $1 THEN failures - $1 ELSE 0 END \
+             WHERE scope = $2",
+        )
+        .bind(less)
+        .bind(key)
+        .execute(&mut tx)
+        .await?;
+    }
+    query(
+        "failed_attempts",
+        "DELETE FROM failed_attempts WHERE failures = 0",
+    )
+    .execute(&mut tx)
+    .await?;
+    tx.commit().await
+}
+
+fn scopes(email: &Email, client: &Client) -> Vec<(Scope, String)> {
+    let email = email.as_str();
+    let mut scopes = vec![(Scope::Account, format!("account {email}"))];
+    if let Some(address) = client.address.map(network) {
+        scopes.push((Scope::Address, format!("address {address}")));
+        scopes.push((Scope::AccountAndAddress, format!("{email} at {address}")));
+    }
+    scopes
+}
+
+/// The network that one client has: of IPv6 the first 64 bits, in which it may choose the rest.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+async fn failures(tx: &mut Tx, key: &str, now: Timestamp) -> Result<Option<Failures>, DbError> {
+    query(
+        "failed_attempts",
+        "SELECT failures, last_at FROM failed_attempts WHERE scope = $1 AND last_at > $2",
+    )
+    .bind(key.to_owned())
+    .bind((now - FORGOTTEN).as_microsecond())
+    .optional(tx, |row| {
+        Ok(Failures {
+            count: row.get("failures")?,
+            last_at: row.instant("last_at")?,
+        })
+    })
+    .await
+}
+
+async fn count(tx: &mut Tx, key: String, now: Timestamp) -> Result<(), DbError> {
+    query(
+        "failed_attempts",
+        "INSERT INTO failed_attempts (scope, failures, last_at) VALUES ($1, 1, $2) \
+         ON CONFLICT (scope) DO UPDATE SET last_at = excluded.last_at, \
+         failures = CASE WHEN failed_attempts.last_at > $3 THEN failed_attempts.failures + 1 ELSE 1 END",
+    )
+    .bind(key)
+    .bind(now.as_microsecond())
+    .bind((now - FORGOTTEN).as_microsecond())
+    .execute(tx)
+    .await
+    .map(drop)
+}

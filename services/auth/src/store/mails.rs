@@ -1,0 +1,146 @@
+//! The mail that waits to be sent, and that was sent.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tracewell_kit::{
+    clock,
+    db::{Db, DbError, Row, Tx, query},
+    id,
+};
+
+use crate::{
+    domain::{
+        Email,
+        mail::{Mail, MailKind},
+    },
+    mail::Letter,
+};
+
+/// Writes down that a mail is wanted, whether or not there is an account with this address.
+pub(crate) async fn request(tx: &mut Tx, kind: MailKind, recipient: &Email) -> Result<(), DbError> {
+    query(
+        "mails",
+        "INSERT INTO mails (id, kind, recipient, trace_id, created_at, due_at) VALUES ($1, $2, $3, $4, $5, $5)",
+    )
+    .bind(id::new("mail"))
+    .bind(kind.to_string())
+    .bind(recipient.as_str().to_owned())
+    .bind(tracewell_telemetry::current_trace_id())
+    .bind(clock::now().as_microsecond())
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// The next mail that is due.
+pub(crate) async fn due(db: &Db, now: Timestamp) -> Result<Option<Mail>, DbError> {
+    query(
+        "mails",
+        "SELECT id, kind, recipient, trace_id, created_at, attempts FROM mails \
+         WHERE due_at <= $1 ORDER BY due_at, id LIMIT 1",
+    )
+    .bind(now.as_microsecond())
+    .optional(db, |row| {
+        Ok(Mail {
+            id: row.get("id")?,
+            kind: kind(row)?,
+            recipient: row.get::<String>("recipient")?.into(),
+            trace_id: row.get("trace_id")?,
+            created_at: row.instant("created_at")?,
+            attempts: row.get("attempts")?,
+        })
+    })
+    .await
+}
+
+/// How many mails of this kind this recipient was sent since then.
+pub(crate) async fn sent_since(db: &Db, mail: &Mail, since: Timestamp) -> Result<i64, DbError> {
+    let count = query(
+        "mails",
+        "SELECT COUNT(*) AS sent FROM mails WHERE recipient = $1 AND kind = $2 AND sent_at > $3",
+    )
+    .bind(mail.recipient.as_str().to_owned())
+    .bind(mail.kind.to_string())
+    .bind(since.as_microsecond())
+    .optional(db, |row| row.get("sent"))
+    .await?;
+    Ok(count.unwrap_or(0))
+}
+
+/// The mail was sent; `letter` is kept with it if this is where mail goes.
+pub(crate) async fn sent(db: &Db, id: &str, now: Timestamp, letter: Option<Letter>) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    query(
+        "mails",
+        "UPDATE mails SET sent_at = $1, due_at = NULL, subject = $2, text_body = $3, html_body = $4 WHERE id = $5",
+    )
+    .bind(now.as_microsecond())
+    .bind(letter.as_ref().map(|letter| letter.subject.to_owned()))
+    .bind(letter.as_ref().map(|letter| letter.text.clone()))
+    .bind(letter.map(|letter| letter.html))
+    .bind(id.to_owned())
+    .execute(&mut tx)
+    .await?;
+    tx.commit().await
+}
+
+/// The mail could not be sent: it is due again at `next`, or never.
+pub(crate) async fn postpone(db: &Db, id: &str, next: Option<Timestamp>) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    query(
+        "mails",
+        "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id = $2",
+    )
+    .bind(next.map(Timestamp::as_microsecond))
+    .bind(id.to_owned())
+    .execute(&mut tx)
+    .await?;
+    tx.commit().await
+}
+
+/// There is nothing to send.
+pub(crate) async fn discard(db: &Db, id: &str) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    query("mails", "DELETE FROM mails WHERE id = $1")
+        .bind(id.to_owned())
+        .execute(&mut tx)
+        .await?;
+    tx.commit().await
+}
+
+/// A mail in the outbox.
+#[derive(Debug, Serialize)]
+pub(crate) struct OutboxMail {
+    id: String,
+    kind: MailKind,
+    recipient: String,
+    created_at: Timestamp,
+    subject: Option<String>,
+    text: Option<String>,
+    html: Option<String>,
+}
+
+/// The latest mails of the outbox, newest first.
+pub(crate) async fn latest(db: &Db) -> Result<Vec<OutboxMail>, DbError> {
+    query(
+        "mails",
+        "SELECT id, kind, recipient, created_at, subject, text_body, html_body FROM mails \
+         WHERE sent_at IS NOT NULL ORDER BY sent_at DESC, id DESC LIMIT 100",
+    )
+    .all(db, |row| {
+        Ok(OutboxMail {
+            id: row.get("id")?,
+            kind: kind(row)?,
+            recipient: row.get("recipient")?,
+            created_at: row.instant("created_at")?,
+            subject: row.get("subject")?,
+            text: row.get("text_body")?,
+            html: row.get("html_body")?,
+        })
+    })
+    .await
+}
+
+fn kind(row: &Row) -> Result<MailKind, DbError> {
+    MailKind::parse(&row.get::<String>("kind")?).ok_or(DbError::Corrupt { column: "kind" })
+}

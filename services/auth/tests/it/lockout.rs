@@ -1,0 +1,69 @@
+//! Guessing at passwords.
+
+use http::Method;
+use serde_json::json;
+use tracewell_kit::testing::{Answer, Running, Setup};
+
+use crate::{PASSWORD, open_auth, sign_up};
+
+async fn attempt(auth: &Running, address: &str, email: &str, password: &str) -> Setup<Answer> {
+    let request = auth
+        .request(Method::POST, "/v1/signin", "")
+        .header("x-forwarded-for", address)
+        .json(&json!({"email": email, "password": password}));
+    auth.send(request).await
+}
+
+#[tokio::test]
+async fn guesses_are_delayed_for_known_and_unknown_accounts_alike() -> Setup<()> {
+    let auth = open_auth().await?;
+    sign_up(&auth, "ada@example.com").await?;
+    for email in ["ada@example.com", "nobody@example.com"] {
+        for _ in 0..5 {
+            attempt(&auth, "203.0.113.7", email, "not the password")
+                .await?
+                .assert_problem(401, "invalid_credentials");
+        }
+        // Refused before the password is looked at.
+        let refused = attempt(&auth, "203.0.113.7", email, PASSWORD).await?;
+        refused.assert_problem(429, "too_many_attempts");
+        assert!(["1", "2"].contains(&refused.headers["retry-after"].to_str()?));
+    }
+    // The owner, somewhere else, is not shut out.
+    let owner = attempt(&auth, "198.51.100.1", "ada@example.com", PASSWORD).await?;
+    assert_eq!(owner.status, 200, "{}", owner.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn guesses_at_once_are_not_all_the_first() -> Setup<()> {
+    let auth = open_auth().await?;
+    sign_up(&auth, "ada@example.com").await?;
+    let mut tasks = Vec::new();
+    for _ in 0..12 {
+        tasks.push(attempt(
+            &auth,
+            "203.0.113.7",
+            "ada@example.com",
+            "not the password",
+        ));
+    }
+    let answers = futures::future::try_join_all(tasks).await?;
+    let tried = answers.iter().filter(|answer| answer.status == 401).count();
+    assert_eq!(tried, 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_right_password_wipes_the_slate() -> Setup<()> {
+    let auth = open_auth().await?;
+    sign_up(&auth, "ada@example.com").await?;
+    for _ in 0..3 {
+        for _ in 0..4 {
+            attempt(&auth, "203.0.113.7", "ada@example.com", "not the password").await?;
+        }
+        let right = attempt(&auth, "203.0.113.7", "ada@example.com", PASSWORD).await?;
+        assert_eq!(right.status, 200, "{}", right.text);
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! What is mailed, and what the tokens in mails are good for.
+
+use serde_json::{Value, json};
+use tracewell_kit::testing::{Answer, Running, Setup};
+
+use crate::{PASSWORD, auth, open_auth, refresh, sign_in, sign_up, signed_in};
+
+/// The mails of this kind to this address, once there are as many, the latest first.
+async fn mails(auth: &Running, recipient: &str, kind: &str, count: usize) -> Setup<Vec<Value>> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let outbox = auth.get("/debug/mail", "").await?.json();
+        let found: Vec<Value> = outbox
+            .as_array()
+            .ok_or("no outbox")?
+            .iter()
+            .filter(|mail| mail["recipient"] == recipient && mail["kind"] == kind)
+            .cloned()
+            .collect();
+        if found.len() >= count {
+            return Ok(found);
+        }
+        if std::time::Instant::now() > deadline {
+            return Err(format!("no {count} mails {kind} in {outbox}").into());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The token in the latest mail of this kind.
+async fn mailed_token(auth: &Running, recipient: &str, kind: &str) -> Setup<String> {
+    let mails = mails(auth, recipient, kind, 1).await?;
+    let text = mails[0]["text"].as_str().unwrap_or_default();
+    let token = text.lines().find(|line| line.len() == 43 && !line.contains(' '));
+    Ok(token.ok_or_else(|| format!("no token in {text}"))?.to_owned())
+}
+
+async fn verify(auth: &Running, token: &str) -> Setup<Answer> {
+    auth.post("/v1/verify-email", "", &json!({"token": token})).await
+}
+
+async fn reset(auth: &Running, token: &str, password: &str) -> Setup<Answer> {
+    let body = json!({"token": token, "password": password});
+    auth.post("/v1/reset-password", "", &body).await
+}
+
+async fn ask(auth: &Running, path: &str, email: &str) -> Setup<Answer> {
+    auth.post(path, "", &json!({"email": email})).await
+}
+
+#[tokio::test]
+async fn an_address_is_confirmed_once() -> Setup<()> {
+    let auth = open_auth().await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let token = mailed_token(&auth, "ada@example.com", "verify_email").await?;
+    // Two clicks at once: one of them counts.
+    let (one, other) = tokio::join!(verify(&auth, &token), verify(&auth, &token));
+    let mut statuses = [one?.status.as_u16(), other?.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 400]);
+    verify(&auth, &token)
+        .await?
+        .assert_problem(400, "invalid_mail_token");
+    let me = auth.get("/v1/me", &ada.access).await?.json();
+    assert!(me["email_verified_at"].is_string(), "{me}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_forgotten_password_is_replaced_and_every_session_ends() -> Setup<()> {
+    let auth = open_auth().await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let known = ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
+    let unknown = ask(&auth, "/v1/forgot-password", "nobody@example.com").await?;
+    assert_eq!((known.status.as_u16(), known.text.as_str()), (202, ""));
+    assert_eq!((unknown.status, &unknown.text), (known.status, &known.text));
+
+    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    verify(&auth, &token)
+        .await?
+        .assert_problem(400, "invalid_mail_token");
+    assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
+    reset(&auth, &token, "another password")
+        .await?
+        .assert_problem(400, "invalid_mail_token");
+    auth.get("/v1/me", &ada.access)
+        .await?
+        .assert_problem(401, "session_ended");
+    refresh(&auth, &ada.refresh)
+        .await?
+        .assert_problem(401, "session_ended");
+    sign_in(&auth, "ada@example.com", PASSWORD)
+        .await?
+        .assert_problem(401, "invalid_credentials");
+    assert_eq!(
+        sign_in(&auth, "ada@example.com", "a new password").await?.status,
+        200
+    );
+    mails(&auth, "ada@example.com", "password_changed", 1).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_cannot_be_flooded() -> Setup<()> {
+    let auth = open_auth().await?;
+    sign_up(&auth, "ada@example.com").await?;
+    for _ in 0..5 {
+        ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
+    }
+    ask(&auth, "/v1/verify-email/resend", "nobody@example.com").await?;
+    // Asked for last, so once it is there nothing of the others is to come.
+    ask(&auth, "/v1/verify-email/resend", "ada@example.com").await?;
+    mails(&auth, "ada@example.com", "verify_email", 2).await?;
+    let sent = mails(&auth, "ada@example.com", "reset_password", 3).await?;
+    assert_eq!(sent.len(), 3);
+    let outbox = auth.get("/debug/mail", "").await?.text;
+    assert!(!outbox.contains("nobody@example.com"), "{outbox}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_outbox_is_closed_unless_asked_for() -> Setup<()> {
+    let auth = auth().await?;
+    auth.get("/debug/mail", "")
+        .await?
+        .assert_problem(404, "unknown_route");
+    Ok(())
+}
