@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 XTASK := cargo run --quiet --package xtask --
 
-.PHONY: help up down test dev lint bench codegen clean-cache
+.PHONY: help up down test assets dev lint bench bench-telemetry codegen clean-cache
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 up: ## Create the kind cluster, build everything, install Tracewell, apply examples/demo.yaml, print the URLs
 	@$(XTASK) up
@@ -16,6 +16,9 @@ down: ## Remove the kind cluster
 test: ## Do all the set-up and run every test, from laws to journeys on kind
 	@$(XTASK) test
 
+assets: ## Install what the tests start (API server, Jaeger, Sentry receivers) and print where, for `cargo test`
+	@$(XTASK) assets
+
 dev: ## Run the four services on this machine, without Kubernetes, logs in this terminal
 	@$(XTASK) dev
 
@@ -24,6 +27,9 @@ lint: ## Formatting, clippy, licences, generated files, scripts
 
 bench: ## Measure the figures of docs/benchmarks.md on the running cluster
 	@$(XTASK) bench
+
+bench-telemetry: ## Measure what the telemetry layer costs a service, without a cluster
+	@$(XTASK) bench telemetry
 
 codegen: ## Write the generated files again (crds/, the chart's CRD and RBAC, OpenAPI documents)
 	@$(XTASK) codegen

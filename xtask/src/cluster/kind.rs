@@ -4,42 +4,64 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::cache::{Cache, Fingerprint};
-use super::engine::{Engine, Origin, succeeds};
-use super::machine;
+use super::engine::Engine;
+use crate::cache::{Cache, Fingerprint};
+use crate::machine::{self, succeeds};
 use crate::steps::{Step, Steps};
 
-/// The cluster of kind-config.yaml on this machine.
+/// In the cache: the engine that holds the cluster. It is not always the one that would be chosen now.
+const ENGINE_RECORD: &str = "cluster-engine";
+/// In the cache: the fingerprint of what the cluster was made from.
+const ORIGIN_RECORD: &str = "cluster-made-from";
+
+/// The cluster of kind-config.yaml in one engine of this machine.
 pub(crate) struct Kind<'a> {
-    engine: &'a Engine,
+    engine: Engine,
     cache: &'a Cache,
+    tree: &'a Path,
+    /// kind-config.yaml as people see it.
     config: Value,
     name: String,
 }
 
 impl<'a> Kind<'a> {
-    /// Reads kind-config.yaml and merges into it what this machine needs.
-    pub(crate) fn new(tree: &Path, engine: &'a Engine, cache: &'a Cache) -> Result<Self> {
-        let mut config = read_yaml(&tree.join("kind-config.yaml"))?;
-        for overlay in overlays(engine) {
-            merge(
-                &mut config,
-                read_yaml(&tree.join("cluster/overlay").join(overlay))?,
-            );
-        }
+    pub(crate) fn new(tree: &'a Path, engine: &Engine, cache: &'a Cache) -> Result<Self> {
+        let config = read_yaml(&tree.join("kind-config.yaml"))?;
         let name = config["name"]
             .as_str()
             .context("kind-config.yaml names no cluster")?
             .to_owned();
         Ok(Self {
-            engine,
+            engine: engine.clone(),
             cache,
+            tree,
             config,
             name,
         })
+    }
+
+    /// The cluster, wherever it is: in the engine that it was created in, else in any that answers.
+    pub(crate) fn find(tree: &'a Path, cache: &'a Cache) -> Result<Option<Self>> {
+        let record = cache.root().join(ENGINE_RECORD);
+        let recorded = fs::read_to_string(&record).unwrap_or_default();
+        let engines = match Engine::named(&recorded, cache.root())? {
+            Some(engine) if !engine.answers() => bail!(
+                "the cluster was created in {recorded}, which does not answer: start it, or if that cluster is gone remove {}",
+                record.display()
+            ),
+            Some(engine) => vec![engine],
+            None => Engine::answering(cache.root())?,
+        };
+        for engine in engines {
+            let kind = Self::new(tree, &engine, cache)?;
+            if kind.exists() {
+                return Ok(Some(kind));
+            }
+        }
+        Ok(None)
     }
 
     /// Credentials of this cluster alone.
@@ -65,49 +87,69 @@ impl<'a> Kind<'a> {
 
     /// Fails in one sentence when the cluster could not be created for want of a port.
     pub(crate) fn check_ports(&self) -> Result<()> {
-        if self.exists() {
-            Ok(())
-        } else {
-            machine::check_ports(&self.host_ports())
+        match Self::find(self.tree, self.cache)? {
+            Some(_) => Ok(()), // it holds them
+            None => machine::check_ports(&self.host_ports()),
         }
     }
 
     /// Keeps a cluster that answers and was made from the same inputs; else removes what is left and creates it anew.
+    /// `node_image`: the one that was built here, where kind cannot pull its own.
     pub(crate) fn ensure(&self, steps: &mut Steps, node_image: Option<&str>) -> Result<()> {
-        let wanted = self.fingerprint(node_image).to_string();
-        let record = self.cache.root().join("cluster-made-from");
+        let config = self.config_here(node_image.is_some())?;
+        let wanted = self.fingerprint(&config, node_image).to_string();
+        let record = self.cache.root().join(ORIGIN_RECORD);
         if fs::read_to_string(&record).is_ok_and(|made_from| made_from == wanted) && self.answers() {
             println!("==> Cluster {} answers: kept", self.name);
             return Ok(());
         }
-        self.delete(steps)?;
+        if let Some(old) = Self::find(self.tree, self.cache)? {
+            old.delete(steps)?;
+        }
         machine::check_ports(&self.host_ports())?;
         steps.step(&format!("Create cluster {}", self.name), |step| {
-            self.create(step, node_image)
+            self.create(step, &config, node_image)
         })?;
         fs::write(&record, wanted).with_context(|| format!("cannot write {}", record.display()))
     }
 
-    /// A cluster without its node image, or of another configuration, is another cluster.
-    fn fingerprint(&self, node_image: Option<&str>) -> Fingerprint {
+    /// kind-config.yaml with what this machine needs besides.
+    fn config_here(&self, node_image_is_built: bool) -> Result<Value> {
+        let mut config = self.config.clone();
+        for overlay in overlays(node_image_is_built) {
+            merge(
+                &mut config,
+                read_yaml(&self.tree.join("cluster/overlay").join(overlay))?,
+            );
+        }
+        Ok(config)
+    }
+
+    /// A cluster in another engine, without its node image, or of another configuration, is another cluster.
+    fn fingerprint(&self, config: &Value, node_image: Option<&str>) -> Fingerprint {
         let mut parts = Fingerprint::builder();
         parts
-            .text(&self.config.to_string())
+            .text(self.engine.name())
+            .text(&config.to_string())
             .text(node_image.unwrap_or_default());
         parts.finish()
     }
 
-    fn create(&self, step: &Step, node_image: Option<&str>) -> Result<()> {
+    fn create(&self, step: &Step, config: &Value, node_image: Option<&str>) -> Result<()> {
+        let record = self.cache.root().join(ENGINE_RECORD);
+        // Before the first container: a killed run leaves some too.
+        fs::write(&record, self.engine.name())
+            .with_context(|| format!("cannot write {}", record.display()))?;
         if self.engine.is_podman() {
             // kind mounts this folder into the node; a kernel without modules lacks it, and podman then fails.
             fs::create_dir_all("/lib/modules").context("cannot create /lib/modules")?;
         }
-        let config = self.cache.root().join("kind-config.json"); // JSON is YAML
-        fs::write(&config, serde_json::to_vec_pretty(&self.config)?)?;
+        let config_file = self.cache.root().join("kind-config.json"); // JSON is YAML
+        fs::write(&config_file, serde_json::to_vec_pretty(config)?)?;
         let mut create = self.kind(["create", "cluster", "--wait", "120s", "--config"]);
         // Without --retain an orphaned kind of a killed run would delete the nodes of its successor.
         create
-            .arg(&config)
+            .arg(&config_file)
             .arg("--retain")
             .arg("--kubeconfig")
             .arg(self.kubeconfig());
@@ -124,10 +166,7 @@ impl<'a> Kind<'a> {
 
     /// Removes the cluster whatever state it is in: also containers that kind no longer knows, with their volumes.
     pub(crate) fn delete(&self, steps: &mut Steps) -> Result<()> {
-        let _ = fs::remove_file(self.cache.root().join("cluster-made-from"));
-        if !self.exists() {
-            return Ok(());
-        }
+        let _ = fs::remove_file(self.cache.root().join(ORIGIN_RECORD));
         steps.step(&format!("Remove cluster {}", self.name), |step| {
             if self.cache.programs().join("kind").exists() {
                 step.run(&mut self.kind(["delete", "cluster", "--name", &self.name]))?;
@@ -136,12 +175,13 @@ impl<'a> Kind<'a> {
             for container in left.split_whitespace() {
                 step.run(&mut self.engine.command(["rm", "--force", "--volumes", container]))?;
             }
+            let _ = fs::remove_file(self.cache.root().join(ENGINE_RECORD)); // not there for an older cluster
             Ok(())
         })
     }
 
     /// A container of the cluster is there, running or not.
-    pub(crate) fn exists(&self) -> bool {
+    fn exists(&self) -> bool {
         self.list_containers()
             .output()
             .is_ok_and(|output| !output.stdout.trim_ascii().is_empty())
@@ -215,9 +255,9 @@ impl<'a> Kind<'a> {
 }
 
 /// The parts of `cluster/overlay` that this machine needs.
-fn overlays(engine: &Engine) -> Vec<&'static str> {
+fn overlays(node_image_is_built: bool) -> Vec<&'static str> {
     let mut overlays = Vec::new();
-    if engine.origin == Origin::Packages {
+    if node_image_is_built {
         overlays.push("built-node-image.yaml");
     }
     if !machine::has_cgroup_v2() {

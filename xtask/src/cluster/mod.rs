@@ -6,18 +6,30 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cache::Cache;
+use crate::disk::{self, Need};
 use crate::steps::Steps;
-use cache::Cache;
+use crate::{assets, machine, programs};
 use engine::{Engine, Origin};
 use kind::Kind;
 
-mod cache;
 mod deploy;
 mod engine;
 mod images;
 mod kind;
-mod machine;
-mod tools;
+pub(crate) mod tools;
+
+// What a run from empty caches left on the disk, rounded up.
+/// GiB of the tools from Go modules, most of it sources and Go's build folder. A part of the tools takes its share.
+const TOOLS: u64 = 15;
+/// GiB of the release builds of the operator and the services.
+const RELEASE_BUILDS: u64 = 2;
+/// GiB of the builds that the lints and the tests take.
+const TEST_BUILDS: u64 = 6;
+/// GiB of the node image and of the running node, in the engine's storage.
+const NODE: u64 = 4;
+/// GiB that each of them may grow by besides: scratch folders, and changed code.
+const MARGIN: u64 = 1;
 
 /// A running cluster with every image loaded.
 pub(crate) struct Cluster {
@@ -27,12 +39,6 @@ pub(crate) struct Cluster {
     pub(crate) tools: PathBuf,
     /// Tag of all five images of ours, a hash of their binaries: a changed binary rolls the pods.
     pub(crate) image_tag: String,
-}
-
-/// What the tests against a real API server start.
-pub(crate) struct TestAssets {
-    /// Folder that holds `etcd`, `kube-apiserver` and `helm`.
-    pub(crate) folder: PathBuf,
 }
 
 /// `make up`.
@@ -46,20 +52,76 @@ pub(crate) fn up() -> Result<()> {
     Ok(())
 }
 
+/// What `make test` takes of this machine, asked before anything is built; each failure is one sentence.
+pub(crate) fn preflight() -> Result<()> {
+    machine::check_toolchains()?;
+    let cache = Cache::open()?;
+    let (engine, origin) = Engine::choose(cache.root())?;
+    check_machine(&cache, &engine, origin, Some(test_builds_need()?))
+}
+
+/// The part of [`preflight`] that also holds without a cluster.
+pub(crate) fn preflight_without_cluster() -> Result<()> {
+    machine::check_toolchains()?;
+    let cache = Cache::open()?;
+    disk::check(&[tools_need(&cache, &assets::FROM_GO)?, test_builds_need()?])
+}
+
+/// What the cluster takes, and on the disk `also`.
+fn check_machine(cache: &Cache, engine: &Engine, origin: Origin, also: Option<Need>) -> Result<()> {
+    if origin == Origin::Packages && !machine::is_root() {
+        bail!(
+            "no image registry can be reached, so the node image is built here, which only root may do: use sudo"
+        );
+    }
+    let mut parts = assets::FROM_GO.to_vec();
+    parts.extend([tools::KIND, tools::KUBECTL]);
+    if origin == Origin::Packages {
+        parts.extend(tools::NODE);
+    }
+    let mut needs = vec![
+        tools_need(cache, &parts)?,
+        need(
+            programs::release_folder(cache),
+            RELEASE_BUILDS,
+            images::has_release_builds(cache),
+        ),
+        need(engine.storage(), NODE, images::has_node(engine)),
+    ];
+    needs.extend(also);
+    disk::check(&needs)?;
+    Kind::new(tree(), engine, cache)?.check_ports()
+}
+
+fn tools_need(cache: &Cache, wanted: &[tools::Tool]) -> Result<Need> {
+    let missing = tools::missing(cache, tree(), wanted)?.len() as u64;
+    Ok(Need {
+        folder: cache.root().to_owned(),
+        gib: MARGIN + (TOOLS * missing).div_ceil(wanted.len() as u64),
+    })
+}
+
+fn test_builds_need() -> Result<Need> {
+    let folder = programs::folder()?;
+    let is_there = folder.join("tracewell-operator").exists(); // the folder itself is: this program is in it
+    Ok(need(folder, TEST_BUILDS, is_there))
+}
+
+fn need(folder: PathBuf, gib: u64, is_there: bool) -> Need {
+    let gib = if is_there { MARGIN } else { MARGIN + gib };
+    Need { folder, gib }
+}
+
 /// The cluster runs, and every image is built and loaded; the chart is not installed yet.
 pub(crate) fn ensure(steps: &mut Steps) -> Result<Cluster> {
     machine::check_toolchains()?;
     let cache = Cache::open()?;
-    let engine = Engine::choose(cache.root())?;
-    println!("==> Images: {}", engine.describe());
-    machine::check_rights(&engine)?;
-    let cold = !cache.programs().join(tools::HELM.name).exists(); // the last tool that a first run builds
-    machine::check_disk(cache.root(), cold)?;
-    let kind = Kind::new(tree(), &engine, &cache)?;
-    kind.check_ports()?;
+    let (engine, origin) = Engine::choose(cache.root())?;
+    println!("==> Images: {}", engine.describe(origin));
+    check_machine(&cache, &engine, origin, None)?;
 
     let _lock = cache.lock()?;
-    let node_image = match engine.origin {
+    let node_image = match origin {
         Origin::Registry => None,
         Origin::Packages => {
             machine::install_packages(steps, machine::NODE_PACKAGES)?;
@@ -69,6 +131,7 @@ pub(crate) fn ensure(steps: &mut Steps) -> Result<Cluster> {
         }
     };
     tools::ensure_built(steps, &cache, tree(), &[tools::KIND, tools::HELM, tools::KUBECTL])?;
+    let kind = Kind::new(tree(), &engine, &cache)?;
     kind.ensure(steps, node_image.as_deref())?;
 
     let (image_tag, mut wanted) = images::ensure_ours(steps, &cache, &engine, tree())?;
@@ -80,28 +143,6 @@ pub(crate) fn ensure(steps: &mut Steps) -> Result<Cluster> {
         kubeconfig: kind.kubeconfig(),
         tools: cache.programs(),
         image_tag,
-    })
-}
-
-/// Installs the distribution's packages that lints and tests need.
-pub(crate) fn install_test_packages(steps: &mut Steps) -> Result<()> {
-    machine::install_packages(steps, machine::TEST_PACKAGES)
-}
-
-/// Installs, builds or finds in the cache what the tests without a cluster need.
-pub(crate) fn test_assets(steps: &mut Steps) -> Result<TestAssets> {
-    machine::check_toolchains()?;
-    install_test_packages(steps)?;
-    let cache = Cache::open()?;
-    let _lock = cache.lock()?;
-    tools::ensure_built(
-        steps,
-        &cache,
-        tree(),
-        &[tools::ETCD, tools::KUBE_APISERVER, tools::HELM],
-    )?;
-    Ok(TestAssets {
-        folder: cache.programs(),
     })
 }
 
@@ -121,13 +162,11 @@ impl Cluster {
 /// `make down`.
 pub(crate) fn down() -> Result<()> {
     let cache = Cache::open()?;
-    let engine = Engine::choose(cache.root())?;
     let _lock = cache.lock()?;
-    let kind = Kind::new(tree(), &engine, &cache)?;
-    if !kind.exists() {
+    let Some(kind) = Kind::find(tree(), &cache)? else {
         println!("There is no cluster.");
         return Ok(());
-    }
+    };
     let mut steps = Steps::new("down")?;
     kind.delete(&mut steps)?;
     steps.finish();
@@ -137,9 +176,8 @@ pub(crate) fn down() -> Result<()> {
 /// `make clean-cache`.
 pub(crate) fn clean_cache() -> Result<()> {
     let cache = Cache::open()?;
-    let engine = Engine::choose(cache.root())?;
     let lock = cache.lock()?;
-    if Kind::new(tree(), &engine, &cache)?.exists() {
+    if Kind::find(tree(), &cache)?.is_some() {
         bail!("the cluster still runs from the cache: `make down` first");
     }
     let home = cache
@@ -147,11 +185,13 @@ pub(crate) fn clean_cache() -> Result<()> {
         .parent()
         .context("the cache has no parent folder")?
         .to_owned();
-    let before = machine::free_bytes(&home)?;
-    images::remove_built(&engine)?;
+    let before = disk::free_bytes(&home)?;
+    for engine in Engine::answering(cache.root())? {
+        images::remove_built(&engine)?;
+    }
     cache.remove()?;
     drop(lock);
-    let freed = machine::free_bytes(&home)?.saturating_sub(before);
+    let freed = disk::free_bytes(&home)?.saturating_sub(before);
     println!(
         "Freed {:.1} GiB. Go's and Cargo's own caches were left alone.",
         to_gib(freed)

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::cache::{Cache, Fingerprint};
+use crate::cache::{Cache, Fingerprint};
 use crate::steps::{Step, Steps};
 
 /// One program and where its source is.
@@ -88,12 +88,6 @@ pub(crate) const NODE: &[Tool] = &[
     ),
 ];
 
-/// A built program and what it was built from.
-pub(crate) struct Built {
-    pub(crate) path: PathBuf,
-    pub(crate) fingerprint: Fingerprint,
-}
-
 impl Tool {
     /// Changes with whatever decides the program's bytes, except Go's own version: a patch release of Go is no reason
     /// to build for half an hour.
@@ -123,23 +117,14 @@ impl Tool {
 }
 
 /// Builds those of `wanted` that the cache lacks, all of one module in one go so that both cores stay busy, and
-/// returns them in the order of `wanted`.
+/// returns what each was built from, in the order of `wanted`.
 pub(crate) fn ensure_built(
     steps: &mut Steps,
     cache: &Cache,
     tree: &Path,
     wanted: &[Tool],
-) -> Result<Vec<Built>> {
-    let mut built = Vec::new();
-    let mut missing: Vec<(Tool, PathBuf)> = Vec::new();
-    for tool in wanted {
-        let fingerprint = tool.fingerprint(tree)?;
-        let path = cache.tool(tool.name, &fingerprint);
-        if !path.exists() {
-            missing.push((*tool, path.clone()));
-        }
-        built.push(Built { path, fingerprint });
-    }
+) -> Result<Vec<Fingerprint>> {
+    let mut missing = missing(cache, tree, wanted)?;
     while let Some((first, _)) = missing.first().cloned() {
         let (batch, rest) = missing
             .into_iter()
@@ -150,10 +135,25 @@ pub(crate) fn ensure_built(
             build(step, cache, tree, &first, &batch)
         })?;
     }
-    for (tool, found) in wanted.iter().zip(&built) {
-        cache.link_program(tool.name, &found.path)?;
+    let mut origins = Vec::new();
+    for tool in wanted {
+        let fingerprint = tool.fingerprint(tree)?;
+        cache.link_program(tool.name, &cache.tool(tool.name, &fingerprint))?;
+        origins.push(fingerprint);
     }
-    Ok(built)
+    Ok(origins)
+}
+
+/// Those of `wanted` that the cache lacks, and where each will be.
+pub(crate) fn missing(cache: &Cache, tree: &Path, wanted: &[Tool]) -> Result<Vec<(Tool, PathBuf)>> {
+    let mut missing = Vec::new();
+    for tool in wanted {
+        let path = cache.tool(tool.name, &tool.fingerprint(tree)?);
+        if !path.exists() {
+            missing.push((*tool, path));
+        }
+    }
+    Ok(missing)
 }
 
 fn build(step: &Step, cache: &Cache, tree: &Path, first: &Tool, batch: &[(Tool, PathBuf)]) -> Result<()> {

