@@ -2,9 +2,7 @@
 
 use std::{
     fmt,
-    fs::OpenOptions,
-    io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::ErrorKind,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -14,6 +12,7 @@ use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom as _, SystemRandom},
 };
+use tracewell_kit::private_file;
 use zeroize::Zeroizing;
 
 use crate::opaque::NoRandomness;
@@ -96,7 +95,7 @@ impl SealingKey {
                     .fill(bytes.as_mut_slice())
                     .map_err(|_| NoRandomness)?;
                 let text = Zeroizing::new(BASE64_STANDARD.encode(bytes.as_slice()));
-                create(&path, text.as_bytes()).map_err(file_error)?;
+                private_file::create(&path, text.as_bytes()).map_err(file_error)?;
                 Ok(Self(bytes))
             }
             Err(error) => Err(file_error(error)),
@@ -145,15 +144,6 @@ impl SealingKey {
 /// Whether the text is sealed at all.
 pub(crate) fn is_sealed(text: &str) -> bool {
     text.starts_with(MARK)
-}
-
-fn create(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?
-        .write_all(content)
 }
 
 #[cfg(test)]

@@ -1,15 +1,11 @@
 //! Running alone: without an auth service, a service trusts a key of its own, kept beside its database.
 
-use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{io::ErrorKind, path::PathBuf};
 
 use crate::{
     clock,
     db::DatabaseUrl,
+    private_file,
     token::{Claims, KeyError, SigningKey},
 };
 
@@ -45,7 +41,7 @@ pub fn signing_key(database: &DatabaseUrl) -> Result<SigningKey, AloneError> {
     match std::fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let pkcs8 = SigningKey::generate_pkcs8()?;
-            create(&path, &pkcs8).map_err(file_error)?;
+            private_file::create(&path, &pkcs8).map_err(file_error)?;
             Ok(SigningKey::from_pkcs8(&pkcs8)?)
         }
         read => Ok(SigningKey::from_pkcs8(&read.map_err(file_error)?)?),
@@ -55,15 +51,6 @@ pub fn signing_key(database: &DatabaseUrl) -> Result<SigningKey, AloneError> {
 /// An access token for `user_id` that the service running alone accepts.
 pub fn access_token(database: &DatabaseUrl, user_id: &str) -> Result<String, AloneError> {
     Ok(signing_key(database)?.sign(&Claims::new(user_id, clock::now()))?)
-}
-
-fn create(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?
-        .write_all(content)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod docs;
 pub mod id;
 pub mod json;
 mod linger;
+pub mod private_file;
 pub mod problem;
 pub mod server;
 pub mod service;

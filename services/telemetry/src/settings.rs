@@ -131,12 +131,8 @@ impl<'a> Env<'a> {
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> T {
-        let Some(value) = self.get(name) else {
-            return default;
-        };
-        parse(&value).unwrap_or_else(|| {
-            self.refuse(name, &value, expected);
-            default
+        self.read_or(name, default, parse, |env, value| {
+            env.refuse(name, value, expected);
         })
     }
 
@@ -148,11 +144,23 @@ impl<'a> Env<'a> {
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> T {
+        self.read_or(name, default, parse, |env, value| {
+            env.warn(name, value, expected);
+        })
+    }
+
+    fn read_or<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Option<T>,
+        complain: impl FnOnce(&mut Self, &str),
+    ) -> T {
         let Some(value) = self.get(name) else {
             return default;
         };
         parse(&value).unwrap_or_else(|| {
-            self.warn(name, &value, expected);
+            complain(self, &value);
             default
         })
     }

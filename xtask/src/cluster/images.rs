@@ -159,7 +159,7 @@ fn build_images(
     })
 }
 
-/// Symbols that say nothing in a profile or a stack: tables, generated destructors and `Debug`, a tenth of a program.
+/// Symbols that say nothing in a profile or a stack: tables, generated destructors and `Debug`, a seventh of a program.
 const SILENT_SYMBOLS: [&str; 4] = [
     "GCC_except_table*",
     "anon.*",

@@ -4,7 +4,7 @@
 //! Each variant is a server in a process of its own. They take turns under the same load for some seconds,
 //! round after round, so that what disturbs the machine disturbs all of them; ratios are taken within a
 //! round, and their median counts. Load and servers share the machine's cores: throughput and latency are
-//! therefore of the pair, and CPU per request is the robust figure.
+//! therefore of the pair. CPU per request is the servers' own, but rises with the load of the machine as well.
 
 #![expect(
     clippy::cast_precision_loss,
