@@ -145,6 +145,14 @@ impl Engine {
         succeeds(&mut self.command(["image", "inspect", name]))
     }
 
+    /// Gives an image one more name.
+    pub(crate) fn tag(&self, image: &str, name: &str) -> Result<()> {
+        if !succeeds(&mut self.command(["tag", image, name])) {
+            bail!("{} cannot give the image {image} the name {name}", self.name());
+        }
+        Ok(())
+    }
+
     /// Bytes of an image, as the engine counts them.
     pub(crate) fn image_size(&self, name: &str) -> Result<u64> {
         let inspected = self

@@ -1,11 +1,13 @@
-//! Images: the node's, Jaeger's and our own.
+//! Images: the node's, those of others that a Platform runs, and our own.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::engine::Engine;
+use super::engine::{Engine, Origin};
+use super::tools::{self, Tool};
 use crate::cache::{Cache, Fingerprint};
 use crate::programs;
 use crate::steps::Steps;
@@ -14,6 +16,23 @@ use crate::steps::Steps;
 pub(crate) const REPOSITORY: &str = "localhost/tracewell";
 /// Jaeger, which is the collector too.
 const JAEGER: &str = "docker.io/jaegertracing/jaeger:2.13.0";
+
+/// An image of somebody else's that a Platform runs and the node image does not bring along.
+struct ThirdParty {
+    /// Its usual name.
+    image: &'static str,
+    /// Below `cluster/images/`: the folder whose `build.sh IMAGE BIN WORK` makes it where no registry can be reached.
+    folder: &'static str,
+    /// Programs that its script takes from BIN.
+    tools: &'static [Tool],
+}
+
+const THIRD_PARTY: [ThirdParty; 1] = [ThirdParty {
+    image: "docker.io/library/postgres:15",
+    folder: "postgres",
+    tools: &[],
+}];
+
 /// Our programs: (Cargo package, binary and image name).
 const PROGRAMS: [(&str, &str); 5] = [
     ("platform-operator", "tracewell-operator"),
@@ -89,15 +108,66 @@ pub(crate) fn has_node(engine: &Engine) -> bool {
         })
 }
 
-/// Pulls Jaeger's image, which the node image lacks when it comes from a registry, and returns its name.
-pub(crate) fn ensure_jaeger(steps: &mut Steps, engine: &Engine) -> Result<String> {
-    if !engine.has_image(JAEGER) {
+/// Names of one image in the engine.
+pub(crate) type Names = Vec<String>;
+
+/// Pulls or builds every image of others that the node image does not bring along. One that is built here has a second
+/// name with the hash of its inputs.
+pub(crate) fn ensure_third_party(
+    steps: &mut Steps,
+    cache: &Cache,
+    engine: &Engine,
+    origin: Origin,
+    tree: &Path,
+) -> Result<Vec<Names>> {
+    match origin {
+        Origin::Packages => THIRD_PARTY
+            .iter()
+            .map(|image| image.ensure_built(steps, cache, engine, tree))
+            .collect(),
+        Origin::Registry => iter::once(JAEGER)
+            .chain(THIRD_PARTY.iter().map(|image| image.image))
+            .map(|image| ensure_pulled(steps, engine, image))
+            .collect(),
+    }
+}
+
+fn ensure_pulled(steps: &mut Steps, engine: &Engine, image: &str) -> Result<Names> {
+    if !engine.has_image(image) {
         steps.run(
-            "Pull Jaeger's image",
-            &mut engine.command(["pull", "--quiet", JAEGER]),
+            &format!("Pull {image}"),
+            &mut engine.command(["pull", "--quiet", image]),
         )?;
     }
-    Ok(JAEGER.to_owned())
+    Ok(vec![image.to_owned()])
+}
+
+impl ThirdParty {
+    fn ensure_built(&self, steps: &mut Steps, cache: &Cache, engine: &Engine, tree: &Path) -> Result<Names> {
+        let script = tree.join("cluster/images").join(self.folder).join("build.sh");
+        let mut parts = Fingerprint::builder();
+        parts.text(self.image).file(&script)?;
+        for program in tools::ensure_built(steps, cache, tree, self.tools)? {
+            parts.text(&program.to_string());
+        }
+        let built = format!("{REPOSITORY}/{}:{}", self.folder, parts.finish());
+        if !engine.has_image(&built) {
+            let scratch = cache.scratch(self.folder)?;
+            self.remove(engine)?;
+            let mut command = Command::new(&script);
+            command.arg(&built).arg(cache.programs()).arg(scratch.path());
+            engine.configure(&mut command);
+            steps.run(&format!("Build the image {}", self.image), &mut command)?;
+        }
+        // Always: a run that was killed may have left it on an older one.
+        engine.tag(&built, self.image)?;
+        Ok(vec![self.image.to_owned(), built])
+    }
+
+    fn remove(&self, engine: &Engine) -> Result<()> {
+        remove_images(engine, self.image, None)?;
+        remove_images(engine, &format!("{REPOSITORY}/{}", self.folder), None)
+    }
 }
 
 /// Builds our programs, statically, and an image of each; returns their tag and their names.
@@ -106,7 +176,7 @@ pub(crate) fn ensure_ours(
     cache: &Cache,
     engine: &Engine,
     tree: &Path,
-) -> Result<(String, Vec<String>)> {
+) -> Result<(String, Vec<Names>)> {
     let binaries = build_programs(steps, cache, tree)?;
     let mut parts = Fingerprint::builder();
     parts
@@ -129,7 +199,7 @@ pub(crate) fn ensure_ours(
         .zip(&names)
         .map(|((_, program), name)| check_size(engine, program, name));
     println!("    {}", sizes.collect::<Result<Vec<_>>>()?.join(", "));
-    Ok((tag, names))
+    Ok((tag, names.into_iter().map(|name| vec![name]).collect()))
 }
 
 fn build_images(
@@ -215,7 +285,8 @@ fn check_size(engine: &Engine, program: &str, image: &str) -> Result<String> {
 /// Removes every image that was built here.
 pub(crate) fn remove_built(engine: &Engine) -> Result<()> {
     remove_images(engine, &format!("{REPOSITORY}/*"), None)?;
-    remove_images(engine, NODE_IMAGE, None)
+    remove_images(engine, NODE_IMAGE, None)?;
+    THIRD_PARTY.iter().try_for_each(|image| image.remove(engine))
 }
 
 /// Removes the images whose names match, but one, and but those that a container runs.

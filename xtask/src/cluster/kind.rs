@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::engine::Engine;
+use super::images::Names;
 use crate::cache::{Cache, Fingerprint};
 use crate::machine::{self, succeeds};
 use crate::steps::{Step, Steps};
@@ -207,8 +208,8 @@ impl<'a> Kind<'a> {
         kubectl
     }
 
-    /// Loads those of `images` that the node lacks.
-    pub(crate) fn load(&self, steps: &mut Steps, images: &[String]) -> Result<()> {
+    /// Loads those of `images` that the node lacks, each under all of its names where it lacks one.
+    pub(crate) fn load(&self, steps: &mut Steps, images: &[Names]) -> Result<()> {
         let mut list = self.engine.command([
             "exec",
             &self.node(),
@@ -220,10 +221,12 @@ impl<'a> Kind<'a> {
         ]);
         let listed = list.output().context("cannot list the node's images")?;
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let has = |image: &String| listed.lines().any(|line| line == image);
         let missing: Vec<&str> = images
             .iter()
+            .filter(|names| !names.iter().all(has))
+            .flatten()
             .map(String::as_str)
-            .filter(|image| !listed.lines().any(|line| line == *image))
             .collect();
         if missing.is_empty() {
             return Ok(());

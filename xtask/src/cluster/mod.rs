@@ -135,9 +135,13 @@ pub(crate) fn ensure(steps: &mut Steps) -> Result<Cluster> {
     kind.ensure(steps, node_image.as_deref())?;
 
     let (image_tag, mut wanted) = images::ensure_ours(steps, &cache, &engine, tree())?;
-    if node_image.is_none() {
-        wanted.push(images::ensure_jaeger(steps, &engine)?);
-    }
+    wanted.extend(images::ensure_third_party(
+        steps,
+        &cache,
+        &engine,
+        origin,
+        tree(),
+    )?);
     kind.load(steps, &wanted)?;
     Ok(Cluster {
         kubeconfig: kind.kubeconfig(),
