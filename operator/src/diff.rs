@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     cluster::{ClusterError, KubeCluster, PlatformKey},
-    controller::{ReconcileError, read_live},
+    controller::{ReconcileError, read_facts, read_live},
     manifest::Manifest,
     render::{RenderError, refuse_unaccepted},
 };
@@ -49,11 +49,14 @@ pub async fn diff(
         .dry_run(&key, &manifest.written)
         .await
         .map_err(DiffError::Refused)?;
-    let live = read_live(cluster, &platform).await?;
+    let kinds = cluster.known_kinds().await.map_err(DiffError::Refused)?;
+    let facts = read_facts(cluster, &platform, &kinds).await?;
+    let live = read_live(cluster, &platform, &facts).await?;
     let now = jiff::Timestamp::now();
     let output = step(Input {
         platform: &platform,
         live: &live,
+        facts: &facts,
         settings,
         now,
         trace_id: None,
@@ -66,9 +69,17 @@ pub async fn diff(
 /// The changes for a reader: an object per paragraph, then a line that counts.
 pub fn explain(changes: &Changes) -> String {
     let mut text = String::new();
-    let applies: Vec<_> = changes.waves.iter().flat_map(|wave| &wave.applies).collect();
+    let now = changes.waves.iter().flat_map(|wave| &wave.applies);
+    let later = changes.held.iter().map(|held| &held.apply);
+    let applies: Vec<_> = now.chain(later).collect();
     for apply in &applies {
         explain_apply(&mut text, apply);
+    }
+    for held in &changes.held {
+        line(
+            &mut text,
+            format_args!("  {} is applied later: {}", held.apply.key, held.cause.message),
+        );
     }
     for prune in &changes.prunes {
         line(&mut text, format_args!("- {}: {}", prune.key, prune.reason));

@@ -1,6 +1,9 @@
 //! What the operator may do in a cluster: derived from [`KINDS`], so that the chart's role and the code cannot differ.
 
-use platform_core::{api::GROUP, kinds::KINDS};
+use platform_core::{
+    api::GROUP,
+    kinds::{KINDS, Kind},
+};
 
 /// Verbs on one resource of all namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,10 @@ pub fn permissions() -> Vec<Permission> {
     });
     let kinds = KINDS.iter().map(|kind| {
         let mut verbs = vec!["list", "watch"];
+        if matches!(kind.kind, Kind::ConfigMap | Kind::Secret) {
+            // Those that a Platform refers to are looked up by name.
+            verbs.insert(0, "get");
+        }
         if kind.is_managed() {
             // Server-side apply is a patch, which creates what is not there.
             verbs.extend(["create", "patch"]);

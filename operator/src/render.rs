@@ -2,9 +2,10 @@
 
 use platform_core::{
     api::Platform,
-    diff::Apply,
+    desired::Desired,
+    resolve::resolve,
     settings::Settings,
-    step::{Input, Live, Output, step},
+    step::{Facts, Output},
 };
 
 /// Stands for the uid that the API server would give the Platform.
@@ -28,22 +29,16 @@ pub fn render(mut platform: Platform, settings: &Settings) -> Result<String, Ren
         .namespace
         .get_or_insert_with(|| "default".to_owned());
     platform.metadata.uid.get_or_insert_with(|| NO_UID.to_owned());
-    let output = step(Input {
-        platform: &platform,
-        live: &Live::default(),
-        settings,
-        now: jiff::Timestamp::UNIX_EPOCH,
-        trace_id: None,
-        last_apply: None,
-    });
-    refuse_unaccepted(&output)?;
-    let objects: Vec<_> = output
-        .changes
-        .waves
-        .iter()
-        .flat_map(|wave| &wave.applies)
-        .collect();
-    to_yaml(&objects)
+    let resolved = resolve(&platform, &Facts::default(), settings).map_err(|violations| {
+        let texts: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        RenderError::NotAccepted(texts.join("; "))
+    })?;
+    let mut stream = String::new();
+    for (_, object) in Desired::new(&resolved).iter() {
+        stream.push_str("---\n");
+        stream.push_str(&serde_saphyr::to_string(object)?);
+    }
+    Ok(stream)
 }
 
 /// An error where the Platform is not [`Accepted`](platform_core::api::PlatformStatus::conditions).
@@ -59,13 +54,4 @@ pub(crate) fn refuse_unaccepted(output: &Output) -> Result<(), RenderError> {
         }
         _ => Ok(()),
     }
-}
-
-fn to_yaml(applies: &[&Apply]) -> Result<String, RenderError> {
-    let mut stream = String::new();
-    for apply in applies {
-        stream.push_str("---\n");
-        stream.push_str(&serde_saphyr::to_string(&apply.object)?);
-    }
-    Ok(stream)
 }

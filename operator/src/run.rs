@@ -1,21 +1,25 @@
 //! `tracewell-operator run`: the wiring.
 
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
+use kube::{Client, runtime::reflector::Store};
+use platform_core::kinds::Kind;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::watch,
 };
 use tokio_util::sync::CancellationToken;
 use tracewell_telemetry::{Readiness, Telemetry};
 
 use crate::{
-    cluster::{ConnectError, KubeCluster, connect},
-    controller::{Backoff, Operator, Progress, controller, watch},
+    cluster::{ClusterError, ConnectError, KubeCluster, connect, known_kinds},
+    controller::{Backoff, Operator, Progress, Referrers, Watched, controller, watch},
     http,
     preflight::{PreflightError, preflight},
     settings::{RunArgs, VERSION},
@@ -24,6 +28,9 @@ use crate::{
 /// The longest wait for reconciles that run when the operator is told to stop. What is cut off is taken up by the next
 /// operator.
 const DRAIN: Duration = Duration::from_secs(15);
+
+/// How often the operator looks whether CRDs came or went that it has a use for. It is one small request a group.
+const DISCOVERY: Duration = Duration::from_secs(60);
 
 /// The longest wait for the last spans (5 s) and the last errors (2 s).
 const FLUSH: Duration = Duration::from_secs(7);
@@ -45,6 +52,9 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// The kinds that the cluster knows cannot be looked up.
+    #[error("the kinds that the cluster knows cannot be looked up")]
+    Discovery(#[source] ClusterError),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -66,15 +76,10 @@ async fn run_until(
     let (client, _) = connect().await?;
     preflight(&client).await?;
 
-    let (controller, platforms) = controller(&client);
-    let operator = Arc::new(Operator {
-        cluster: KubeCluster::new(client, arguments.pod_name),
-        settings: arguments.images.settings(),
-        progress: Arc::new(Progress::default()),
-        backoff: Backoff::default(),
-    });
+    let progress = Arc::new(Progress::default());
+    let (stores, platforms) = watch::channel(None);
     let readiness = http::readiness(platforms);
-    let router = http::router(telemetry, readiness.clone(), operator.progress.clone());
+    let router = http::router(telemetry, readiness.clone(), progress.clone());
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, arguments.http_port));
     let listener = TcpListener::bind(address)
         .await
@@ -84,24 +89,89 @@ async fn run_until(
         })?;
     let server = tokio::spawn(axum::serve(listener, router).into_future());
 
-    tracing::info!(version = VERSION, settings = ?operator.settings, "the operator watches");
-    let watching = watch(controller, operator, shutdown.clone());
-    drain(watching, &readiness, &shutdown).await;
+    let watching = watch_again(client, arguments, progress, stores, shutdown.clone());
+    let watched = drain(watching, &readiness, &shutdown).await;
     server.abort();
     tracing::info!("the operator stopped");
+    watched
+}
+
+/// Watches until the shutdown, anew whenever a CRD comes or goes that the operator has a use for.
+async fn watch_again(
+    client: Client,
+    arguments: RunArgs,
+    progress: Arc<Progress>,
+    stores: watch::Sender<Option<Store<Watched>>>,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let referrers = Arc::new(Referrers::default());
+    let mut kinds = known_kinds(&client).await.map_err(RunError::Discovery)?;
+    while !shutdown.is_cancelled() {
+        let (controller, platforms) = controller(&client, &kinds, &referrers);
+        stores.send_replace(Some(platforms));
+        let operator = Operator {
+            cluster: KubeCluster::new(client.clone(), arguments.pod_name.clone()),
+            settings: arguments.images.settings(),
+            kinds: kinds.clone(),
+            referrers: referrers.clone(),
+            progress: progress.clone(),
+            backoff: Backoff::default(),
+        };
+        tracing::info!(version = VERSION, settings = ?operator.settings, ?kinds, "the operator watches");
+        let stop = shutdown.child_token();
+        let change = async {
+            let changed = other_kinds(&client, &kinds, &stop).await;
+            stop.cancel();
+            changed
+        };
+        let ((), changed) = tokio::join!(
+            async {
+                watch(controller, Arc::new(operator), stop.clone()).await;
+                stop.cancel();
+            },
+            change
+        );
+        kinds = changed.unwrap_or(kinds);
+    }
     Ok(())
 }
 
+/// The kinds that the cluster knows, once they are others than these; `None` when told to stop.
+async fn other_kinds(
+    client: &Client,
+    kinds: &BTreeSet<Kind>,
+    stop: &CancellationToken,
+) -> Option<BTreeSet<Kind>> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(DISCOVERY) => {}
+        }
+        match known_kinds(client).await {
+            Ok(known) if known != *kinds => return Some(known),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the kinds of the cluster cannot be looked up"),
+        }
+    }
+}
+
 /// Waits for the end of the watching, from the stop signal on with a limit.
-async fn drain(watching: impl Future<Output = ()>, readiness: &Readiness, shutdown: &CancellationToken) {
+async fn drain(
+    watching: impl Future<Output = Result<(), RunError>>,
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) -> Result<(), RunError> {
     let limit = async {
         shutdown.cancelled().await;
         readiness.drain();
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        () = watching => {}
-        () = limit => tracing::warn!("reconciles were cut off after {DRAIN:?}"),
+        watched = watching => watched,
+        () = limit => {
+            tracing::warn!("reconciles were cut off after {DRAIN:?}");
+            Ok(())
+        }
     }
 }
 

@@ -10,17 +10,18 @@ use kube::core::DynamicObject;
 use platform_core::api::{DebugEndpoints, EnvVarSource, KeyRef, Platform};
 use platform_core::desired::Desired;
 use platform_core::diff::{Cause, diff};
+use platform_core::holds::Holds;
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::resolve::{Resolved, resolve};
-use platform_core::step::Live;
+use platform_core::step::{Facts, Live};
 use platform_testkit::{platforms, settings};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde::de::DeserializeOwned;
 
 fn resolved(platform: &Platform) -> Resolved {
-    resolve(platform, &settings()).expect("a generated Platform keeps every rule")
+    resolve(platform, &Facts::default(), &settings()).expect("a generated Platform keeps every rule")
 }
 
 fn desired(platform: &Platform) -> Desired {
@@ -332,7 +333,7 @@ proptest! {
     #[test]
     fn what_was_just_applied_needs_nothing(platform in platforms()) {
         let desired = desired(&platform);
-        let changes = diff(&desired, &live_of(&desired), &uid(&platform), true);
+        let changes = diff(&desired, &live_of(&desired), &uid(&platform), true, &Holds::new());
         prop_assert!(changes.is_empty(), "{:?}", changes);
         prop_assert_eq!(changes.kept, desired.len());
     }
@@ -342,7 +343,7 @@ proptest! {
         let mut turned = platform.clone();
         turned.spec.services.reverse();
         let (one, other) = (desired(&platform), desired(&turned));
-        let changes = diff(&one, &live_of(&other), &uid(&platform), true);
+        let changes = diff(&one, &live_of(&other), &uid(&platform), true, &Holds::new());
         prop_assert!(changes.is_empty(), "{:?}", changes);
     }
 
@@ -366,7 +367,7 @@ proptest! {
                 names.retain(|name| *name != removed);
             }
         }
-        let changes = diff(&desired(&smaller), &live_of(&before), &uid(&platform), true);
+        let changes = diff(&desired(&smaller), &live_of(&before), &uid(&platform), true, &Holds::new());
         let is_of_removed = |object: &DynamicObject| {
             object.labels().get(labels::NAME) == Some(&removed)
                 && object.labels().get(labels::COMPONENT).is_some_and(|component| component == "service")

@@ -7,13 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::Resource;
 use kube::core::DynamicObject;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::Platform;
 use crate::build::{Body, Part, build};
 use crate::hash::hash_of;
-use crate::kinds::{Kind, ObjectKey};
+use crate::kinds::ObjectKey;
 use crate::labels;
+use crate::references::{pod_template_mut, version_of_inputs};
 use crate::resolve::Resolved;
 
 /// Every object of a Platform, in the order of applying.
@@ -60,27 +61,15 @@ impl Desired {
 /// Gives a part its identity: names, labels, owner, and the hash of all that.
 fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
     let labels = labels_of(resolved, &part);
-    let kind = part.body.kind();
+    let Body { kind, mut content } = part.body;
     let key = ObjectKey {
         kind,
         namespace: resolved.namespace.clone(),
         name: part.name,
     };
-    let mut object = match part.body {
-        Body::ConfigMap(config_map) => to_object(kind, &config_map),
-        Body::PersistentVolumeClaim(claim) => to_object(kind, &claim),
-        Body::Service(service) => to_object(kind, &service),
-        Body::Deployment(mut deployment) => {
-            let template = deployment
-                .spec
-                .as_mut()
-                .and_then(|spec| spec.template.metadata.as_mut());
-            if let Some(metadata) = template {
-                metadata.labels = Some(labels.clone());
-            }
-            to_object(kind, &deployment)
-        }
-    };
+    let inputs = version_of_inputs(&content, &resolved.references);
+    describe_pods(&mut content, &labels, inputs);
+    let mut object = DynamicObject::new("", &kind.info().api_resource()).data(content);
     object.metadata = ObjectMeta {
         name: Some(key.name.clone()),
         namespace: Some(key.namespace.clone()),
@@ -120,14 +109,15 @@ fn owner(resolved: &Resolved) -> OwnerReference {
     }
 }
 
-fn to_object<T: Serialize>(kind: Kind, typed: &T) -> DynamicObject {
-    let mut data = to_value(typed);
-    if let Value::Object(fields) = &mut data {
-        for field in ["apiVersion", "kind", "metadata"] {
-            fields.remove(field);
+/// Gives the pods of a workload the labels of the workload, and the version of what they read.
+fn describe_pods(content: &mut Value, labels: &BTreeMap<String, String>, inputs: Option<String>) {
+    if let Some(Value::Object(template)) = pod_template_mut(content) {
+        let metadata = template.entry("metadata").or_insert_with(|| json!({}));
+        metadata["labels"] = json!(labels);
+        if let Some(inputs) = inputs {
+            metadata["annotations"][labels::INPUTS_HASH] = json!(inputs);
         }
     }
-    DynamicObject::new("", &kind.info().api_resource()).data(data)
 }
 
 /// An object as JSON.

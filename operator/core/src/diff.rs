@@ -12,8 +12,10 @@ use serde_json::Value;
 
 use self::fields::differing_fields;
 use crate::desired::{Desired, to_value};
+use crate::holds::Holds;
 use crate::kinds::{ObjectKey, Wave};
 use crate::labels;
+use crate::observe::Cause as WaitCause;
 use crate::step::Live;
 
 /// Versions of a configuration that are kept, the current one included: pods of a version before may still start.
@@ -24,6 +26,8 @@ const CONFIG_VERSIONS_KEPT: usize = 3;
 pub struct Changes {
     /// Objects to apply: wave after wave, in this order. Waves without changes are left out.
     pub waves: Vec<WaveChanges>,
+    /// Changes that have to wait.
+    pub held: Vec<Held>,
     /// Objects to delete, only after every wave succeeded.
     pub prunes: Vec<Prune>,
     /// Number of objects that are as they should be.
@@ -50,6 +54,15 @@ pub struct Apply {
     pub cause: Cause,
     /// The owned fields that differ from the cluster's; empty for a new object.
     pub fields: Vec<FieldChange>,
+}
+
+/// A change that has to wait.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// What would be applied.
+    pub apply: Apply,
+    /// What it waits for.
+    pub cause: WaitCause,
 }
 
 /// Why an object is applied.
@@ -99,22 +112,33 @@ pub struct Prune {
 impl Changes {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.waves.is_empty() && self.prunes.is_empty()
+        self.waves.is_empty() && self.held.is_empty() && self.prunes.is_empty()
     }
 }
 
 /// What has to be done so that the cluster has what is wanted.
 ///
 /// `was_complete` says whether every object was there before: one that is missing now was then deleted by somebody.
-pub fn diff(desired: &Desired, live: &Live, platform_uid: &str, was_complete: bool) -> Changes {
+/// What `holds` names is not applied yet.
+pub fn diff(
+    desired: &Desired,
+    live: &Live,
+    platform_uid: &str,
+    was_complete: bool,
+    holds: &Holds,
+) -> Changes {
     let mut waves: BTreeMap<Wave, Vec<Apply>> = BTreeMap::new();
+    let mut held = Vec::new();
     let mut kept = 0;
     for (key, object) in desired.iter() {
         match (
             compare(key, object, live.objects.get(key), was_complete),
             key.kind.info().wave(),
         ) {
-            (Some(apply), Some(wave)) => waves.entry(wave).or_default().push(apply),
+            (Some(apply), Some(wave)) => match holds.get(key).cloned() {
+                Some(cause) => held.push(Held { apply, cause }),
+                None => waves.entry(wave).or_default().push(apply),
+            },
             _ => kept += 1,
         }
     }
@@ -123,6 +147,7 @@ pub fn diff(desired: &Desired, live: &Live, platform_uid: &str, was_complete: bo
             .into_iter()
             .map(|(wave, applies)| WaveChanges { wave, applies })
             .collect(),
+        held,
         prunes: prunes(desired, live, platform_uid),
         kept,
     }

@@ -10,13 +10,35 @@ use kube::core::{ApiResource, GroupVersionKind};
 pub enum Kind {
     /// Configuration of Jaeger and of the collectors.
     ConfigMap,
+    /// Credentials that the operator made.
+    Secret,
     /// Data of a service.
     PersistentVolumeClaim,
     /// Name and ports of a workload.
     Service,
+    /// Who may speak to a workload.
+    NetworkPolicy,
+    /// A database.
+    StatefulSet,
+    /// Something that is done once, before the pods that need it.
+    Job,
     /// A workload.
     Deployment,
-    /// Written by Deployments; read to say why a workload is not available.
+    /// Something that is done again and again.
+    CronJob,
+    /// How many pods a workload has.
+    HorizontalPodAutoscaler,
+    /// How many pods of a workload may be away at once.
+    PodDisruptionBudget,
+    /// Way in from outside the cluster.
+    Ingress,
+    /// Way in by a Gateway.
+    HttpRoute,
+    /// Pods whose metrics a Prometheus scrapes.
+    PodMonitor,
+    /// Alerts of a Prometheus.
+    PrometheusRule,
+    /// Written by workloads; read to say why one is not available.
     Pod,
 }
 
@@ -32,10 +54,18 @@ pub enum Scope {
 pub enum Wave {
     /// Configuration and storage that pods mount.
     Config,
-    /// Names that pods look up.
+    /// Names that pods look up, and who may speak to whom.
     Network,
-    /// The pods.
+    /// The databases of the services.
+    Databases,
+    /// What brings a database to the state that the pods need.
+    Migrations,
+    /// The pods, and how many of them there are.
     Workloads,
+    /// Ways in from outside.
+    Exposure,
+    /// What others watch.
+    Monitoring,
 }
 
 impl fmt::Display for Wave {
@@ -43,7 +73,11 @@ impl fmt::Display for Wave {
         f.write_str(match self {
             Self::Config => "config",
             Self::Network => "network",
+            Self::Databases => "databases",
+            Self::Migrations => "migrations",
             Self::Workloads => "workloads",
+            Self::Exposure => "exposure",
+            Self::Monitoring => "monitoring",
         })
     }
 }
@@ -60,6 +94,15 @@ pub enum Access {
     },
     /// It only reads them.
     ReadOnly,
+}
+
+/// Whether every cluster has a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is Kubernetes' own.
+    Always,
+    /// It comes with a CRD of somebody else's; where that is missing, the operator does without.
+    WithCrd,
 }
 
 /// One row of [`KINDS`].
@@ -79,68 +122,85 @@ pub struct KindInfo {
     pub scope: Scope,
     /// What the operator does with it.
     pub access: Access,
+    /// Whether every cluster has it.
+    pub presence: Presence,
 }
 
 /// Every kind that the operator touches, in the order of applying.
 pub const KINDS: &[KindInfo] = &[
-    KindInfo {
-        kind: Kind::ConfigMap,
-        group: "",
-        version: "v1",
-        name: "ConfigMap",
-        plural: "configmaps",
-        scope: Scope::Namespaced,
-        access: Access::Managed {
-            wave: Wave::Config,
-            prunable: true,
-        },
-    },
-    KindInfo {
-        kind: Kind::PersistentVolumeClaim,
-        group: "",
-        version: "v1",
-        name: "PersistentVolumeClaim",
-        plural: "persistentvolumeclaims",
-        scope: Scope::Namespaced,
-        // Data outlives the removal of its service from the list; it goes with the Platform.
-        access: Access::Managed {
-            wave: Wave::Config,
-            prunable: false,
-        },
-    },
-    KindInfo {
-        kind: Kind::Service,
-        group: "",
-        version: "v1",
-        name: "Service",
-        plural: "services",
-        scope: Scope::Namespaced,
-        access: Access::Managed {
-            wave: Wave::Network,
-            prunable: true,
-        },
-    },
-    KindInfo {
-        kind: Kind::Deployment,
-        group: "apps",
-        version: "v1",
-        name: "Deployment",
-        plural: "deployments",
-        scope: Scope::Namespaced,
-        access: Access::Managed {
-            wave: Wave::Workloads,
-            prunable: true,
-        },
-    },
-    KindInfo {
-        kind: Kind::Pod,
-        group: "",
-        version: "v1",
-        name: "Pod",
-        plural: "pods",
-        scope: Scope::Namespaced,
-        access: Access::ReadOnly,
-    },
+    KindInfo::new(Kind::ConfigMap, "", "v1", "ConfigMap", "configmaps").managed(Wave::Config),
+    // A password that is lost locks its owner out of the data.
+    KindInfo::new(Kind::Secret, "", "v1", "Secret", "secrets")
+        .managed(Wave::Config)
+        .kept(),
+    // Data outlives the removal of its service from the list; it goes with the Platform.
+    KindInfo::new(
+        Kind::PersistentVolumeClaim,
+        "",
+        "v1",
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+    )
+    .managed(Wave::Config)
+    .kept(),
+    KindInfo::new(Kind::Service, "", "v1", "Service", "services").managed(Wave::Network),
+    KindInfo::new(
+        Kind::NetworkPolicy,
+        "networking.k8s.io",
+        "v1",
+        "NetworkPolicy",
+        "networkpolicies",
+    )
+    .managed(Wave::Network),
+    KindInfo::new(Kind::StatefulSet, "apps", "v1", "StatefulSet", "statefulsets").managed(Wave::Databases),
+    KindInfo::new(Kind::Job, "batch", "v1", "Job", "jobs").managed(Wave::Migrations),
+    KindInfo::new(Kind::Deployment, "apps", "v1", "Deployment", "deployments").managed(Wave::Workloads),
+    KindInfo::new(Kind::CronJob, "batch", "v1", "CronJob", "cronjobs").managed(Wave::Workloads),
+    KindInfo::new(
+        Kind::HorizontalPodAutoscaler,
+        "autoscaling",
+        "v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+    )
+    .managed(Wave::Workloads),
+    KindInfo::new(
+        Kind::PodDisruptionBudget,
+        "policy",
+        "v1",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+    )
+    .managed(Wave::Workloads),
+    KindInfo::new(Kind::Ingress, "networking.k8s.io", "v1", "Ingress", "ingresses").managed(Wave::Exposure),
+    KindInfo::new(
+        Kind::HttpRoute,
+        "gateway.networking.k8s.io",
+        "v1",
+        "HTTPRoute",
+        "httproutes",
+    )
+    .managed(Wave::Exposure)
+    .with_crd(),
+    KindInfo::new(
+        Kind::PodMonitor,
+        "monitoring.coreos.com",
+        "v1",
+        "PodMonitor",
+        "podmonitors",
+    )
+    .managed(Wave::Monitoring)
+    .with_crd(),
+    KindInfo::new(
+        Kind::PrometheusRule,
+        "monitoring.coreos.com",
+        "v1",
+        "PrometheusRule",
+        "prometheusrules",
+    )
+    .managed(Wave::Monitoring)
+    .with_crd(),
+    KindInfo::new(Kind::Pod, "", "v1", "Pod", "pods"),
 ];
 
 impl Kind {
@@ -158,6 +218,54 @@ impl fmt::Display for Kind {
 }
 
 impl KindInfo {
+    /// A kind that every cluster has and that the operator only reads.
+    const fn new(
+        kind: Kind,
+        group: &'static str,
+        version: &'static str,
+        name: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self {
+            kind,
+            group,
+            version,
+            name,
+            plural,
+            scope: Scope::Namespaced,
+            access: Access::ReadOnly,
+            presence: Presence::Always,
+        }
+    }
+
+    const fn managed(self, wave: Wave) -> Self {
+        let access = Access::Managed { wave, prunable: true };
+        Self { access, ..self }
+    }
+
+    const fn kept(self) -> Self {
+        let access = match self.access {
+            Access::Managed { wave, .. } => Access::Managed {
+                wave,
+                prunable: false,
+            },
+            Access::ReadOnly => Access::ReadOnly,
+        };
+        Self { access, ..self }
+    }
+
+    const fn with_crd(self) -> Self {
+        Self {
+            presence: Presence::WithCrd,
+            ..self
+        }
+    }
+
+    /// Whether every cluster has this kind.
+    pub const fn is_everywhere(&self) -> bool {
+        matches!(self.presence, Presence::Always)
+    }
+
     /// The kind as a client needs it to address objects of it.
     pub fn api_resource(&self) -> ApiResource {
         let gvk = GroupVersionKind::gvk(self.group, self.version, self.name);

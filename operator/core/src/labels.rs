@@ -18,6 +18,9 @@ pub const PLATFORM_UID: &str = "tracewell.dev/platform-uid";
 /// Annotation: hash of what the operator applied; see [`diff`](crate::diff).
 pub const APPLIED_HASH: &str = "tracewell.dev/applied-hash";
 
+/// Annotation of pods: changes whenever a Secret or a `ConfigMap` changes that they read and that somebody else keeps.
+pub const INPUTS_HASH: &str = "tracewell.dev/inputs-hash";
+
 /// Value of [`PART_OF`].
 pub const PART_OF_VALUE: &str = "tracewell";
 /// Value of [`MANAGED_BY`], and the field manager of every object.

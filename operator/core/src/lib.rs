@@ -8,8 +8,9 @@
 //! | [`resolve`] | what does the Platform mean, and which rules does it break? |
 //! | [`build`] | which objects make it so? |
 //! | [`desired`] | whose are they, and in which order do they come? |
-//! | [`diff`] | what has to be done, and why? |
 //! | [`observe`] | what does the cluster really run? |
+//! | [`holds`] | what has to wait, and for what? |
+//! | [`diff`] | what has to be done, and why? |
 //! | [`status`] | what is there to say about it? |
 //!
 //! Nothing here reads a clock, the environment, a file or the network: `Cargo.toml` and `clippy.toml` see to that.
@@ -19,6 +20,7 @@ pub mod build;
 pub mod desired;
 pub mod diff;
 pub mod hash;
+pub mod holds;
 pub mod kinds;
 pub mod known;
 pub mod labels;
@@ -26,6 +28,7 @@ pub mod names;
 pub mod observe;
 pub mod quantity;
 pub mod reason;
+pub mod references;
 pub mod resolve;
 pub mod settings;
 pub mod status;

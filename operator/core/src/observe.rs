@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use self::pods::find_cause;
 use crate::desired::Desired;
+use crate::diff::Changes;
 use crate::hash::short_hash_of;
 use crate::kinds::{Kind, ObjectKey};
 use crate::reason::Reason;
@@ -106,6 +107,27 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
         }
     };
     Observation { services, backend }
+}
+
+impl Observation {
+    /// Says of workloads that are not there yet what they wait for.
+    #[must_use]
+    pub fn with_waits(mut self, resolved: &Resolved, changes: &Changes) -> Self {
+        for held in changes.held.iter().filter(|held| held.apply.cause.is_creation()) {
+            let waiting = self.services.iter_mut().find(|observed| {
+                let service = resolved.service(&observed.name);
+                service.is_some_and(|service| resolved.name.workload(&service.name) == held.apply.key.name)
+            });
+            if let Some(service) = waiting {
+                service.workload = if held.cause.reason == Reason::Progressing {
+                    WorkloadState::Progressing(held.cause.message.clone())
+                } else {
+                    WorkloadState::Failing(held.cause.clone())
+                };
+            }
+        }
+        self
+    }
 }
 
 /// Hash of what makes the pods of a Deployment.

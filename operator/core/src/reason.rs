@@ -49,6 +49,8 @@ reasons! {
     ObjectChanged,
     /// The API server does not answer; the operator tries again by itself.
     ClusterUnavailable,
+    /// A Secret or a ConfigMap that the Platform refers to is missing. The message names it and who needs it: create it. What runs goes on as it is; changes of it wait.
+    ReferenceMissing,
     /// An image cannot be pulled. Check its name, its tag and the access to its registry.
     ImagePullFailed,
     /// A container cannot be made, most often because a Secret, a ConfigMap or a key in one is missing. The message names it.
@@ -73,6 +75,8 @@ reasons! {
     NotAccepted,
     /// Every rule holds.
     Accepted,
+    /// Every Secret and ConfigMap that the Platform refers to is there.
+    AllReferencesFound,
     /// Every service and the tracing backend serve.
     AllComponentsReady,
     /// Every service has all its pods, of the current version, and they serve.

@@ -18,7 +18,9 @@ pub use self::violation::Violation;
 use crate::api::{CollectorMode, ExposureType, JaegerType, Platform, TelemetrySpec};
 use crate::known::{GATEWAY, known_service};
 use crate::names::{PlatformName, ServiceName};
+use crate::references::Reference;
 use crate::settings::Settings;
+use crate::step::Facts;
 
 /// A Platform whose every rule holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,8 @@ pub struct Resolved {
     pub tracing: Option<Tracing>,
     /// How its services report errors; None where the Platform does not say.
     pub errors: Option<Errors>,
+    /// Versions of what it refers to; None for what is missing.
+    pub references: BTreeMap<Reference, Option<String>>,
     /// Its ports on the nodes; None if it has none.
     pub node_ports: Option<NodePorts>,
 }
@@ -100,7 +104,7 @@ impl Resolved {
 }
 
 /// Resolves a Platform, or gives every rule that it breaks.
-pub fn resolve(platform: &Platform, settings: &Settings) -> Result<Resolved, Vec<Violation>> {
+pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Result<Resolved, Vec<Violation>> {
     let mut violations = Vec::new();
     let name = PlatformName::parse(&platform.name_any());
     if let Err(error) = &name {
@@ -142,6 +146,7 @@ pub fn resolve(platform: &Platform, settings: &Settings) -> Result<Resolved, Vec
             environment,
             tracing,
             errors,
+            references: facts.references.clone(),
             node_ports,
         }),
         _ => {

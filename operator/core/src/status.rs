@@ -91,20 +91,20 @@ pub fn rejected_status(frame: Frame<'_>, violations: &[Violation]) -> PlatformSt
         reason: Reason::NotAccepted,
         message: "the spec is invalid, see Accepted".to_owned(),
     };
-    let findings = [
+    let summary = [
         invalid(ConditionType::Ready, Some(false)),
         invalid(ConditionType::Reconciling, Some(false)),
         invalid(ConditionType::Stalled, Some(true)),
         invalid(ConditionType::Accepted, Some(false)),
-        unknown(ConditionType::ServicesAvailable),
-        unknown(ConditionType::TracingAvailable),
     ];
+    let parts = ConditionType::PARTS.iter().copied().map(unknown);
+    let findings = summary.into_iter().chain(parts).collect();
     finish(frame, findings, PlatformStatus::default())
 }
 
 /// Adds what every status has. Instants move only where something flips, and the trace changes only when something
 /// else does: otherwise each look would be a write, and each write a reason to look again.
-fn finish(frame: Frame<'_>, findings: [Finding; 6], content: PlatformStatus) -> PlatformStatus {
+fn finish(frame: Frame<'_>, findings: Vec<Finding>, content: PlatformStatus) -> PlatformStatus {
     let old = frame.platform.status.clone().unwrap_or_default();
     let generation = frame.platform.metadata.generation;
     let mut status = PlatformStatus {

@@ -1,6 +1,6 @@
 //! The whole brain in one function: what the cluster has, in; what to do and what to say, out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -11,8 +11,10 @@ use kube::core::DynamicObject;
 use crate::api::{Platform, PlatformStatus};
 use crate::desired::Desired;
 use crate::diff::{Changes, diff};
-use crate::kinds::ObjectKey;
+use crate::holds::find_holds;
+use crate::kinds::{Kind, ObjectKey};
 use crate::observe::observe;
+use crate::references::Reference;
 use crate::resolve::resolve;
 use crate::settings::Settings;
 use crate::status::{Frame, accepted_status, is_ready, rejected_status, transition_events, was_complete};
@@ -24,6 +26,8 @@ pub struct Input<'a> {
     pub platform: &'a Platform,
     /// What the cluster has of it.
     pub live: &'a Live,
+    /// What the cluster has besides.
+    pub facts: &'a Facts,
     /// The operator's settings.
     pub settings: &'a Settings,
     /// The time of this decision.
@@ -41,6 +45,22 @@ pub struct Live {
     pub objects: BTreeMap<ObjectKey, DynamicObject>,
     /// Pods, which Deployments made.
     pub pods: Vec<Pod>,
+}
+
+/// What the cluster has, and the Platform does not own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The kinds of others' CRDs that the cluster knows.
+    pub kinds: BTreeSet<Kind>,
+    /// What the Platform [refers to](crate::references::references): its version, None where it is missing.
+    pub references: BTreeMap<Reference, Option<String>>,
+}
+
+impl Facts {
+    /// Whether the cluster has objects of this kind.
+    pub fn knows(&self, kind: Kind) -> bool {
+        kind.info().is_everywhere() || self.kinds.contains(&kind)
+    }
 }
 
 /// Why an object could not be applied or deleted.
@@ -150,6 +170,7 @@ pub fn step(input: Input<'_>) -> Output {
     let Input {
         platform,
         live,
+        facts,
         settings,
         ..
     } = input;
@@ -168,7 +189,7 @@ pub fn step(input: Input<'_>) -> Output {
         now: input.now,
         trace_id: input.trace_id,
     };
-    let (changes, status, requeue) = match resolve(platform, settings) {
+    let (changes, status, requeue) = match resolve(platform, facts, settings) {
         Err(violations) => (
             Changes::default(),
             rejected_status(frame, &violations),
@@ -177,8 +198,10 @@ pub fn step(input: Input<'_>) -> Output {
         Ok(resolved) => {
             let desired = Desired::new(&resolved);
             let was_complete = was_complete(platform, &settings.operator_version);
-            let changes = diff(&desired, live, &resolved.uid, was_complete);
             let observation = observe(&resolved, &desired, live, input.now);
+            let holds = find_holds(&resolved, &desired, live, &observation);
+            let changes = diff(&desired, live, &resolved.uid, was_complete, &holds);
+            let observation = observation.with_waits(&resolved, &changes);
             let status = accepted_status(frame, &resolved, &observation, &changes, input.last_apply);
             let requeue = Requeue::After(if is_ready(&status) { RESYNC } else { FOLLOW_UP });
             (changes, status, requeue)

@@ -4,6 +4,7 @@
 use platform_core::api::{Platform, PlatformSpec};
 use platform_core::resolve::{Resolved, resolve};
 use platform_core::settings::Settings;
+use platform_core::step::Facts;
 use serde_json::{Value, json};
 
 fn settings() -> Settings {
@@ -25,11 +26,12 @@ fn platform(name: &str, spec: Value) -> Platform {
 }
 
 fn accept(spec: Value) -> Resolved {
-    resolve(&platform("demo", spec), &settings()).expect("the spec keeps every rule")
+    resolve(&platform("demo", spec), &Facts::default(), &settings()).expect("the spec keeps every rule")
 }
 
 fn refuse(spec: Value) -> Vec<String> {
-    let violations = resolve(&platform("demo", spec), &settings()).expect_err("the spec breaks a rule");
+    let violations =
+        resolve(&platform("demo", spec), &Facts::default(), &settings()).expect_err("the spec breaks a rule");
     violations.iter().map(ToString::to_string).collect()
 }
 
@@ -189,7 +191,8 @@ fn a_circle_is_spelled_out() {
 #[test]
 fn a_name_too_long_for_what_is_derived_from_it_is_refused() {
     let name = "a".repeat(31);
-    let violations = resolve(&platform(&name, json!({})), &settings()).expect_err("the name is too long");
+    let violations = resolve(&platform(&name, json!({})), &Facts::default(), &settings())
+        .expect_err("the name is too long");
     assert_eq!(
         violations[0].to_string(),
         format!("metadata.name: `{name}` must be at most 30 characters")

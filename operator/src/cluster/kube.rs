@@ -1,6 +1,6 @@
 //! The real cluster: each request under a deadline.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -13,12 +13,13 @@ use platform_core::{
     diff::Prune,
     kinds::{Kind, ObjectKey},
     labels,
+    references::Reference,
     step::EventNote,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Cluster, ClusterError, Contested, PlatformKey, events::Publisher};
+use super::{Cluster, ClusterError, Contested, PlatformKey, discovery::known_kinds, events::Publisher};
 
 /// kube's client has no deadline of its own for an answer (kube-rs/kube#1945), and a request that hangs would hold one
 /// of the few places for reconciles for ever.
@@ -49,6 +50,11 @@ impl KubeCluster {
 
     fn platforms(&self, namespace: &str) -> Api<Platform> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The kinds of others' CRDs that the cluster knows.
+    pub async fn known_kinds(&self) -> Result<BTreeSet<Kind>, ClusterError> {
+        known_kinds(&self.client).await
     }
 
     /// What the API server would make of a Platform whose spec is this manifest's: defaults filled in, every rule of
@@ -93,6 +99,15 @@ impl Cluster for KubeCluster {
             platform,
         )
         .await
+    }
+
+    async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
+        let found = within_deadline(
+            self.objects(reference.kind, namespace)
+                .get_metadata_opt(&reference.name),
+        )
+        .await?;
+        Ok(found.and_then(|object| object.resource_version()))
     }
 
     async fn apply(
@@ -143,7 +158,9 @@ impl Cluster for KubeCluster {
     }
 }
 
-async fn within_deadline<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+pub(super) async fn within_deadline<T>(
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ClusterError> {
     match tokio::time::timeout(DEADLINE, call).await {
         Ok(answer) => answer.map_err(ClusterError::from),
         Err(_) => Err(ClusterError::Timeout(DEADLINE)),

@@ -2,6 +2,7 @@
 //! No decision is taken here. Each call is one request (a list may take several pages) and carries its own deadline.
 
 mod connect;
+mod discovery;
 mod error;
 mod events;
 mod kube;
@@ -14,11 +15,13 @@ use platform_core::{
     api::{Platform, PlatformStatus},
     diff::Prune,
     kinds::{Kind, ObjectKey},
+    references::Reference,
     step::EventNote,
 };
 
 pub use self::{
     connect::{ConnectError, connect},
+    discovery::known_kinds,
     error::ClusterError,
     kube::KubeCluster,
 };
@@ -63,6 +66,14 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Every pod that carries the label of this Platform's uid.
     fn pods(&self, platform: &Platform) -> impl Future<Output = Result<Vec<Pod>, ClusterError>> + Send;
+
+    /// The version of an object that a Platform in this namespace refers to; `None` when there is none. Its content is
+    /// never asked for.
+    fn version(
+        &self,
+        namespace: &str,
+        reference: &Reference,
+    ) -> impl Future<Output = Result<Option<String>, ClusterError>> + Send;
 
     /// Server-side apply under [`FIELD_MANAGER`](platform_core::labels::FIELD_MANAGER), with strict field validation.
     /// Gives the object as stored.

@@ -1,11 +1,15 @@
 //! The effects of a reconcile, each a few requests long: read, apply and prune, publish.
 
+use std::collections::BTreeSet;
+
+use futures::future::{try_join, try_join_all};
 use kube::ResourceExt;
 use platform_core::{
     api::Platform,
     diff::{Apply, Changes, Prune},
     kinds::{KINDS, Kind, ObjectKey},
-    step::{ApplyFailure, EventNote, Live, WriteAction},
+    references::references,
+    step::{ApplyFailure, EventNote, Facts, Live, WriteAction},
 };
 use tracing::{Instrument as _, info_span};
 
@@ -16,27 +20,62 @@ use super::{
 };
 use crate::cluster::{Cluster, ClusterError, Contested};
 
-/// What the cluster has of the Platform: one list per kind, and its pods.
-pub async fn read_live<C: Cluster>(cluster: &C, platform: &Platform) -> Result<Live, ReconcileError> {
-    let mut live = Live::default();
-    for info in KINDS.iter().filter(|info| info.is_managed()) {
+/// What the cluster has that the Platform does not own: `kinds` of others' CRDs, and what the spec refers to.
+pub async fn read_facts<C: Cluster>(
+    cluster: &C,
+    platform: &Platform,
+    kinds: &BTreeSet<Kind>,
+) -> Result<Facts, ReconcileError> {
+    let namespace = platform.namespace().unwrap_or_default();
+    let versions = references(platform).into_iter().map(|reference| {
+        let namespace = &namespace;
+        async move {
+            let version = cluster
+                .version(namespace, &reference)
+                .instrument(info_span!("get", kind = %reference.kind, name = reference.name))
+                .await
+                .map_err(ReconcileError::reading(reference.kind.info().plural))?;
+            Ok((reference, version))
+        }
+    });
+    Ok(Facts {
+        kinds: kinds.clone(),
+        references: try_join_all(versions).await?.into_iter().collect(),
+    })
+}
+
+/// What the cluster has of the Platform: one list per kind that the cluster knows, and its pods, all at once.
+pub async fn read_live<C: Cluster>(
+    cluster: &C,
+    platform: &Platform,
+    facts: &Facts,
+) -> Result<Live, ReconcileError> {
+    let managed = KINDS
+        .iter()
+        .filter(|info| info.is_managed() && facts.knows(info.kind));
+    let lists = managed.map(|info| async move {
         let objects = cluster
             .list(platform, info.kind)
             .instrument(info_span!("list", kind = info.name))
             .await
             .map_err(ReconcileError::reading(info.plural))?;
-        live.objects.extend(
-            objects
-                .into_iter()
-                .map(|object| (key_of(info.kind, &object), object)),
-        );
-    }
-    let pods = cluster
-        .pods(platform)
-        .instrument(info_span!("list", kind = Kind::Pod.info().name))
-        .await;
-    live.pods = pods.map_err(ReconcileError::reading(Kind::Pod.info().plural))?;
-    Ok(live)
+        let keyed = objects
+            .into_iter()
+            .map(|object| (key_of(info.kind, &object), object));
+        Ok(keyed.collect::<Vec<_>>())
+    });
+    let pods = async {
+        cluster
+            .pods(platform)
+            .instrument(info_span!("list", kind = Kind::Pod.info().name))
+            .await
+            .map_err(ReconcileError::reading(Kind::Pod.info().plural))
+    };
+    let (objects, pods) = try_join(try_join_all(lists), pods).await?;
+    Ok(Live {
+        objects: objects.into_iter().flatten().collect(),
+        pods,
+    })
 }
 
 fn key_of(kind: Kind, object: &impl ResourceExt) -> ObjectKey {

@@ -6,13 +6,15 @@ mod error;
 mod measure;
 mod progress;
 mod reconcile;
+mod referrers;
 mod watches;
 
 pub use self::{
     backoff::Backoff,
-    effects::read_live,
+    effects::{read_facts, read_live},
     error::{ReconcileError, WriteFailure},
     progress::Progress,
-    reconcile::reconcile,
+    reconcile::{Knowledge, reconcile},
+    referrers::Referrers,
     watches::{Operator, Watched, controller, watch},
 };

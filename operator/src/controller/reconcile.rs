@@ -1,16 +1,31 @@
 //! One reconcile, from reading to status. The decisions are [`step`]'s; this is the order of the effects.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use platform_core::{
+    kinds::Kind,
+    references::references,
     settings::Settings,
     step::{Input, Requeue, step},
 };
 
 use super::{
-    ReconcileError,
-    effects::{apply_changes, publish, read_live},
+    ReconcileError, Referrers,
+    effects::{apply_changes, publish, read_facts, read_live},
 };
 use crate::cluster::{Cluster, ClusterError, PlatformKey};
+
+/// What a reconcile knows besides what it reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Knowledge<'a> {
+    /// The operator's settings.
+    pub settings: &'a Settings,
+    /// The kinds of others' CRDs that the cluster knows.
+    pub kinds: &'a BTreeSet<Kind>,
+    /// Is told what the Platform refers to.
+    pub referrers: &'a Referrers,
+}
 
 /// Brings the cluster one step nearer to what the Platform asks for and writes down what was seen.
 ///
@@ -18,7 +33,7 @@ use crate::cluster::{Cluster, ClusterError, PlatformKey};
 /// on from what the cluster has. `clock` tells the time of the decisions.
 pub async fn reconcile<C: Cluster>(
     cluster: &C,
-    settings: &Settings,
+    knowledge: &Knowledge<'_>,
     key: &PlatformKey,
     clock: impl Fn() -> Timestamp,
 ) -> Result<Requeue, ReconcileError> {
@@ -33,14 +48,17 @@ pub async fn reconcile<C: Cluster>(
         // Its objects go with it, by their owner references: making them anew would race with that.
         return Ok(Requeue::AwaitChange);
     }
-    let mut live = read_live(cluster, &platform).await?;
+    knowledge.referrers.set(key, references(&platform));
+    let facts = read_facts(cluster, &platform, knowledge.kinds).await?;
+    let mut live = read_live(cluster, &platform, &facts).await?;
     let trace_id = tracewell_telemetry::current_trace_id();
     let decide = |live: &_, last_apply| {
-        let (platform, trace_id) = (&platform, trace_id.as_deref());
+        let (platform, facts, trace_id) = (&platform, &facts, trace_id.as_deref());
         step(Input {
             platform,
             live,
-            settings,
+            facts,
+            settings: knowledge.settings,
             now: clock(),
             trace_id,
             last_apply,

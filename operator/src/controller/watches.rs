@@ -1,6 +1,7 @@
 //! What triggers a reconcile: a change of a Platform, of one of its objects or of one of its pods, and time.
 
 use std::{
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::{Duration, Instant},
@@ -8,7 +9,7 @@ use std::{
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{
     Api, Client, ResourceExt,
     core::{DynamicObject, PartialObjectMeta},
@@ -20,12 +21,19 @@ use kube::{
         watcher,
     },
 };
-use platform_core::{api::Platform, kinds::KINDS, labels, settings::Settings, step::Requeue};
+use platform_core::{
+    api::Platform,
+    kinds::{KINDS, Kind, KindInfo},
+    labels,
+    references::Reference,
+    settings::Settings,
+    step::Requeue,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Backoff, Progress, ReconcileError, measure,
+    Backoff, Knowledge, Progress, ReconcileError, Referrers, measure,
     progress::{LONGEST_RESYNC, SHORTEST_RESYNC},
     reconcile,
 };
@@ -55,6 +63,10 @@ pub struct Operator<C> {
     pub cluster: C,
     /// The operator's settings.
     pub settings: Settings,
+    /// The kinds of others' CRDs that the cluster knows.
+    pub kinds: BTreeSet<Kind>,
+    /// Which Platforms refer to what.
+    pub referrers: Arc<Referrers>,
     /// Read by the liveness probe.
     pub progress: Arc<Progress>,
     /// Pauses after failures.
@@ -62,27 +74,45 @@ pub struct Operator<C> {
 }
 
 /// The controller, and the Platforms that it knows, for the readiness probe.
-pub fn controller(client: &Client) -> (Controller<Watched>, Store<Watched>) {
+pub fn controller(
+    client: &Client,
+    kinds: &BTreeSet<Kind>,
+    referrers: &Arc<Referrers>,
+) -> (Controller<Watched>, Store<Watched>) {
     let every = watcher::Config::default()
         .page_size(PAGE_SIZE)
         .timeout(WATCH_SECONDS);
     let ours = every
         .clone()
         .labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
-    let mut controller = Controller::new(Api::<Watched>::all(client.clone()), every)
+    let mut controller = Controller::new(Api::<Watched>::all(client.clone()), every.clone())
         .with_config(
             controller::Config::default()
                 .concurrency(CONCURRENCY)
                 .debounce(DEBOUNCE),
         )
         .trigger_backoff(ShortBackoff::default());
-    for info in KINDS.iter().filter(|info| info.is_managed()) {
+    let is_known = |info: &KindInfo| info.is_everywhere() || kinds.contains(&info.kind);
+    for info in KINDS.iter().filter(|info| info.is_managed() && is_known(info)) {
         let resource = info.api_resource();
         let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
         controller = controller.owns_with(api, resource, ours.clone());
     }
     let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
-    let controller = controller.watches(pods, ours, |pod| platform_of(&pod));
+    // Releases of Helm are many, large, and nobody refers to them.
+    let secrets = every.clone().fields("type!=helm.sh/release.v1");
+    let controller = controller
+        .watches(pods, ours, |pod| platform_of(&pod))
+        .watches(
+            Api::<PartialObjectMeta<Secret>>::all(client.clone()),
+            secrets,
+            referrers_of(referrers, Reference::secret),
+        )
+        .watches(
+            Api::<PartialObjectMeta<ConfigMap>>::all(client.clone()),
+            every,
+            referrers_of(referrers, Reference::config_map),
+        );
     let store = controller.store();
     (controller, store)
 }
@@ -91,6 +121,23 @@ pub fn controller(client: &Client) -> (Controller<Watched>, Store<Watched>) {
 fn platform_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Watched>> {
     let name = pod.labels().get(labels::PLATFORM)?;
     Some(ObjectRef::new(name).within(&pod.namespace()?))
+}
+
+/// Leads from an object to the Platforms that refer to it.
+fn referrers_of<K>(
+    referrers: &Arc<Referrers>,
+    reference: fn(String) -> Reference,
+) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<Watched>> + Send + Sync + 'static {
+    let referrers = Arc::clone(referrers);
+    move |object| {
+        let namespace = object.metadata.namespace.unwrap_or_default();
+        let name = object.metadata.name.unwrap_or_default();
+        referrers
+            .of(&namespace, &reference(name))
+            .into_iter()
+            .map(|key| ObjectRef::new(&key.name).within(&key.namespace))
+            .collect()
+    }
 }
 
 /// Reconciles until `shutdown`, and then ends when the reconciles that run are done.
@@ -131,6 +178,7 @@ impl<C> Operator<C> {
     fn forget(&self, key: &PlatformKey) {
         self.backoff.succeeded(key);
         self.progress.gone(key);
+        self.referrers.set(key, BTreeSet::new());
     }
 }
 
@@ -150,7 +198,12 @@ async fn reconcile_watched<C: Cluster>(
         "otel.status_code" = field::Empty,
     );
     let started = Instant::now();
-    let result = reconcile(&operator.cluster, &operator.settings, &key, Timestamp::now)
+    let knowledge = Knowledge {
+        settings: &operator.settings,
+        kinds: &operator.kinds,
+        referrers: &operator.referrers,
+    };
+    let result = reconcile(&operator.cluster, &knowledge, &key, Timestamp::now)
         .instrument(span.clone())
         .await;
     let outcome = measure::reconcile(&result, started.elapsed());

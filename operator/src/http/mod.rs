@@ -5,15 +5,22 @@ use std::{sync::Arc, time::Instant};
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use kube::runtime::reflector::Store;
 use serde_json::json;
+use tokio::sync::watch;
 use tracewell_telemetry::{Readiness, Telemetry};
 
 use crate::controller::{Progress, Watched};
 
 /// Ready once the first list of Platforms is in.
-pub fn readiness(platforms: Store<Watched>) -> Readiness {
+pub fn readiness(platforms: watch::Receiver<Option<Store<Watched>>>) -> Readiness {
     Readiness::new().check("platforms", move || {
-        let platforms = platforms.clone();
-        async move { Ok(platforms.wait_until_ready().await?) }
+        let mut platforms = platforms.clone();
+        async move {
+            let store = platforms.wait_for(Option::is_some).await?.clone();
+            if let Some(store) = store {
+                store.wait_until_ready().await?;
+            }
+            Ok(())
+        }
     })
 }
 

@@ -11,6 +11,7 @@ use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
 use platform_core::diff::Prune;
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
+use platform_core::references::Reference;
 use platform_core::step::{EventNote, FailureCategory};
 use platform_operator::cluster::{Cluster, ClusterError, Contested, PlatformKey};
 use serde_json::Value;
@@ -54,6 +55,8 @@ struct State {
     /// What the operator applied last: the fields that it owns.
     applied: BTreeMap<ObjectKey, Value>,
     pods: Vec<Pod>,
+    /// Versions of what Platforms refer to.
+    referred: BTreeMap<(String, Reference), i64>,
     writes: Vec<Write>,
     events: Vec<EventNote>,
     fault: Option<Fault>,
@@ -142,6 +145,20 @@ impl FakeCluster {
             edit(&mut value);
             state.store(key, from_value(value));
         }
+    }
+
+    /// Creates or changes, by hand, a Secret or a `ConfigMap` that Platforms refer to.
+    pub fn put_referred(&self, namespace: &str, reference: Reference) {
+        let mut state = self.lock();
+        let revision = state.next();
+        state.referred.insert((namespace.to_owned(), reference), revision);
+    }
+
+    /// Deletes, by hand, what Platforms refer to.
+    pub fn delete_referred(&self, namespace: &str, reference: &Reference) {
+        self.lock()
+            .referred
+            .remove(&(namespace.to_owned(), reference.clone()));
     }
 
     /// Creates an object by hand, as somebody else.
@@ -269,7 +286,7 @@ fn add_defaults(kind: Kind, value: &mut Value) {
         Kind::Deployment => ("/spec/template/spec", "dnsPolicy", "ClusterFirst"),
         Kind::Service => ("/spec", "sessionAffinity", "None"),
         Kind::PersistentVolumeClaim => ("/spec", "volumeMode", "Filesystem"),
-        Kind::ConfigMap | Kind::Pod => return,
+        _ => return,
     };
     if let Some(Value::Object(fields)) = value.pointer_mut(pointer) {
         fields.insert(field.to_owned(), default.into());
@@ -298,6 +315,13 @@ impl Cluster for FakeCluster {
         state.admit_read()?;
         let is_own = |pod: &&Pod| pod.labels().get(labels::PLATFORM_UID) == platform.uid().as_ref();
         Ok(state.pods.iter().filter(is_own).cloned().collect())
+    }
+
+    async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
+        let state = self.lock();
+        state.admit_read()?;
+        let key = (namespace.to_owned(), reference.clone());
+        Ok(state.referred.get(&key).map(ToString::to_string))
     }
 
     async fn apply(

@@ -20,6 +20,10 @@ enum Happening {
     Fault(Fault),
     Restart,
     ByHand(Index, ByHand),
+    /// What the Platform refers to is made or changed, or goes.
+    Referred {
+        stays: bool,
+    },
     Settle,
     /// The operator looks at the Platform. Where this is missing, an event was lost.
     Reconcile,
@@ -113,6 +117,7 @@ fn happen(world: &World, happening: &Happening) {
         Happening::Fault(fault) => world.cluster.inject(*fault),
         Happening::Restart => world.cluster.heal(),
         Happening::ByHand(index, by_hand) => edit_by_hand(world, *index, by_hand),
+        Happening::Referred { stays } => world.keep_referred(*stays),
         Happening::Settle => world.settle(),
         // Failures are what this is about: the next reconcile has to cope.
         Happening::Reconcile => drop(world.reconcile()),
@@ -152,6 +157,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
         3 => fault.prop_map(Happening::Fault),
         2 => Just(Happening::Restart),
         3 => (any::<Index>(), by_hand).prop_map(|(index, by_hand)| Happening::ByHand(index, by_hand)),
+        2 => any::<bool>().prop_map(|stays| Happening::Referred { stays }),
         2 => Just(Happening::Settle),
         6 => Just(Happening::Reconcile),
     ]

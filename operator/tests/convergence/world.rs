@@ -1,28 +1,32 @@
 //! An operator on a cluster in memory.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use platform_core::api::Platform;
 use platform_core::desired::Desired;
 use platform_core::diff::diff;
+use platform_core::holds::Holds;
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
+use platform_core::references::references;
 use platform_core::resolve::resolve;
-use platform_core::step::Live;
+use platform_core::step::{Facts, Live};
 use platform_operator::cluster::PlatformKey;
-use platform_operator::controller::{ReconcileError, reconcile};
+use platform_operator::controller::{Knowledge, ReconcileError, Referrers, read_facts, reconcile};
 use platform_testkit::{FakeCluster, Fate, Write, settings};
 
 /// Reconciles, each followed by the cluster's own controllers, in which a Platform has to be ready.
-const STEPS: usize = 6;
+const STEPS: usize = 12;
 
 /// An operator on a cluster in memory, with a clock that moves by a minute with each reconcile.
 pub(crate) struct World {
     pub(crate) cluster: FakeCluster,
     pub(crate) key: PlatformKey,
     minutes: Cell<i64>,
+    referrers: Referrers,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -37,6 +41,7 @@ impl World {
             cluster,
             key,
             minutes: Cell::new(0),
+            referrers: Referrers::default(),
             runtime,
         }
     }
@@ -44,8 +49,14 @@ impl World {
     pub(crate) fn reconcile(&self) -> Result<(), Box<ReconcileError>> {
         self.minutes.set(self.minutes.get() + 1);
         let now = Timestamp::from_second(1_000_000 + self.minutes.get() * 60).expect("a valid instant");
+        let settings = settings();
+        let knowledge = Knowledge {
+            settings: &settings,
+            kinds: &BTreeSet::new(),
+            referrers: &self.referrers,
+        };
         self.runtime
-            .block_on(reconcile(&self.cluster, &settings(), &self.key, || now))
+            .block_on(reconcile(&self.cluster, &knowledge, &self.key, || now))
             .map(drop)
             .map_err(Box::new)
     }
@@ -54,10 +65,22 @@ impl World {
         self.cluster.settle(|_| Fate::Serve);
     }
 
+    /// Somebody makes or changes everything that the Platform refers to, or deletes it.
+    pub(crate) fn keep_referred(&self, stays: bool) {
+        for reference in references(&self.platform()) {
+            if stays {
+                self.cluster.put_referred(&self.key.namespace, reference);
+            } else {
+                self.cluster.delete_referred(&self.key.namespace, &reference);
+            }
+        }
+    }
+
     /// Nothing goes wrong any more: reconciles until nothing is written.
     pub(crate) fn quiet(&self) {
         self.cluster.heal();
         self.cluster.take_writes();
+        self.keep_referred(true);
         for _ in 0..STEPS {
             self.settle();
             self.reconcile().expect("nothing goes wrong");
@@ -82,11 +105,17 @@ impl World {
         (condition.status, condition.reason, condition.message)
     }
 
+    fn facts(&self) -> Facts {
+        self.runtime
+            .block_on(read_facts(&self.cluster, &self.platform(), &BTreeSet::new()))
+            .expect("nothing goes wrong")
+    }
+
     /// The cluster has what the Platform asks for, says so, and stays as it is.
     pub(crate) fn assert_converged(&self) {
         assert_eq!(self.condition("Ready").0, "True", "{:?}", self.condition("Ready"));
         let platform = self.platform();
-        let resolved = resolve(&platform, &settings()).expect("the Platform keeps every rule");
+        let resolved = resolve(&platform, &self.facts(), &settings()).expect("the Platform keeps every rule");
         // An object that lost its label and is not wanted any more is nobody's until its owner goes, with which the
         // cluster deletes it: only what is listed counts here.
         let mut objects = self.cluster.objects();
@@ -95,7 +124,13 @@ impl World {
             objects,
             pods: Vec::new(),
         };
-        let changes = diff(&Desired::new(&resolved), &live, &resolved.uid, true);
+        let changes = diff(
+            &Desired::new(&resolved),
+            &live,
+            &resolved.uid,
+            true,
+            &Holds::new(),
+        );
         assert!(changes.is_empty(), "{changes:?}");
         let before = self.cluster.objects();
         for _ in 0..3 {

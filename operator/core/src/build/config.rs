@@ -20,7 +20,7 @@ pub(super) fn build_config(component: Component, content: &Value, name: impl FnO
         name: name(&short_hash_of_text(&text)),
         app: component.as_str().to_owned(),
         component,
-        body: Body::ConfigMap(ConfigMap {
+        body: Body::of(&ConfigMap {
             data: Some(BTreeMap::from([(FILE.to_owned(), text)])),
             immutable: Some(true),
             ..ConfigMap::default()

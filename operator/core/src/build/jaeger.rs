@@ -72,7 +72,7 @@ pub(super) fn build_jaeger(resolved: &Resolved, image: &str, max_traces: i32) ->
     let mut objects = vec![
         config,
         part(resolved.name.jaeger(), build_ports(resolved, APP, ports)),
-        part(resolved.name.jaeger(), Body::Deployment(Box::new(deployment))),
+        part(resolved.name.jaeger(), Body::of(&deployment)),
     ];
     // A Service of its own: in one of type NodePort, the receivers too would be open on every node.
     objects.extend(resolved.node_ports.as_ref().map(|node_ports| {

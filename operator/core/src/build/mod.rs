@@ -12,11 +12,18 @@ mod pod;
 mod storage;
 mod workload;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use serde::Serialize;
+use serde_json::Value;
 
 pub use self::environment::ignored_variables;
 pub(crate) use self::jaeger::trace_ui_url;
+use crate::desired::to_value;
 use crate::kinds::Kind;
 use crate::labels::Component;
 use crate::resolve::{Backend, Resolved};
@@ -34,30 +41,60 @@ pub struct Part {
     pub body: Body,
 }
 
-/// What is particular to an object, by kind.
+/// What is particular to an object.
 #[derive(Clone, Debug)]
-pub enum Body {
-    /// Configuration.
-    ConfigMap(ConfigMap),
-    /// Data.
-    PersistentVolumeClaim(PersistentVolumeClaim),
-    /// Name and ports.
-    Service(Service),
-    /// Pods.
-    Deployment(Box<Deployment>),
+pub struct Body {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its fields besides apiVersion, kind and metadata.
+    pub content: Value,
 }
 
 impl Body {
-    /// Its kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::ConfigMap(_) => Kind::ConfigMap,
-            Self::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
-            Self::Service(_) => Kind::Service,
-            Self::Deployment(_) => Kind::Deployment,
+    /// A body of a kind that Kubernetes itself has.
+    pub(super) fn of<T: ManagedType>(typed: &T) -> Self {
+        Self::new(T::KIND, to_value(typed))
+    }
+
+    /// A body of any kind.
+    pub(super) fn new(kind: Kind, mut content: Value) -> Self {
+        if let Value::Object(fields) = &mut content {
+            for field in ["apiVersion", "kind", "metadata"] {
+                fields.remove(field);
+            }
         }
+        Self { kind, content }
     }
 }
+
+/// A Kubernetes type whose objects the operator manages.
+pub(super) trait ManagedType: Serialize {
+    /// Its kind.
+    const KIND: Kind;
+}
+
+macro_rules! managed_types {
+    ($($name:ident),+) => {
+        $(impl ManagedType for $name {
+            const KIND: Kind = Kind::$name;
+        })+
+    };
+}
+
+managed_types!(
+    ConfigMap,
+    CronJob,
+    Deployment,
+    HorizontalPodAutoscaler,
+    Ingress,
+    Job,
+    NetworkPolicy,
+    PersistentVolumeClaim,
+    PodDisruptionBudget,
+    Secret,
+    Service,
+    StatefulSet
+);
 
 /// Every object of a Platform.
 pub fn build(resolved: &Resolved) -> Vec<Part> {

@@ -35,7 +35,7 @@ pub(super) fn build_service(resolved: &Resolved, service: &Service) -> Part {
 /// A Service of the pods of `app`, open on the nodes if one of its ports is.
 pub(super) fn build_ports(resolved: &Resolved, app: &str, ports: Vec<ServicePort>) -> Body {
     let on_nodes = ports.iter().any(|port| port.node_port.is_some());
-    Body::Service(ServiceObject {
+    Body::of(&ServiceObject {
         spec: Some(ServiceSpec {
             type_: Some(if on_nodes { "NodePort" } else { "ClusterIP" }.to_owned()),
             selector: Some(selector(resolved, app)),

@@ -20,7 +20,7 @@ pub(super) fn build_claim(resolved: &Resolved, service: &Service) -> Option<Part
         name: resolved.name.data_claim(&service.name),
         app: service.name.to_string(),
         component: Component::Service,
-        body: Body::PersistentVolumeClaim(PersistentVolumeClaim {
+        body: Body::of(&PersistentVolumeClaim {
             spec: Some(PersistentVolumeClaimSpec {
                 access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
                 resources: Some(VolumeResourceRequirements {

@@ -44,14 +44,14 @@ pub(super) fn build_workload(resolved: &Resolved, service: &Service, collector: 
         name: resolved.name.workload(&service.name),
         app: service.name.to_string(),
         component: Component::Service,
-        body: Body::Deployment(Box::new(build_deployment(
+        body: Body::of(&build_deployment(
             resolved,
             service.name.as_str(),
             service.replicas,
             rollout,
             scrape_annotations(METRICS_PORT),
             pod,
-        ))),
+        )),
     }
 }
 

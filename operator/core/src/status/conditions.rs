@@ -18,6 +18,8 @@ pub enum ConditionType {
     Stalled,
     /// Whether the spec keeps every rule.
     Accepted,
+    /// Whether the Secrets and `ConfigMap`s that the spec refers to are there.
+    SecretsResolved,
     /// Whether every service serves now.
     ServicesAvailable,
     /// Whether the tracing backend serves now.
@@ -25,6 +27,13 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// Those that say how one part of the Platform is. The others sum up.
+    pub(super) const PARTS: &'static [Self] = &[
+        Self::SecretsResolved,
+        Self::ServicesAvailable,
+        Self::TracingAvailable,
+    ];
+
     /// The type in the status.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +41,7 @@ impl ConditionType {
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
             Self::Accepted => "Accepted",
+            Self::SecretsResolved => "SecretsResolved",
             Self::ServicesAvailable => "ServicesAvailable",
             Self::TracingAvailable => "TracingAvailable",
         }
@@ -61,7 +71,7 @@ impl Finding {
 
 /// Conditions with their instants: one moves only when its status flips.
 pub(super) fn stamp_conditions(
-    findings: [Finding; 6],
+    findings: Vec<Finding>,
     old: &[Condition],
     generation: Option<i64>,
     now: Timestamp,

@@ -16,21 +16,25 @@ pub(super) fn find_all(
     changes: &Changes,
     failure: Option<&ApplyFailure>,
     ready_services: &str,
-) -> [Finding; 6] {
+) -> Vec<Finding> {
     let services = find_services(observation, ready_services);
     let tracing = find_tracing(&observation.backend);
     // What is in the way, most urgent first: a refused write, then the workloads.
-    let obstacle = failure.map(failure_cause).or_else(|| worst_cause(observation));
+    let obstacle = failure
+        .map(failure_cause)
+        .or_else(|| held_cause(changes))
+        .or_else(|| worst_cause(observation));
     let progress = pending_message(changes).or_else(|| progress_message(observation, ready_services));
 
     let stalled = obstacle.as_ref().filter(|cause| !cause.reason.is_transient());
     let ready = find_ready(obstacle.as_ref(), progress, ready_services, &tracing);
     let reconciling = find_reconciling(stalled, &ready);
-    [
+    vec![
         ready,
         reconciling,
         find_stalled(stalled),
         find_accepted(resolved),
+        find_secrets(resolved),
         services,
         tracing,
     ]
@@ -100,6 +104,26 @@ fn find_accepted(resolved: &Resolved) -> Finding {
         )
     };
     Finding::new(ConditionType::Accepted, true, Reason::Accepted, message)
+}
+
+fn find_secrets(resolved: &Resolved) -> Finding {
+    let type_ = ConditionType::SecretsResolved;
+    let missing: Vec<String> = resolved
+        .references
+        .iter()
+        .filter(|(_, version)| version.is_none())
+        .map(|(reference, _)| reference.to_string())
+        .collect();
+    if missing.is_empty() {
+        let message = "everything that the spec refers to is there".to_owned();
+        return Finding::new(type_, true, Reason::AllReferencesFound, message);
+    }
+    let message = format!(
+        "missing in namespace {}: {}",
+        resolved.namespace,
+        missing.join(", ")
+    );
+    Finding::new(type_, false, Reason::ReferenceMissing, message)
 }
 
 fn find_services(observation: &Observation, ready_services: &str) -> Finding {
@@ -209,6 +233,19 @@ fn failure_cause(failure: &ApplyFailure) -> Cause {
         format!("{object} could not be {action}: {message}")
     };
     Cause { reason, message }
+}
+
+/// What a change waits for that does not come by itself.
+fn held_cause(changes: &Changes) -> Option<Cause> {
+    changes
+        .held
+        .iter()
+        .filter(|held| held.cause.reason != Reason::Progressing)
+        .map(|held| Cause {
+            reason: held.cause.reason,
+            message: format!("{} waits: {}", held.apply.key, held.cause.message),
+        })
+        .min()
 }
 
 /// What is still to be applied; None if that is nothing.

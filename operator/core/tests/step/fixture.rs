@@ -9,7 +9,7 @@ use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::settings::Settings;
-use platform_core::step::{ApplyFailure, Input, Live, Output, step};
+use platform_core::step::{ApplyFailure, Facts, Input, Live, Output, step};
 use serde_json::{Value, json};
 
 pub(crate) const NOW: i64 = 1_000_000;
@@ -48,13 +48,32 @@ pub(crate) fn decide_at(
     failure: Option<&ApplyFailure>,
 ) -> Output {
     step(Input {
+        now: at(seconds),
+        last_apply: failure,
+        ..input(platform, live, &Facts::default(), &settings())
+    })
+}
+
+/// A decision in a cluster with these facts.
+pub(crate) fn decide_with(platform: &Platform, live: &Live, facts: &Facts) -> Output {
+    step(input(platform, live, facts, &settings()))
+}
+
+pub(crate) fn input<'a>(
+    platform: &'a Platform,
+    live: &'a Live,
+    facts: &'a Facts,
+    settings: &'a Settings,
+) -> Input<'a> {
+    Input {
         platform,
         live,
-        settings: &settings(),
-        now: at(seconds),
+        facts,
+        settings,
+        now: at(0),
         trace_id: Some("trace-1"),
-        last_apply: failure,
-    })
+        last_apply: None,
+    }
 }
 
 pub(crate) fn key(kind: Kind, name: &str) -> ObjectKey {
@@ -68,14 +87,15 @@ pub(crate) fn key(kind: Kind, name: &str) -> ObjectKey {
 /// Everything applied.
 pub(crate) fn applied(platform: &Platform) -> Live {
     let mut live = Live::default();
-    for wave in decide(platform, &Live::default()).changes.waves {
-        for apply in wave.applies {
-            let mut object = apply.object;
-            object.metadata.uid = Some(format!("uid of {}", apply.key));
-            object.metadata.resource_version = Some("7".to_owned());
-            object.metadata.generation = Some(1);
-            live.objects.insert(apply.key, object);
-        }
+    let changes = decide(platform, &Live::default()).changes;
+    let now = changes.waves.into_iter().flat_map(|wave| wave.applies);
+    let later = changes.held.into_iter().map(|held| held.apply);
+    for apply in now.chain(later) {
+        let mut object = apply.object;
+        object.metadata.uid = Some(format!("uid of {}", apply.key));
+        object.metadata.resource_version = Some("7".to_owned());
+        object.metadata.generation = Some(1);
+        live.objects.insert(apply.key, object);
     }
     live
 }
@@ -129,6 +149,12 @@ pub(crate) fn conditions(status: &PlatformStatus) -> BTreeMap<&str, (&str, &str,
             )
         })
         .collect()
+}
+
+/// (status, reason) of the condition of this type.
+pub(crate) fn state<'a>(status: &'a PlatformStatus, type_: &str) -> (&'a str, &'a str) {
+    let (status, reason, _) = conditions(status)[type_];
+    (status, reason)
 }
 
 pub(crate) fn states(status: &PlatformStatus) -> Vec<String> {

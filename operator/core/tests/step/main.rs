@@ -4,4 +4,5 @@
 mod causes;
 mod changes;
 mod fixture;
+mod holds;
 mod status;
