@@ -112,7 +112,7 @@ async fn the_charts_role_suffices_for_everything_that_a_platform_goes_through() 
     world
         .apply("demo", json!({"services": [{"name": "auth"}, {"name": "chat"}]}))
         .await;
-    world.reconcile_with(&cluster, "demo").await.unwrap();
+    world.bring_up_with(&cluster, "demo").await.unwrap();
     world.apply("demo", json!({"services": [{"name": "auth"}]})).await;
     world.reconcile_with(&cluster, "demo").await.unwrap();
     let snapshot = world.snapshot().await;

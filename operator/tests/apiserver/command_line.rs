@@ -152,7 +152,7 @@ async fn diff_tells_what_would_change_and_why() {
     );
 
     world.apply("demo", spec.clone()).await;
-    world.reconcile("demo").await.unwrap();
+    world.bring_up("demo").await.unwrap();
     let by_hand = json!({"spec": {"replicas": 4}});
     let deployments = world.objects(Kind::Deployment);
     deployments
@@ -191,7 +191,7 @@ async fn diff_tells_what_the_file_no_longer_has_whoever_applied_it() {
     };
     let platform = serde_json::from_value(manifest("client-side", "demo", &whole)).unwrap();
     world.platforms().create(&client_side, &platform).await.unwrap();
-    world.reconcile("demo").await.unwrap();
+    world.bring_up("demo").await.unwrap();
 
     let less = json!({"services": [{"name": "auth", "env": [{"name": "PASSWORD", "value": "hunter4"}]}]});
     let output = with_input(
@@ -218,7 +218,7 @@ async fn diff_of_a_settled_platform_is_empty() {
     let kubeconfig = write_kubeconfig(&world, directory.path());
     world.apply("demo", json!({})).await;
     // The binary's own version stands in the status alone, so that the objects are the same.
-    world.reconcile("demo").await.unwrap();
+    world.bring_up("demo").await.unwrap();
     let mut command = operator(&["diff", "-f", "-"]);
     let output = with_input(
         command.env("KUBECONFIG", &kubeconfig),

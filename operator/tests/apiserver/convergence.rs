@@ -14,7 +14,7 @@ use platform_core::{
 };
 use platform_operator::{cluster::Cluster, controller::ReconcileError};
 use platform_testkit::{examples, examples_directory};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     faulty::{Fault, Faulty},
@@ -26,7 +26,12 @@ async fn a_second_reconcile_writes_nothing() {
     let Some(world) = world("idempotent").await else {
         return;
     };
-    world.apply("demo", json!({})).await;
+    world
+        .apply(
+            "demo",
+            json!({"services": [{"name": "auth"}, {"name": "gateway", "dependsOn": []}]}),
+        )
+        .await;
     let first = Faulty::counting(&world);
     world.reconcile_with(&first, "demo").await.unwrap();
     let settled = world.snapshot().await;
@@ -67,7 +72,7 @@ async fn an_object_of_somebody_else_is_left_alone_and_named() {
         .unwrap();
     assert_eq!(ready.reason, "ApplyConflict", "{}", ready.message);
     assert!(ready.message.contains("demo-auth"), "{}", ready.message);
-    let stalled = condition(&world, "demo", "Stalled").await;
+    let stalled = world.condition("demo", "Stalled").await;
     assert_eq!(stalled["status"], "True", "nobody but a person can mend it");
 
     services
@@ -76,7 +81,7 @@ async fn an_object_of_somebody_else_is_left_alone_and_named() {
         .unwrap();
     world.reconcile("demo").await.unwrap();
     assert_ne!(services.get("demo-auth").await.unwrap().spec, before.spec);
-    assert_eq!(condition(&world, "demo", "Stalled").await["status"], "False");
+    assert_eq!(world.condition("demo", "Stalled").await["status"], "False");
 }
 
 #[tokio::test]
@@ -92,7 +97,7 @@ async fn every_example_is_taken_by_the_api_server_under_strict_validation() {
         let name = manifest.platform.metadata.name.unwrap();
         world.apply(&name, manifest.written["spec"].clone()).await;
         world
-            .reconcile(&name)
+            .bring_up(&name)
             .await
             .unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
         delete_everything(&world, &name).await;
@@ -121,7 +126,7 @@ async fn a_reconcile_cut_off_at_any_write_is_taken_up_by_the_next() {
     let Some(world) = world("cut-off").await else {
         return;
     };
-    let spec = json!({"services": [{"name": "gateway"}, {"name": "auth"}]});
+    let spec = json!({"services": [{"name": "gateway", "dependsOn": []}, {"name": "auth"}]});
     world.apply("whole", spec.clone()).await;
     let whole = Faulty::counting(&world);
     world.reconcile_with(&whole, "whole").await.unwrap();
@@ -173,10 +178,7 @@ async fn children(world: &World, platform: &str) -> Vec<String> {
 async fn what_others_edit_is_restored_and_what_is_theirs_survives() {
     let Some(world) = world("drift").await else { return };
     world.apply("demo", json!({})).await;
-    world.reconcile("demo").await.unwrap();
-    world.roll_out().await;
-    world.reconcile("demo").await.unwrap();
-    assert_eq!(condition(&world, "demo", "Ready").await["status"], "True");
+    world.bring_up("demo").await.unwrap();
     let wanted = world.snapshot().await;
 
     let edit = json!({
@@ -271,7 +273,7 @@ async fn a_service_taken_off_the_list_is_pruned_and_its_data_stays() {
             json!({"services": [{"name": "auth"}, {"name": "billing"}]}),
         )
         .await;
-    world.reconcile("demo").await.unwrap();
+    world.bring_up("demo").await.unwrap();
     let before = world.snapshot().await;
     world.apply("demo", json!({"services": [{"name": "auth"}]})).await;
     world.reconcile("demo").await.unwrap();
@@ -304,7 +306,7 @@ async fn an_object_that_cannot_be_applied_is_told_in_the_status_and_recovers() {
         .await
         .expect_err("the node ports are taken");
     assert!(matches!(error, ReconcileError::Write(_)), "{error:?}");
-    let ready = condition(&world, "second", "Ready").await;
+    let ready = world.condition("second", "Ready").await;
     assert_eq!(ready["status"], "False");
     assert!(
         ready["message"].as_str().unwrap().contains("already allocated"),
@@ -318,15 +320,6 @@ async fn an_object_that_cannot_be_applied_is_told_in_the_status_and_recovers() {
     delete_everything(&world, "first").await;
     world.reconcile("second").await.unwrap();
     assert!(world.snapshot().await.contains_key("Deployment/second-gateway"));
-}
-
-async fn condition(world: &World, platform: &str, type_: &str) -> Value {
-    let status = json!(world.platforms().get_status(platform).await.unwrap().status);
-    let conditions = status["conditions"].as_array().expect("conditions").clone();
-    conditions
-        .into_iter()
-        .find(|condition| condition["type"] == type_)
-        .expect(type_)
 }
 
 #[tokio::test]

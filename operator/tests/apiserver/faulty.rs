@@ -8,6 +8,7 @@ use platform_core::{
     api::{Platform, PlatformStatus},
     diff::Prune,
     kinds::{Kind, ObjectKey},
+    references::Reference,
     step::EventNote,
 };
 use platform_operator::cluster::{Cluster, ClusterError, Contested, KubeCluster, PlatformKey};
@@ -72,6 +73,10 @@ impl Cluster for Faulty {
 
     async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
         self.cluster.pods(platform).await
+    }
+
+    async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
+        self.cluster.version(namespace, reference).await
     }
 
     async fn apply(

@@ -1,6 +1,6 @@
 //! What the tests of this binary share: a namespace with Platforms in it, and one reconcile at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -15,16 +15,20 @@ use kube::{
 use platform_core::{
     api::Platform,
     kinds::{KINDS, Kind},
+    references::references,
     settings::Settings,
     step::Requeue,
 };
 use platform_operator::{
     cluster::{Cluster, KubeCluster, PlatformKey},
-    controller::{ReconcileError, reconcile},
+    controller::{Knowledge, ReconcileError, Referrers, reconcile},
 };
 use serde_json::{Value, json};
 
 use crate::control_plane::{ControlPlane, control_plane};
+
+/// A Platform of services that wait for each other is ready after so many reconciles.
+const MAX_RECONCILES: usize = 12;
 
 /// A namespace on the shared control plane.
 pub(crate) struct World {
@@ -124,11 +128,67 @@ impl World {
             namespace: self.namespace.clone(),
             name: name.to_owned(),
         };
-        reconcile(cluster, &settings(), &key, Timestamp::now).await
+        let knowledge = Knowledge {
+            settings: &settings(),
+            kinds: &BTreeSet::new(),
+            referrers: &Referrers::default(),
+        };
+        reconcile(cluster, &knowledge, &key, Timestamp::now).await
     }
 
     pub(crate) fn objects(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &kind.info().api_resource())
+    }
+
+    /// Reconciles, with every workload rolled out and everything there that the Platform refers to, until it is ready.
+    pub(crate) async fn bring_up(&self, name: &str) -> Result<(), ReconcileError> {
+        self.bring_up_with(&self.cluster(), name).await
+    }
+
+    /// The same, through another client.
+    pub(crate) async fn bring_up_with<C: Cluster>(
+        &self,
+        cluster: &C,
+        name: &str,
+    ) -> Result<(), ReconcileError> {
+        self.provide_references(name).await;
+        for _ in 0..MAX_RECONCILES {
+            self.reconcile_with(cluster, name).await?;
+            self.roll_out().await;
+            if self.condition(name, "Ready").await["status"] == "True" {
+                return Ok(());
+            }
+        }
+        panic!("{name} is not ready: {}", self.condition(name, "Ready").await);
+    }
+
+    /// The condition of a Platform, as stored.
+    pub(crate) async fn condition(&self, platform: &str, type_: &str) -> Value {
+        let status = json!(self.platforms().get_status(platform).await.unwrap().status);
+        let conditions = status["conditions"].as_array().expect("conditions").clone();
+        conditions
+            .into_iter()
+            .find(|condition| condition["type"] == type_)
+            .expect(type_)
+    }
+
+    /// Makes the Secrets and `ConfigMap`s that the Platform refers to.
+    async fn provide_references(&self, name: &str) {
+        let platform = self.platforms().get(name).await.unwrap();
+        for reference in references(&platform) {
+            let info = reference.kind.info();
+            let object = json!({
+                "apiVersion": info.version, "kind": info.name, "metadata": {"name": reference.name},
+            });
+            self.objects(reference.kind)
+                .patch(
+                    &reference.name,
+                    &PatchParams::apply("somebody"),
+                    &Patch::Apply(&object),
+                )
+                .await
+                .unwrap();
+        }
     }
 
     /// Says that every Deployment is rolled out, as its controller would.
@@ -155,7 +215,10 @@ impl World {
     /// Every object of the managed kinds and every Platform in the namespace, as stored.
     pub(crate) async fn snapshot(&self) -> BTreeMap<String, Value> {
         let mut snapshot = BTreeMap::new();
-        for info in KINDS.iter().filter(|info| info.is_managed()) {
+        for info in KINDS
+            .iter()
+            .filter(|info| info.is_managed() && info.is_everywhere())
+        {
             for object in self
                 .objects(info.kind)
                 .list(&ListParams::default())
