@@ -48,6 +48,47 @@ impl PythonEnvironment {
     }
 }
 
+/// Installs what `requirements` pins by hash for another machine, one with this version of Python on 64-bit Intel, unless
+/// the cache has it, and gives the folder that `packages`, for its PYTHONPATH, is in.
+pub(crate) fn python_packages(
+    steps: &mut Steps,
+    cache: &Cache,
+    name: &str,
+    requirements: &Path,
+    version: &str,
+) -> Result<PathBuf> {
+    let mut parts = Fingerprint::builder();
+    parts.text(version).file(requirements)?;
+    let folder = cache.folder(name, &parts.finish());
+    if !folder.exists() {
+        steps.step(&format!("Install Python packages: {name}"), |step| {
+            let scratch = cache.scratch(name)?;
+            // Distributions keep pip from their own Python; a fresh environment has one.
+            let environment = scratch.path().join("environment");
+            step.run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+            let fresh = scratch.path().join("packages");
+            let mut install = Command::new(environment.join("bin/python"));
+            install.args([
+                "-m",
+                "pip",
+                "install",
+                "--require-hashes",
+                "--no-deps",
+                "--no-compile",
+            ]);
+            install.args(["--only-binary", ":all:", "--python-version", version]);
+            for platform in ["manylinux_2_28_x86_64", "manylinux2014_x86_64"] {
+                install.args(["--platform", platform]);
+            }
+            install.arg("--target").arg(&fresh).arg("--requirement");
+            step.run(install.arg(requirements))?;
+            fs::remove_dir_all(&environment)?;
+            cache.keep(scratch.path(), &folder)
+        })?;
+    }
+    Ok(folder)
+}
+
 /// Which Python this is, and where.
 fn interpreter() -> Result<String> {
     let output = Command::new("python3")

@@ -1,6 +1,5 @@
 //! Images: the node's, those of others that a Platform runs, and our own.
 
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use super::engine::{Engine, Origin};
 use super::tools::{self, Tool};
 use crate::cache::{Cache, Fingerprint};
+use crate::packages::Node;
 use crate::programs;
 use crate::steps::Steps;
 
@@ -16,22 +16,38 @@ use crate::steps::Steps;
 pub(crate) const REPOSITORY: &str = "localhost/tracewell";
 /// Jaeger, which is the collector too.
 const JAEGER: &str = "docker.io/jaegertracing/jaeger:2.13.0";
+/// The version is the one that `cluster/tools/prometheus` pins.
+pub(crate) const PROMETHEUS: &str = "docker.io/prom/prometheus:v3.16.0";
 
-/// An image of somebody else's that a Platform runs and the node image does not bring along.
-struct ThirdParty {
+/// An image of somebody else's that the node image does not bring along.
+pub(super) struct ThirdParty {
     /// Its usual name.
-    image: &'static str,
+    pub(super) image: &'static str,
     /// Below `cluster/images/`: the folder whose `build.sh IMAGE BIN WORK` makes it where no registry can be reached.
-    folder: &'static str,
-    /// Programs that its script takes from BIN.
-    tools: &'static [Tool],
+    pub(super) folder: &'static str,
+    /// What its script takes from BIN.
+    pub(super) programs: Programs,
 }
 
-const THIRD_PARTY: [ThirdParty; 1] = [ThirdParty {
-    image: "docker.io/library/postgres:15",
-    folder: "postgres",
-    tools: &[],
-}];
+/// Programs that an image is built around.
+pub(super) enum Programs {
+    FromGo(&'static [Tool]),
+    NodeJs,
+}
+
+/// Those that a Platform runs.
+const THIRD_PARTY: [ThirdParty; 2] = [
+    ThirdParty {
+        image: "docker.io/library/postgres:15",
+        folder: "postgres",
+        programs: Programs::FromGo(&[]),
+    },
+    ThirdParty {
+        image: PROMETHEUS,
+        folder: "prometheus",
+        programs: Programs::FromGo(&[tools::PROMETHEUS]),
+    },
+];
 
 /// Our programs: (Cargo package, binary and image name).
 const PROGRAMS: [(&str, &str); 5] = [
@@ -120,16 +136,14 @@ pub(crate) fn ensure_third_party(
     origin: Origin,
     tree: &Path,
 ) -> Result<Vec<Names>> {
-    match origin {
-        Origin::Packages => THIRD_PARTY
-            .iter()
-            .map(|image| image.ensure_built(steps, cache, engine, tree))
-            .collect(),
-        Origin::Registry => iter::once(JAEGER)
-            .chain(THIRD_PARTY.iter().map(|image| image.image))
-            .map(|image| ensure_pulled(steps, engine, image))
-            .collect(),
+    let mut images = Vec::new();
+    if origin == Origin::Registry {
+        images.push(ensure_pulled(steps, engine, JAEGER)?);
     }
+    for image in &THIRD_PARTY {
+        images.push(image.ensure(steps, cache, engine, origin, tree)?);
+    }
+    Ok(images)
 }
 
 fn ensure_pulled(steps: &mut Steps, engine: &Engine, image: &str) -> Result<Names> {
@@ -143,19 +157,48 @@ fn ensure_pulled(steps: &mut Steps, engine: &Engine, image: &str) -> Result<Name
 }
 
 impl ThirdParty {
-    fn ensure_built(&self, steps: &mut Steps, cache: &Cache, engine: &Engine, tree: &Path) -> Result<Names> {
-        let script = tree.join("cluster/images").join(self.folder).join("build.sh");
-        let mut parts = Fingerprint::builder();
-        parts.text(self.image).file(&script)?;
-        for program in tools::ensure_built(steps, cache, tree, self.tools)? {
-            parts.text(&program.to_string());
+    /// Pulls or builds it.
+    pub(super) fn ensure(
+        &self,
+        steps: &mut Steps,
+        cache: &Cache,
+        engine: &Engine,
+        origin: Origin,
+        tree: &Path,
+    ) -> Result<Names> {
+        match origin {
+            Origin::Packages => self.ensure_built(steps, cache, engine, tree),
+            Origin::Registry => ensure_pulled(steps, engine, self.image),
         }
+    }
+
+    fn ensure_built(&self, steps: &mut Steps, cache: &Cache, engine: &Engine, tree: &Path) -> Result<Names> {
+        let scripts = tree.join("cluster/images");
+        let script = scripts.join(self.folder).join("build.sh");
+        let mut parts = Fingerprint::builder();
+        parts
+            .text(self.image)
+            .file(&script)?
+            .file(&scripts.join("debian.sh"))?;
+        let programs = match &self.programs {
+            Programs::FromGo(tools) => {
+                for program in tools::ensure_built(steps, cache, tree, tools)? {
+                    parts.text(&program.to_string());
+                }
+                cache.programs()
+            }
+            Programs::NodeJs => {
+                let node = Node::ensure(steps, cache, tree)?;
+                parts.file(&node.program())?;
+                node.programs()
+            }
+        };
         let built = format!("{REPOSITORY}/{}:{}", self.folder, parts.finish());
         if !engine.has_image(&built) {
             let scratch = cache.scratch(self.folder)?;
             self.remove(engine)?;
             let mut command = Command::new(&script);
-            command.arg(&built).arg(cache.programs()).arg(scratch.path());
+            command.arg(&built).arg(programs).arg(scratch.path());
             engine.configure(&mut command);
             steps.run(&format!("Build the image {}", self.image), &mut command)?;
         }
@@ -164,7 +207,7 @@ impl ThirdParty {
         Ok(vec![self.image.to_owned(), built])
     }
 
-    fn remove(&self, engine: &Engine) -> Result<()> {
+    pub(super) fn remove(&self, engine: &Engine) -> Result<()> {
         remove_images(engine, self.image, None)?;
         remove_images(engine, &format!("{REPOSITORY}/{}", self.folder), None)
     }
@@ -290,7 +333,7 @@ pub(crate) fn remove_built(engine: &Engine) -> Result<()> {
 }
 
 /// Removes the images whose names match, but one, and but those that a container runs.
-fn remove_images(engine: &Engine, pattern: &str, keep: Option<&str>) -> Result<()> {
+pub(super) fn remove_images(engine: &Engine, pattern: &str, keep: Option<&str>) -> Result<()> {
     let filter = format!("reference={pattern}");
     let mut list = engine.command([
         "images",

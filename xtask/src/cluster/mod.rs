@@ -15,6 +15,7 @@ use kind::Kind;
 
 mod deploy;
 mod engine;
+mod examples;
 mod images;
 mod kind;
 pub(crate) mod tools;
@@ -78,6 +79,7 @@ fn check_machine(cache: &Cache, engine: &Engine, origin: Origin, also: Option<Ne
     parts.extend([tools::KIND, tools::KUBECTL]);
     if origin == Origin::Packages {
         parts.extend(tools::NODE);
+        parts.push(tools::PROMETHEUS);
     }
     let mut needs = vec![
         tools_need(cache, &parts)?,
@@ -142,6 +144,7 @@ pub(crate) fn ensure(steps: &mut Steps) -> Result<Cluster> {
         origin,
         tree(),
     )?);
+    wanted.extend(examples::ensure(steps, &cache, &engine, origin, tree())?);
     kind.load(steps, &wanted)?;
     Ok(Cluster {
         kubeconfig: kind.kubeconfig(),
@@ -192,6 +195,7 @@ pub(crate) fn clean_cache() -> Result<()> {
     let before = disk::free_bytes(&home)?;
     for engine in Engine::answering(cache.root())? {
         images::remove_built(&engine)?;
+        examples::remove_bases(&engine)?;
     }
     cache.remove()?;
     drop(lock);

@@ -18,6 +18,8 @@ pub(crate) struct Tool {
     module: &'static str,
     /// Go package of its `main`.
     package: &'static str,
+    /// Go build tags, separated by commas.
+    tags: &'static str,
     /// A file of the tree that takes the place of one in the module: (file of the tree, package folder and file).
     instead: Option<(&'static str, &'static str)>,
 }
@@ -27,6 +29,7 @@ const fn tool(name: &'static str, module: &'static str, package: &'static str) -
         name,
         module,
         package,
+        tags: "",
         instead: None,
     }
 }
@@ -49,6 +52,16 @@ pub(crate) const JAEGER: Tool = Tool {
         "cmd/query/app/ui/placeholder/index.html",
     )),
     ..tool("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
+};
+
+/// With no other service discovery than DNS, files and HTTP: the clients of two dozen clouds are most of the program.
+pub(crate) const PROMETHEUS: Tool = Tool {
+    tags: "remove_all_sd,enable_dns_sd",
+    ..tool(
+        "prometheus",
+        "prometheus",
+        "github.com/prometheus/prometheus/cmd/prometheus",
+    )
 };
 
 /// What the node image is made of.
@@ -96,6 +109,9 @@ impl Tool {
         let mut parts = Fingerprint::builder();
         parts.text(self.package).text(&linker_flags(&pinned)?);
         parts.file(&pinned.join("go.mod"))?.file(&pinned.join("go.sum"))?;
+        if !self.tags.is_empty() {
+            parts.text(self.tags);
+        }
         if let Some((ours, theirs)) = self.instead {
             parts.file(&tree.join(ours))?.text(theirs);
         }
@@ -162,7 +178,8 @@ fn build(step: &Step, cache: &Cache, tree: &Path, first: &Tool, batch: &[(Tool, 
     let output = scratch.path().join("bin");
     let mut command = go(&pinned);
     command
-        .args(["build", "-trimpath", "-ldflags", &linker_flags(&pinned)?, "-o"])
+        .args(["build", "-trimpath", "-tags", first.tags])
+        .args(["-ldflags", &linker_flags(&pinned)?, "-o"])
         .arg(&output);
     if let Some((ours, theirs)) = first.instead {
         let modfile = copy_with_replacement(step, scratch.path(), first, &pinned, &tree.join(ours), theirs)?;
@@ -216,15 +233,25 @@ fn go(folder: &Path) -> Command {
     go
 }
 
-/// Symbols and debug tables are dropped; Kubernetes' programs are told their version, which they would otherwise take
-/// from a git checkout.
+/// Symbols and debug tables are dropped; Kubernetes' programs and Prometheus are told their version, which they would
+/// otherwise take from a git checkout.
 fn linker_flags(pinned: &Path) -> Result<String> {
     let modules = fs::read_to_string(pinned.join("go.mod"))
         .with_context(|| format!("cannot read {}", pinned.join("go.mod").display()))?;
-    let Some((_, version)) = modules.split_once("\tk8s.io/kubernetes v") else {
+    let required = |module: &str| {
+        let (_, version) = modules.split_once(&format!("\t{module} v"))?;
+        version.split_whitespace().next()
+    };
+    if modules.contains(&format!("tool {}\n", PROMETHEUS.package)) {
+        let module = required("github.com/prometheus/prometheus").unwrap_or_default();
+        let version = prometheus_version(module).context("a Prometheus module that is not v0.XYY.Z")?;
+        return Ok(format!(
+            "-s -w -X github.com/prometheus/common/version.Version={version}"
+        ));
+    }
+    let Some(version) = required("k8s.io/kubernetes") else {
         return Ok("-s -w".into());
     };
-    let version = version.split_whitespace().next().unwrap_or_default();
     let (major, rest) = version
         .split_once('.')
         .context("a Kubernetes version without a dot")?;
@@ -238,6 +265,15 @@ fn linker_flags(pinned: &Path) -> Result<String> {
         set("gitTreeState", "clean"),
     ];
     Ok(flags.join(" "))
+}
+
+/// The release that a version of the Go module is: 0.316.0 is 3.16.0.
+fn prometheus_version(module: &str) -> Option<String> {
+    let digits = module.strip_prefix("0.")?;
+    let (major, rest) = digits.split_at_checked(1)?;
+    let (minor, patch) = rest.split_once('.')?;
+    let minor: u32 = minor.parse().ok()?;
+    Some(format!("{major}.{minor}.{patch}"))
 }
 
 #[cfg(test)]
@@ -254,13 +290,24 @@ mod tests {
     #[test]
     fn every_tool_is_pinned_in_the_tree() {
         let tree = crate::cluster::tree();
-        for tool in NODE.iter().chain(&[KIND, HELM, JAEGER]) {
+        for tool in NODE.iter().chain(&[KIND, HELM, JAEGER, PROMETHEUS]) {
             assert!(
                 tool.fingerprint(tree).is_ok(),
                 "{} has no go.mod, go.sum or replacement",
                 tool.name
             );
         }
+    }
+
+    #[test]
+    fn prometheus_is_told_the_version_that_its_image_is_named_by() {
+        let flags = linker_flags(&PROMETHEUS.pinned(crate::cluster::tree())).unwrap();
+        let (_, version) = flags.rsplit_once('=').unwrap();
+        assert_eq!(
+            crate::cluster::images::PROMETHEUS,
+            format!("docker.io/prom/prometheus:v{version}")
+        );
+        assert_eq!(prometheus_version("0.305.1").as_deref(), Some("3.5.1"));
     }
 
     #[test]
