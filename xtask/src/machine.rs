@@ -36,6 +36,11 @@ pub(crate) const NODE_PACKAGES: &[Package] = &[
 ];
 /// What the lints and the tests take.
 pub(crate) const TEST_PACKAGES: &[Package] = &[
+    // The server, which the services' tests start themselves; it is not on PATH.
+    package(
+        "postgresql",
+        "test -x \"$(ls -d /usr/lib/postgresql/*/bin | tail -1)/initdb\" || initdb --version",
+    ),
     // `python3 -m venv --help` also works where the package is missing.
     package("python3-venv", "python3 -c 'import venv, ensurepip'"),
     package("shellcheck", "shellcheck --version"),

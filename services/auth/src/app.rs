@@ -10,8 +10,16 @@ use tracewell_kit::{
 };
 
 use crate::{
-    client::TrustedProxies, config::Config, create_admin, hashing::Hasher, housekeeping::Housekeeping,
-    keyring::KeyRing, mail::Mailer, routes, sealing::SealingKey, store,
+    client::TrustedProxies,
+    config::Config,
+    create_admin,
+    hashing::Hasher,
+    housekeeping::Housekeeping,
+    keyring::KeyRing,
+    mail::Mailer,
+    routes,
+    sealing::{SealError, SealingKey},
+    store,
 };
 
 /// The auth service.
@@ -84,7 +92,7 @@ impl Service for Auth {
         let db = resources.database()?.clone();
         let sealing = match config.key_encryption_key {
             Some(key) => key,
-            None => SealingKey::beside(resources.database_url()?.path())?,
+            None => SealingKey::beside(resources.database_url()?.path().ok_or(SealError::NoFolder)?)?,
         };
         let keys = KeyRing::open(db.clone(), sealing).await?;
         Ok(AppState {

@@ -73,6 +73,10 @@ pub(crate) enum SealError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "set KEY_ENCRYPTION_KEY, 32 random bytes in base64: only beside a database that is a file is one made"
+    )]
+    NoFolder,
     #[error("the key file {path} does not hold 32 bytes in base64")]
     FileContent { path: PathBuf },
 }

@@ -24,6 +24,9 @@ pub enum AloneError {
     /// The file holds no key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The data is on a server, so there is no folder of its own that a key could lie in.
+    #[error("set AUTH_URL: only beside a database that is a file can a service keep a key of its own")]
+    NoFolder,
     /// The token could not be written as JSON.
     #[error("cannot write the token")]
     Token(#[from] serde_json::Error),
@@ -31,7 +34,11 @@ pub enum AloneError {
 
 /// The key beside the database, made on first use and readable by its owner only.
 pub fn signing_key(database: &DatabaseUrl) -> Result<SigningKey, AloneError> {
-    let mut path = database.path().as_os_str().to_owned();
+    let mut path = database
+        .path()
+        .ok_or(AloneError::NoFolder)?
+        .as_os_str()
+        .to_owned();
     path.push(".key");
     let path = PathBuf::from(path);
     let file_error = |source| AloneError::File {

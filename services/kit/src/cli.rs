@@ -15,7 +15,6 @@ use tracing::Instrument as _;
 use crate::{
     alone,
     config::{Env, Setting},
-    db::Db,
     docs,
     server::Server,
     service::{NoDatabase, Service, Settings, StartError},
@@ -121,15 +120,16 @@ async fn serve_until_stopped<S: Service>(telemetry: &Telemetry) -> Result<(), St
 
 fn migrate<S: Service>() -> Result<(), StartError> {
     let settings = Settings::<S>::read(Env::from_process())?;
-    let Some((url, migrations)) = settings.database.zip(S::MIGRATIONS) else {
+    let Some((database, migrations)) = settings.database.zip(S::MIGRATIONS) else {
         return Ok(());
     };
     runtime()?.block_on(async {
-        let db = Db::open(&url).await?;
+        let db = database.open().await?;
         db.migrate(migrations).await?;
         db.close().await;
         println!(
-            "{url} has schema version {}",
+            "{} has schema version {}",
+            database.url,
             migrations.iter().map(|step| step.version).max().unwrap_or(0)
         );
         Ok(())
@@ -140,9 +140,9 @@ fn own_command<S: Service>(name: &str, arguments: &ArgMatches) -> Result<(), Sta
     let Settings {
         database, service, ..
     } = Settings::<S>::read(Env::from_process())?;
-    let url = database.ok_or(NoDatabase)?;
+    let database = database.ok_or(NoDatabase)?;
     runtime()?.block_on(async {
-        let db = Db::open(&url).await?;
+        let db = database.open().await?;
         db.migrate(S::MIGRATIONS.unwrap_or_default()).await?;
         let done = S::run_command(name, arguments, service, &db).await;
         db.close().await;
@@ -202,7 +202,7 @@ fn healthcheck<S: Service>() -> Result<(), StartError> {
 fn token<S: Service>(arguments: &ArgMatches) -> Result<(), StartError> {
     let settings = Settings::<S>::read(Env::from_process())?;
     if let (Some(database), Some(user)) = (settings.database, arguments.get_one::<String>("user")) {
-        println!("{}", alone::access_token(&database, user)?);
+        println!("{}", alone::access_token(&database.url, user)?);
     }
     Ok(())
 }

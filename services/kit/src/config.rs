@@ -198,12 +198,17 @@ impl FromStr for BaseUrl {
 
 impl Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = self.0.clone();
-        if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
-            return f.write_str("***");
-        }
-        f.write_str(shown.as_str().trim_end_matches('/'))
+        f.write_str(without_password(&self.0).trim_end_matches('/'))
     }
+}
+
+/// A URL as it may be shown.
+pub(crate) fn without_password(url: &Url) -> String {
+    let mut shown = url.clone();
+    if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
+        return "***".to_owned();
+    }
+    shown.into()
 }
 
 /// The text is not the base URL of a service.

@@ -41,7 +41,8 @@ impl<S: Send + Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> fo
                 format!("the body is not JSON: {error}"),
             )
         })?;
-        let errors = violations(validator::<T>()?.as_ref(), &value);
+        let mut errors = violations(validator::<T>()?.as_ref(), &value);
+        find_null_characters("", &value, &mut errors);
         if !errors.is_empty() {
             return Err(invalid_body(errors));
         }
@@ -126,6 +127,27 @@ fn violations(validator: &Validator, value: &Value) -> Vec<FieldError> {
         .collect();
     errors.sort_by(|a, b| a.pointer.cmp(&b.pointer));
     errors
+}
+
+/// U+0000 is a character of JSON's strings, but PostgreSQL stores none, and where it is stored C programs end there.
+fn find_null_characters(pointer: &str, value: &Value, errors: &mut Vec<FieldError>) {
+    match value {
+        Value::String(text) if text.contains('\0') => errors.push(FieldError {
+            pointer: pointer.to_owned(),
+            detail: "must not contain the character U+0000".into(),
+        }),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_null_characters(&format!("{pointer}/{index}"), item, errors);
+            }
+        }
+        Value::Object(properties) => {
+            for (name, value) in properties {
+                find_null_characters(&child(pointer, name), value, errors);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn child(pointer: &str, name: &str) -> String {
@@ -228,6 +250,15 @@ mod tests {
             ["/a~1b", "/email", "/lines/1/quantity", "/lines/2/quantity"]
         );
         assert_eq!(pointers(&json!([])), [""]);
+    }
+
+    #[test]
+    fn a_null_character_is_pointed_at() {
+        let mut errors = Vec::new();
+        let body = json!({"a": "fine", "b": ["x", {"c": "a\u{0}b"}]});
+        find_null_characters("", &body, &mut errors);
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/b/1/c"]);
     }
 
     #[test]

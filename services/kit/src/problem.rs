@@ -153,7 +153,12 @@ impl Error for ApiError {
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Busy => Self::unavailable("database_busy", "the database is busy", 1).caused_by(error),
+            DbError::Busy(_) => {
+                Self::unavailable("database_busy", "the database is busy", 1).caused_by(error)
+            }
+            DbError::Away(_) => {
+                Self::unavailable("database_away", "the database cannot be reached", 5).caused_by(error)
+            }
             other => Self::internal(other),
         }
     }
@@ -216,6 +221,16 @@ pub(crate) async fn add_instance(uri: Uri, request: Request, next: Next) -> Resp
     parts.headers.remove(header::CONTENT_LENGTH);
     let (_, body) = problem.into_response().into_parts();
     Response::from_parts(parts, body)
+}
+
+/// Middleware that refuses a path or query with U+0000 in it, which no database here can store or compare.
+pub(crate) async fn refuse_null_character(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    if uri.path().contains("%00") || uri.query().is_some_and(|query| query.contains("%00")) {
+        let detail = "the URL contains the character U+0000";
+        return ApiError::new(StatusCode::BAD_REQUEST, "null_character", detail).into_response();
+    }
+    next.run(request).await
 }
 
 /// The answer for a path that is no route.

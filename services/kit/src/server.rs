@@ -215,6 +215,7 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
     router
         .layer(DefaultBodyLimit::max(S::BODY_LIMIT))
         .layer(middleware::map_request(async |request| linger(request)))
+        .layer(middleware::from_fn(problem::refuse_null_character))
         .layer(middleware::from_fn_with_state(S::REQUEST_TIMEOUT, limit_time))
         .layer(middleware::from_fn(problem::add_instance))
         .layer(cors(base).allow_credentials(S::COOKIES))

@@ -1,6 +1,6 @@
 //! What makes a service: its name, configuration, schema and routes. The rest is the kit's.
 
-use std::error::Error;
+use std::{error::Error, num::NonZeroU32};
 
 use axum::Router;
 use reqwest::redirect;
@@ -11,7 +11,7 @@ use crate::{
     auth::Verifier,
     config::{BaseConfig, BaseUrl, ConfigError, Env, Setting},
     connections::Connections,
-    db::{DatabaseUrl, Db, DbError, Migration},
+    db::{self, DatabaseUrl, Db, DbError, Migration},
     docs::{DocumentLink, Routes},
     token::JwkSet,
     upstream::Upstream,
@@ -119,7 +119,7 @@ pub enum VerifierError {
 impl Resources {
     pub(crate) async fn open(
         telemetry: &Telemetry,
-        database: Option<(&DatabaseUrl, &[Migration])>,
+        database: Option<(&Database, &[Migration])>,
     ) -> Result<Self, OpenError> {
         let client = reqwest::Client::builder()
             .connect_timeout(std::time::Duration::from_secs(2))
@@ -130,10 +130,10 @@ impl Resources {
             .build()?;
         let database = match database {
             None => None,
-            Some((url, migrations)) => {
-                let db = Db::open(url).await?;
+            Some((database, migrations)) => {
+                let db = database.open().await?;
                 db.migrate(migrations).await?;
-                Some((url.clone(), db))
+                Some((database.url.clone(), db))
             }
         };
         Ok(Self {
@@ -186,11 +186,35 @@ pub enum OpenError {
     Client(#[from] reqwest::Error),
 }
 
+/// The database that a service is configured with.
+pub(crate) struct Database {
+    pub(crate) url: DatabaseUrl,
+    connections: NonZeroU32,
+}
+
+impl Database {
+    fn read(env: &mut Env, service: &str) -> Self {
+        let default = DatabaseUrl::file(format!("./{service}.db"));
+        Self {
+            url: env.or("DATABASE_URL", default, db::EXPECTED),
+            connections: env.or(
+                "DATABASE_MAX_CONNECTIONS",
+                db::DEFAULT_CONNECTIONS,
+                "how many connections to a PostgreSQL server at most, from 1",
+            ),
+        }
+    }
+
+    pub(crate) async fn open(&self) -> Result<Db, DbError> {
+        Db::open_with(&self.url, self.connections).await
+    }
+}
+
 /// Everything a service is configured with.
 pub(crate) struct Settings<S: Service> {
     pub(crate) base: BaseConfig,
     /// Present when the service has a schema.
-    pub(crate) database: Option<DatabaseUrl>,
+    pub(crate) database: Option<Database>,
     pub(crate) service: S::Config,
     /// The settings in effect, for people.
     pub(crate) listing: Vec<Setting>,
@@ -199,10 +223,7 @@ pub(crate) struct Settings<S: Service> {
 impl<S: Service> Settings<S> {
     pub(crate) fn read(mut env: Env) -> Result<Self, ConfigError> {
         let base = BaseConfig::read(&mut env, S::PORT);
-        let database = S::MIGRATIONS.map(|_| {
-            let default = DatabaseUrl::file(format!("./{}.db", S::NAME));
-            env.or("DATABASE_URL", default, "sqlite://<path of a file>")
-        });
+        let database = S::MIGRATIONS.map(|_| Database::read(&mut env, S::NAME));
         let service = S::configure(&mut env);
         Ok(Self {
             base,

@@ -44,6 +44,8 @@ impl MailKind {
 
 /// At most so many mails of a kind go to an address in an hour: whoever knows it can ask for them.
 pub(crate) const MAILS_PER_HOUR: i64 = 3;
+/// How long a process has to send a mail before it is due again; more than an SMTP dialogue may take.
+pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(5);
 /// A mail that could not be sent so often is given up.
 const MAX_ATTEMPTS: i64 = 10;
 

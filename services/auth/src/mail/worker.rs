@@ -62,7 +62,7 @@ impl Worker {
     }
 
     async fn deliver_due(&self) -> Result<(), DbError> {
-        while let Some(mail) = store::mails::due(&self.db, clock::now()).await? {
+        while let Some(mail) = store::mails::take_due(&self.db, clock::now()).await? {
             // A trace of its own: the request that asked for the mail is long answered.
             let span = tracing::info_span!(
                 parent: None,

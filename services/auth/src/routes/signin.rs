@@ -110,13 +110,15 @@ async fn sign_in(
     body: Signin,
 ) -> Result<(SignedIn, HeaderMap), AuthError> {
     let (account, password_hash) = store::users::by_email(db, &body.email).await?.unzip();
-    let verdict = hasher.verify(body.password.clone(), password_hash).await?;
-    let account = match account {
-        Some(account) if verdict != Verdict::Wrong => account,
+    let verdict = hasher
+        .verify(body.password.clone(), password_hash.clone())
+        .await?;
+    let (account, known_hash) = match account.zip(password_hash) {
+        Some(found) if verdict != Verdict::Wrong => found,
         unknown => {
             // Written for unknown addresses too, since a write takes time.
             let subject = Subject {
-                user: unknown.as_ref().map(|account| account.user.id.as_str()),
+                user: unknown.as_ref().map(|(account, _)| account.user.id.as_str()),
                 ..Subject::default()
             };
             let mut tx = db.begin().await?;
@@ -128,15 +130,16 @@ async fn sign_in(
     if account.locked_at.is_some() {
         return Err(AuthError::AccountLocked);
     }
-    let renewed = match verdict {
-        Verdict::Outdated => Some(hasher.hash(body.password).await?),
-        _ => None,
+    let hash = match verdict {
+        Verdict::Outdated => hasher.hash(body.password).await?,
+        _ => known_hash.clone(),
     };
     let (user, now) = (account.user, clock::now());
     let (session_id, token) = (id::new("ses"), OpaqueToken::generate()?);
     let mut tx = db.begin().await?;
-    if let Some(hash) = renewed {
-        store::users::set_password_hash(&mut tx, &user.id, hash).await?;
+    if !store::users::confirm_password_hash(&mut tx, &user.id, &known_hash, &hash).await? {
+        // Somebody has chosen another password since it was looked at, and ended every session.
+        return Err(AuthError::InvalidCredentials);
     }
     store::sessions::open(&mut tx, &user.id, &session_id, &token, client, now).await?;
     let subject = Subject::user(&user.id).in_session(&session_id);

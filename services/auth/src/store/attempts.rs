@@ -30,6 +30,9 @@ static LOCKOUTS: LazyLock<Counter> = LazyLock::new(|| {
 pub(crate) async fn begin(db: &Db, email: &Email, client: &Client, now: Timestamp) -> Result<(), AuthError> {
     let mut tx = db.begin().await?;
     let scopes = scopes(email, client);
+    for (_, key) in &scopes {
+        tx.lock(key).await?;
+    }
     for (scope, key) in &scopes {
         let failures = failures(&mut tx, key, now).await?;
         let wait = failures.map_or(SignedDuration::ZERO, |failures| failures.wait(*scope, now));
@@ -61,19 +64,21 @@ pub(crate) async fn forgive(db: &Db, email: &Email, client: &Client) -> Result<(
              WHERE scope = $2",
         )
         .bind(less)
+        .bind(key.clone())
+        .execute(&mut tx)
+        .await?;
+        query(
+            "failed_attempts",
+            "DELETE FROM failed_attempts WHERE scope = $1 AND failures = 0",
+        )
         .bind(key)
         .execute(&mut tx)
         .await?;
     }
-    query(
-        "failed_attempts",
-        "DELETE FROM failed_attempts WHERE failures = 0",
-    )
-    .execute(&mut tx)
-    .await?;
     tx.commit().await
 }
 
+/// What the attempt counts for, with the name of each counter; always in the same order, in which they are locked.
 fn scopes(email: &Email, client: &Client) -> Vec<(Scope, String)> {
     let email = email.as_str();
     let mut scopes = vec![(Scope::Account, format!("account {email}"))];

@@ -11,7 +11,7 @@ use tracewell_kit::{
 use crate::{
     domain::{
         Email,
-        mail::{Mail, MailKind},
+        mail::{LEASE, Mail, MailKind},
     },
     mail::Letter,
 };
@@ -32,15 +32,19 @@ pub(crate) async fn request(tx: &mut Tx, kind: MailKind, recipient: &Email) -> R
     .map(drop)
 }
 
-/// The next mail that is due.
-pub(crate) async fn due(db: &Db, now: Timestamp) -> Result<Option<Mail>, DbError> {
-    query(
+/// The next mail that is due. It is the caller's to send for a while, then due again, in case the caller is gone.
+pub(crate) async fn take_due(db: &Db, now: Timestamp) -> Result<Option<Mail>, DbError> {
+    let mut tx = db.begin().await?;
+    // The first condition is asked again of a row that another process has taken meanwhile.
+    let mail = query(
         "mails",
-        "SELECT id, kind, recipient, trace_id, created_at, attempts FROM mails \
-         WHERE due_at <= $1 ORDER BY due_at, id LIMIT 1",
+        "UPDATE mails SET due_at = $1 WHERE due_at <= $2 \
+         AND id = (SELECT id FROM mails WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1) \
+         RETURNING id, kind, recipient, trace_id, created_at, attempts",
     )
+    .bind((now + LEASE).as_microsecond())
     .bind(now.as_microsecond())
-    .optional(db, |row| {
+    .optional(&mut tx, |row| {
         Ok(Mail {
             id: row.get("id")?,
             kind: kind(row)?,
@@ -50,7 +54,9 @@ pub(crate) async fn due(db: &Db, now: Timestamp) -> Result<Option<Mail>, DbError
             attempts: row.get("attempts")?,
         })
     })
-    .await
+    .await?;
+    tx.commit().await?;
+    Ok(mail)
 }
 
 /// How many mails of this kind this recipient was sent since then.

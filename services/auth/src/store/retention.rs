@@ -49,7 +49,12 @@ pub(crate) async fn delete_old(db: &Db, now: Timestamp) -> Result<(), DbError> {
 
 #[cfg(test)]
 mod tests {
-    use tracewell_kit::{clock, db::DatabaseUrl};
+    use rstest::rstest;
+    use tracewell_kit::{
+        clock,
+        db::Engine::{self, Postgres, Sqlite},
+        testing::TestDatabase,
+    };
 
     use super::*;
     use crate::{
@@ -58,13 +63,11 @@ mod tests {
         store::{MIGRATIONS, audit, audit::Subject},
     };
 
+    #[rstest]
     #[tokio::test]
-    async fn what_is_old_is_deleted_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Db::open(&DatabaseUrl::file(folder.path().join("auth.db")))
-            .await
-            .unwrap();
-        db.migrate(MIGRATIONS).await.unwrap();
+    async fn what_is_old_is_deleted_and_nothing_else(#[values(Sqlite, Postgres)] engine: Engine) {
+        let database = TestDatabase::create(engine).await.unwrap();
+        let db = database.open(MIGRATIONS).await.unwrap();
         let mut tx = db.begin().await.unwrap();
         let (subject, client) = (Subject::user("usr_1"), Client::default());
         audit::record(&mut tx, AuditKind::SignedUp, subject, &client)

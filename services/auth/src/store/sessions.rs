@@ -165,8 +165,7 @@ struct Stored {
 
 /// Exchanges a refresh token for its successor. `salt` is used if it has none yet.
 ///
-/// All in one transaction, which on SQLite is alone from its beginning: no refresh can slip through while another
-/// one ends the session.
+/// All in one transaction that holds the session's row: no refresh can slip through while another one ends the session.
 pub(crate) async fn refresh(
     db: &Db,
     token: &OpaqueToken,
@@ -175,6 +174,9 @@ pub(crate) async fn refresh(
     now: Timestamp,
 ) -> Result<Refreshed, DbError> {
     let mut tx = db.begin().await?;
+    if !hold(&mut tx, token, now).await? {
+        return Ok(Refreshed::Unknown);
+    }
     let Some(stored) = stored(&mut tx, token, now).await? else {
         return Ok(Refreshed::Unknown);
     };
@@ -201,6 +203,19 @@ pub(crate) async fn refresh(
         session_id: stored.session_id,
         token: successor,
     })
+}
+
+/// Writes to the session of a token before it is read, so that others wait; `false` if no session has the token.
+async fn hold(tx: &mut Tx, token: &OpaqueToken, now: Timestamp) -> Result<bool, DbError> {
+    let rows = query(
+        "sessions",
+        "UPDATE sessions SET last_used_at = $1 WHERE id = (SELECT session_id FROM refresh_tokens WHERE hash = $2)",
+    )
+    .bind(now.as_microsecond())
+    .bind(token.hash())
+    .execute(tx)
+    .await?;
+    Ok(rows == 1)
 }
 
 async fn stored(tx: &mut Tx, token: &OpaqueToken, now: Timestamp) -> Result<Option<Stored>, DbError> {

@@ -35,13 +35,14 @@ pub(crate) struct PublishedKey {
 
 /// Takes every step of the rotation that is due at `now`, and gives the keys that are published then.
 ///
-/// In one transaction, so that two processes that start at once agree.
+/// Under a lock, so that two processes that start at once agree.
 pub(crate) async fn advance(
     db: &Db,
     sealing: &SealingKey,
     now: Timestamp,
 ) -> Result<Vec<PublishedKey>, SigningKeyError> {
     let mut tx = db.begin().await?;
+    tx.lock("signing keys").await?;
     seal_old(&mut tx, sealing).await?;
     let mut keys = states(&mut tx).await?;
     while let Some(step) = rotation::next_step(&keys, now) {
@@ -147,18 +148,23 @@ async fn seal_old(tx: &mut Tx, sealing: &SealingKey) -> Result<(), SigningKeyErr
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
     use jiff::SignedDuration;
-    use tracewell_kit::{clock, db::DatabaseUrl};
+    use rstest::rstest;
+    use tracewell_kit::{
+        clock,
+        db::Engine::{self, Postgres, Sqlite},
+        testing::TestDatabase,
+    };
 
     use super::*;
     use crate::store::MIGRATIONS;
 
-    async fn open() -> (Db, SealingKey, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("auth.db");
-        let db = Db::open(&DatabaseUrl::file(&path)).await.unwrap();
-        db.migrate(MIGRATIONS).await.unwrap();
-        (db, SealingKey::beside(&path).unwrap(), folder)
+    async fn open(engine: Engine) -> (Db, SealingKey, TestDatabase) {
+        let database = TestDatabase::create(engine).await.unwrap();
+        let db = database.open(MIGRATIONS).await.unwrap();
+        let sealing = BASE64_STANDARD.encode([7; 32]).parse().unwrap();
+        (db, sealing, database)
     }
 
     fn kids(keys: &[PublishedKey], active: bool) -> Vec<&str> {
@@ -168,9 +174,12 @@ mod tests {
             .collect()
     }
 
+    #[rstest]
     #[tokio::test]
-    async fn the_next_key_takes_over_and_the_old_one_goes_on_verifying() {
-        let (db, sealing, _folder) = open().await;
+    async fn the_next_key_takes_over_and_the_old_one_goes_on_verifying(
+        #[values(Sqlite, Postgres)] engine: Engine,
+    ) {
+        let (db, sealing, _database) = open(engine).await;
         let start = clock::now();
         let before = advance(&db, &sealing, start).await.unwrap();
         let (active, next) = (kids(&before, true), kids(&before, false));
@@ -193,9 +202,24 @@ mod tests {
         assert!(!kids(&much_later, false).contains(&active[0]));
     }
 
+    #[rstest]
     #[tokio::test]
-    async fn a_key_that_was_stored_as_it_is_is_sealed_and_goes_on() {
-        let (db, sealing, _folder) = open().await;
+    async fn two_processes_that_start_at_once_agree_on_the_keys(#[values(Sqlite, Postgres)] engine: Engine) {
+        let (db, sealing, _database) = open(engine).await;
+        let now = clock::now();
+        let (one, other) = tokio::join!(advance(&db, &sealing, now), advance(&db, &sealing, now));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.len(), 2);
+        assert_eq!(kids(&one, true), kids(&other, true));
+        assert_eq!(kids(&one, false), kids(&other, false));
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_key_that_was_stored_as_it_is_is_sealed_and_goes_on(
+        #[values(Sqlite, Postgres)] engine: Engine,
+    ) {
+        let (db, sealing, _database) = open(engine).await;
         let pkcs8 = SigningKey::generate_pkcs8().unwrap();
         let kid = SigningKey::from_pkcs8(&pkcs8).unwrap().kid().to_owned();
         let now = clock::now();

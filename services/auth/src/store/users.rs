@@ -74,6 +74,26 @@ pub(crate) async fn password_hash(db: &Db, id: &str) -> Result<Option<String>, D
         .await
 }
 
+/// Writes the password's hash if the one `known` is still in force; `false` if it is not. The account's row is held
+/// from then on: whatever changes the password and ends all sessions comes either before, and is seen here, or after.
+pub(crate) async fn confirm_password_hash(
+    tx: &mut Tx,
+    id: &str,
+    known: &str,
+    password_hash: &str,
+) -> Result<bool, DbError> {
+    let rows = query(
+        "users",
+        "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
+    )
+    .bind(password_hash.to_owned())
+    .bind(id.to_owned())
+    .bind(known.to_owned())
+    .execute(tx)
+    .await?;
+    Ok(rows == 1)
+}
+
 /// Replaces the password's hash.
 pub(crate) async fn set_password_hash(tx: &mut Tx, id: &str, password_hash: String) -> Result<(), DbError> {
     query("users", "UPDATE users SET password_hash = $1 WHERE id = $2")

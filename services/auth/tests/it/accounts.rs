@@ -1,18 +1,20 @@
 //! Sign-up, sign-in, the own account, the keys.
 
+use rstest::rstest;
 use serde_json::json;
-use tracewell_auth::Auth;
 use tracewell_kit::{
     clock,
-    testing::{Running, Setup},
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Setup, TestDatabase},
     token::{JwkSet, verify},
 };
 
-use crate::{PASSWORD, auth, keys, sign_in, sign_up, token};
+use crate::{PASSWORD, auth, keys, sign_in, sign_up, start, token};
 
+#[rstest]
 #[tokio::test]
-async fn an_account_is_made_and_signed_into() -> Setup<()> {
-    let auth = auth().await?;
+async fn an_account_is_made_and_signed_into(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = auth(engine).await?;
     let made = sign_up(&auth, "Ada@Example.com").await?;
     assert_eq!(made.status, 201, "{}", made.text);
     let user = made.json();
@@ -47,9 +49,10 @@ async fn an_account_is_made_and_signed_into() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_address_has_one_account() -> Setup<()> {
-    let auth = auth().await?;
+async fn an_address_has_one_account(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = auth(engine).await?;
     sign_up(&auth, "ada@example.com").await?;
     sign_up(&auth, "ADA@EXAMPLE.COM")
         .await?
@@ -57,9 +60,12 @@ async fn an_address_has_one_account() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_unknown_address_and_a_wrong_password_look_the_same() -> Setup<()> {
-    let auth = auth().await?;
+async fn an_unknown_address_and_a_wrong_password_look_the_same(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = auth(engine).await?;
     sign_up(&auth, "ada@example.com").await?;
     let wrong = sign_in(&auth, "ada@example.com", "not the password").await?;
     wrong.assert_problem(401, "invalid_credentials");
@@ -76,9 +82,12 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_wrong_part_of_the_body_is_pointed_at_and_not_repeated() -> Setup<()> {
-    let auth = auth().await?;
+async fn a_wrong_part_of_the_body_is_pointed_at_and_not_repeated(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = auth(engine).await?;
     let body = json!({"email": "nobody", "password": "hunter2", "display_name": ""});
     let refused = auth.post("/v1/signup", "", &body).await?;
     refused.assert_problem(422, "invalid_body");
@@ -92,9 +101,10 @@ async fn a_wrong_part_of_the_body_is_pointed_at_and_not_repeated() -> Setup<()> 
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_published_keys_verify_the_token() -> Setup<()> {
-    let auth = auth().await?;
+async fn the_published_keys_verify_the_token(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = auth(engine).await?;
     let token = token(&auth).await?;
     let published = auth.get("/.well-known/jwks.json", "").await?;
     assert_eq!(published.headers["cache-control"], "public, max-age=300");
@@ -105,14 +115,17 @@ async fn the_published_keys_verify_the_token() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_key_and_the_accounts_outlive_the_process() -> Setup<()> {
-    let folder = tempfile::tempdir()?;
-    let url = format!("sqlite://{}", folder.path().join("auth.db").display());
-    let first = Running::start::<Auth>(&[("DATABASE_URL", &url)]).await?;
+async fn the_key_and_the_accounts_outlive_the_process(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let url = database.variable();
+    let first = start(engine, &[("DATABASE_URL", &url)]).await?;
     let token = token(&first).await?;
     first.stop().await?;
-    let second = Running::start::<Auth>(&[("DATABASE_URL", &url)]).await?;
+    let second = start(engine, &[("DATABASE_URL", &url)]).await?;
     assert_eq!(second.get("/v1/me", &token).await?.status, 200);
     Ok(())
 }

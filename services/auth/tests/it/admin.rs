@@ -3,8 +3,12 @@
 use std::process::Stdio;
 
 use http::Method;
+use rstest::rstest;
 use tokio::io::AsyncWriteExt as _;
-use tracewell_kit::testing::{Answer, Running, Setup};
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Answer, Running, Setup},
+};
 
 use crate::{PASSWORD, SignedIn, open_auth, refresh, sign_in, signed_in};
 
@@ -13,7 +17,7 @@ async fn create_admin(auth: &Running, email: &str, password: &str) -> Setup<std:
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_tracewell-auth"))
         .args(["create-admin", "--email", email])
         .env_clear()
-        .env("DATABASE_URL", auth.database().to_string())
+        .env("DATABASE_URL", auth.database().variable())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -37,9 +41,10 @@ pub(crate) async fn lock(auth: &Running, admin: &SignedIn, id: &str, verb: &str)
     auth.send(auth.request(Method::POST, &path, &admin.access)).await
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_account_is_locked_and_unlocked() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn an_account_is_locked_and_unlocked(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let admin = admin(&auth).await?;
     let locked = lock(&auth, &admin, &ada.user_id, "lock").await?;
@@ -79,9 +84,10 @@ async fn an_account_is_locked_and_unlocked() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_admin_cannot_lock_themselves_out() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn an_admin_cannot_lock_themselves_out(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let admin = admin(&auth).await?;
     lock(&auth, &admin, &admin.user_id, "lock")
         .await?
@@ -92,9 +98,10 @@ async fn an_admin_cannot_lock_themselves_out() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn lists_come_in_pages() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn lists_come_in_pages(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     for name in ["a", "b", "c"] {
         signed_in(&auth, &format!("{name}@example.com")).await?;
     }
@@ -143,9 +150,12 @@ async fn lists_come_in_pages() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_first_admin_needs_an_address_and_a_password() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn a_first_admin_needs_an_address_and_a_password(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     for (email, password, reason) in [
         ("nobody", PASSWORD, "no e-mail address"),
         ("ada@example.com", "short", "12 to 128 characters"),

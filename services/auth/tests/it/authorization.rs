@@ -1,8 +1,12 @@
 //! Who may call what, for every operation of the API document: a new route cannot be forgotten.
 
 use http::Method;
+use rstest::rstest;
 use serde_json::Value;
-use tracewell_kit::testing::{Answer, Running, Setup};
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Answer, Running, Setup},
+};
 
 use crate::{
     PASSWORD, SignedIn,
@@ -45,9 +49,12 @@ fn assert_let_in(answer: &Answer, what: &str) {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn every_operation_lets_in_whom_it_is_for_and_nobody_else() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn every_operation_lets_in_whom_it_is_for_and_nobody_else(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let admin = admin(&auth).await?;
     let locked = signed_in(&auth, "locked@example.com").await?;
     lock(&auth, &admin, &locked.user_id, "lock").await?;

@@ -1,13 +1,18 @@
 //! What holds for every endpoint.
 
+use rstest::rstest;
 use tracewell_auth::Auth;
-use tracewell_kit::testing::{Setup, assert_committed, assert_contract};
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Setup, assert_committed, assert_contract},
+};
 
 use crate::{auth, token};
 
+#[rstest]
 #[tokio::test]
-async fn every_endpoint_refuses_what_it_must() -> Setup<()> {
-    let auth = auth().await?;
+async fn every_endpoint_refuses_what_it_must(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = auth(engine).await?;
     let token = token(&auth).await?;
     assert_contract::<Auth>(&auth, &token).await
 }

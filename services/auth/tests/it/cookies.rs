@@ -1,11 +1,14 @@
 //! The refresh token in a browser's cookie.
 
 use http::Method;
+use rstest::rstest;
 use serde_json::json;
-use tracewell_auth::Auth;
-use tracewell_kit::testing::{Answer, Running, Setup};
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Answer, Running, Setup},
+};
 
-use crate::{PASSWORD, open_auth, sign_up};
+use crate::{PASSWORD, open_auth, sign_up, start};
 
 async fn browser_signin(auth: &Running) -> Setup<Answer> {
     let body = json!({"email": "ada@example.com", "password": PASSWORD, "cookie": true});
@@ -35,9 +38,12 @@ async fn refresh(auth: &Running, cookie: &str, headers: &[(&str, &str)]) -> Setu
     auth.send(request).await
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_browser_keeps_the_token_where_no_script_reads_it() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn a_browser_keeps_the_token_where_no_script_reads_it(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     sign_up(&auth, "ada@example.com").await?;
     let signed_in = browser_signin(&auth).await?;
     assert!(signed_in.json()["refresh_token"].is_null(), "{}", signed_in.text);
@@ -70,12 +76,16 @@ async fn a_browser_keeps_the_token_where_no_script_reads_it() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn another_site_cannot_use_the_cookie() -> Setup<()> {
-    let auth = Running::start::<Auth>(&[
-        ("HASH_COST", "m=8,t=1"),
-        ("CORS_ORIGINS", "https://app.example.com"),
-    ])
+async fn another_site_cannot_use_the_cookie(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = start(
+        engine,
+        &[
+            ("HASH_COST", "m=8,t=1"),
+            ("CORS_ORIGINS", "https://app.example.com"),
+        ],
+    )
     .await?;
     sign_up(&auth, "ada@example.com").await?;
     let cookie = cookie(&browser_signin(&auth).await?)?;

@@ -1,9 +1,13 @@
 //! What is mailed, and what the tokens in mails are good for.
 
+use rstest::rstest;
 use serde_json::{Value, json};
-use tracewell_kit::testing::{Answer, Running, Setup};
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Answer, Running, Setup},
+};
 
-use crate::{PASSWORD, auth, open_auth, refresh, sign_in, sign_up, signed_in};
+use crate::{PASSWORD, SignedIn, auth, open_auth, refresh, sign_in, sign_up, signed_in};
 
 /// The mails of this kind to this address, once there are as many, the latest first.
 async fn mails(auth: &Running, recipient: &str, kind: &str, count: usize) -> Setup<Vec<Value>> {
@@ -48,9 +52,10 @@ async fn ask(auth: &Running, path: &str, email: &str) -> Setup<Answer> {
     auth.post(path, "", &json!({"email": email})).await
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_address_is_confirmed_once() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn an_address_is_confirmed_once(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let token = mailed_token(&auth, "ada@example.com", "verify_email").await?;
     // Two clicks at once: one of them counts.
@@ -66,9 +71,12 @@ async fn an_address_is_confirmed_once() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_forgotten_password_is_replaced_and_every_session_ends() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn a_forgotten_password_is_replaced_and_every_session_ends(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let known = ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
     let unknown = ask(&auth, "/v1/forgot-password", "nobody@example.com").await?;
@@ -100,9 +108,40 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends() -> Setup<()> 
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_address_cannot_be_flooded() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn no_session_by_the_old_password_outlives_a_reset(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    for round in 0..12 {
+        let email = format!("ada{round}@example.com");
+        sign_up(&auth, &email).await?;
+        ask(&auth, "/v1/forgot-password", &email).await?;
+        let token = mailed_token(&auth, &email, "reset_password").await?;
+        let (signed_in, reset) = tokio::join!(
+            sign_in(&auth, &email, PASSWORD),
+            reset(&auth, &token, "a new password")
+        );
+        assert_eq!(reset?.status, 204);
+        let signed_in = signed_in?;
+        if signed_in.status == 200 {
+            // It was first.
+            let session = SignedIn::read(&signed_in)?;
+            auth.get("/v1/me", &session.access)
+                .await?
+                .assert_problem(401, "session_ended");
+        } else {
+            signed_in.assert_problem(401, "invalid_credentials");
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_address_cannot_be_flooded(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     sign_up(&auth, "ada@example.com").await?;
     for _ in 0..5 {
         ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
@@ -118,9 +157,10 @@ async fn an_address_cannot_be_flooded() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_outbox_is_closed_unless_asked_for() -> Setup<()> {
-    let auth = auth().await?;
+async fn the_outbox_is_closed_unless_asked_for(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = auth(engine).await?;
     auth.get("/debug/mail", "")
         .await?
         .assert_problem(404, "unknown_route");

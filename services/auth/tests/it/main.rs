@@ -13,17 +13,30 @@ mod sessions;
 
 use serde_json::{Value, json};
 use tracewell_auth::Auth;
-use tracewell_kit::testing::{Answer, Running, Setup};
+use tracewell_kit::{
+    db::Engine,
+    testing::{Answer, Running, Setup},
+};
 
 const PASSWORD: &str = "correct horse battery";
 
-async fn auth() -> Setup<Running> {
-    Running::start::<Auth>(&[]).await
+/// Where there is no folder for a key, the service must be given one.
+const SEALING_KEY: (&str, &str) = (
+    "KEY_ENCRYPTION_KEY",
+    "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+);
+
+async fn start(engine: Engine, variables: &[(&str, &str)]) -> Setup<Running> {
+    Running::start_on::<Auth>(engine, &[&[SEALING_KEY], variables].concat()).await
+}
+
+async fn auth(engine: Engine) -> Setup<Running> {
+    start(engine, &[]).await
 }
 
 /// With the outbox readable, and passwords hashed as cheaply as argon2 allows.
-async fn open_auth() -> Setup<Running> {
-    Running::start::<Auth>(&[("DEBUG_ENDPOINTS", "1"), ("HASH_COST", "m=8,t=1")]).await
+async fn open_auth(engine: Engine) -> Setup<Running> {
+    start(engine, &[("DEBUG_ENDPOINTS", "1"), ("HASH_COST", "m=8,t=1")]).await
 }
 
 /// What a sign-in gave.

@@ -1,22 +1,29 @@
 //! Changing the password, the profile, and leaving.
 
 use http::Method;
+use rstest::rstest;
 use serde_json::{Value, json};
-use tracewell_auth::Auth;
 use tracewell_kit::{
-    db::{Db, query},
-    testing::{Answer, Running, Setup},
+    db::{
+        Db,
+        Engine::{self, Postgres, Sqlite},
+        query,
+    },
+    testing::{Answer, Running, Setup, TestDatabase},
 };
 
-use crate::{PASSWORD, SignedIn, auth, open_auth, sign_in, sign_up, signed_in};
+use crate::{PASSWORD, SignedIn, auth, open_auth, sign_in, sign_up, signed_in, start};
 
 async fn send(auth: &Running, method: Method, path: &str, token: &str, body: &Value) -> Setup<Answer> {
     auth.send(auth.request(method, path, token).json(body)).await
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_new_password_takes_the_old_one_and_ends_the_other_sessions() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn a_new_password_takes_the_old_one_and_ends_the_other_sessions(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let other = signed_in(&auth, "ada@example.com").await?;
     let ada = SignedIn::read(&sign_in(&auth, "ada@example.com", PASSWORD).await?)?;
     let change = async |current: &str| {
@@ -38,9 +45,10 @@ async fn a_new_password_takes_the_old_one_and_ends_the_other_sessions() -> Setup
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_name_is_changed_kept_or_taken_away() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn the_name_is_changed_kept_or_taken_away(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let change = async |body: Value| {
         let answer = send(&auth, Method::PATCH, "/v1/me", &ada.access, &body).await?;
@@ -58,9 +66,10 @@ async fn the_name_is_changed_kept_or_taken_away() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn who_leaves_is_forgotten() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn who_leaves_is_forgotten(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let delete = async |password: &str| {
         let body = json!({"password": password});
@@ -80,17 +89,18 @@ async fn who_leaves_is_forgotten() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_sign_in_renews_a_hash_of_other_cost() -> Setup<()> {
-    let folder = tempfile::tempdir()?;
-    let url = format!("sqlite://{}", folder.path().join("auth.db").display());
-    let cheap = Running::start::<Auth>(&[("DATABASE_URL", &url), ("HASH_COST", "m=8,t=1")]).await?;
+async fn a_sign_in_renews_a_hash_of_other_cost(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let url = database.variable();
+    let cheap = start(engine, &[("DATABASE_URL", &url), ("HASH_COST", "m=8,t=1")]).await?;
     sign_up(&cheap, "ada@example.com").await?;
     cheap.stop().await?;
-    let dear = Running::start::<Auth>(&[("DATABASE_URL", &url), ("HASH_COST", "m=16,t=1")]).await?;
+    let dear = start(engine, &[("DATABASE_URL", &url), ("HASH_COST", "m=16,t=1")]).await?;
     assert_eq!(sign_in(&dear, "ada@example.com", PASSWORD).await?.status, 200);
     dear.stop().await?;
-    let db = Db::open(&url.parse()?).await?;
+    let db = Db::open(database.url()).await?;
     let hash = query("users", "SELECT password_hash FROM users")
         .optional(&db, |row| row.get::<String>("password_hash"))
         .await?
@@ -99,9 +109,12 @@ async fn a_sign_in_renews_a_hash_of_other_cost() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn of_two_sign_ups_at_once_one_gets_the_address() -> Setup<()> {
-    let auth = auth().await?;
+async fn of_two_sign_ups_at_once_one_gets_the_address(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = auth(engine).await?;
     let (one, other) = tokio::join!(
         sign_up(&auth, "ada@example.com"),
         sign_up(&auth, "Ada@example.com")

@@ -1,13 +1,18 @@
 //! Sessions: refresh, reuse, races, lists, ends.
 
 use http::Method;
-use tracewell_kit::testing::Setup;
+use rstest::rstest;
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::Setup,
+};
 
 use crate::{PASSWORD, SignedIn, open_auth, refresh, sign_in, signed_in};
 
+#[rstest]
 #[tokio::test]
-async fn a_refresh_token_is_replaced_by_each_use() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn a_refresh_token_is_replaced_by_each_use(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let first = signed_in(&auth, "ada@example.com").await?;
     let second = SignedIn::read(&refresh(&auth, &first.refresh).await?)?;
     assert_ne!(second.refresh, first.refresh);
@@ -20,9 +25,12 @@ async fn a_refresh_token_is_replaced_by_each_use() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn two_refreshes_at_once_get_the_same_successor() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn two_refreshes_at_once_get_the_same_successor(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let first = signed_in(&auth, "ada@example.com").await?;
     let (one, other) = tokio::join!(refresh(&auth, &first.refresh), refresh(&auth, &first.refresh));
     let (one, other) = (SignedIn::read(&one?)?, SignedIn::read(&other?)?);
@@ -31,9 +39,12 @@ async fn two_refreshes_at_once_get_the_same_successor() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_token_that_comes_back_ends_its_session_and_no_other() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn a_token_that_comes_back_ends_its_session_and_no_other(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let stolen = signed_in(&auth, "ada@example.com").await?;
     let elsewhere = SignedIn::read(&sign_in(&auth, "ada@example.com", PASSWORD).await?)?;
     let second = SignedIn::read(&refresh(&auth, &stolen.refresh).await?)?;
@@ -59,9 +70,12 @@ async fn a_token_that_comes_back_ends_its_session_and_no_other() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn while_a_session_ends_no_refresh_slips_through() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn while_a_session_ends_no_refresh_slips_through(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let first = signed_in(&auth, "ada@example.com").await?;
     let second = SignedIn::read(&refresh(&auth, &first.refresh).await?)?;
     let third = SignedIn::read(&refresh(&auth, &second.refresh).await?)?;
@@ -80,9 +94,10 @@ async fn while_a_session_ends_no_refresh_slips_through() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_sign_out_ends_the_session_at_once() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn a_sign_out_ends_the_session_at_once(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let out = auth
         .send(auth.request(Method::POST, "/v1/signout", &ada.access))
@@ -97,9 +112,12 @@ async fn a_sign_out_ends_the_session_at_once() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn sessions_are_listed_and_ended_by_their_owner_only() -> Setup<()> {
-    let auth = open_auth().await?;
+async fn sessions_are_listed_and_ended_by_their_owner_only(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
     let laptop = signed_in(&auth, "ada@example.com").await?;
     let phone = SignedIn::read(&sign_in(&auth, "ada@example.com", PASSWORD).await?)?;
     let bob = signed_in(&auth, "bob@example.com").await?;

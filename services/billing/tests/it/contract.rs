@@ -1,11 +1,16 @@
 //! What holds for every endpoint.
 
+use rstest::rstest;
 use tracewell_billing::Billing;
-use tracewell_kit::testing::{Running, Setup, assert_committed, assert_contract};
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Running, Setup, assert_committed, assert_contract},
+};
 
+#[rstest]
 #[tokio::test]
-async fn every_endpoint_refuses_what_it_must() -> Setup<()> {
-    let billing = Running::start::<Billing>(&[]).await?;
+async fn every_endpoint_refuses_what_it_must(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let billing = Running::start_on::<Billing>(engine, &[]).await?;
     let token = billing.own_token("usr_ada")?;
     assert_contract::<Billing>(&billing, &token).await
 }

@@ -13,7 +13,8 @@ pub(crate) async fn insert(
 ) -> Result<(), ChatError> {
     let mut tx = db.begin().await?;
     if let Some(limit) = limit {
-        // In the transaction that inserts: two requests at once must not both find one place left.
+        // Two requests at once must not both find one place left.
+        tx.lock(&format!("conversations of {owner_id}")).await?;
         let count = query(
             "conversations",
             "SELECT COUNT(*) AS count FROM conversations WHERE owner_id = $1",

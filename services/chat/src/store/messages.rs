@@ -29,10 +29,12 @@ pub(crate) enum Sent {
 pub(crate) async fn append(db: &Db, draft: Draft) -> Result<Sent, ChatError> {
     let mut tx = db.begin().await?;
     require_member(&mut tx, &draft.conversation_id, &draft.sender_id).await?;
+    // First of all the place, which holds the conversation: of two tries at once the later one finds the earlier one's
+    // message. It then gives the place back by not committing.
+    let seq = next_seq(&mut tx, &draft.conversation_id).await?;
     if let Some(known) = by_client_id(&mut tx, &draft).await? {
         return Ok(Sent::Known(known));
     }
-    let seq = next_seq(&mut tx, &draft.conversation_id).await?;
     query(
         "messages",
         "INSERT INTO messages (conversation_id, seq, id, sender_id, client_msg_id, body, created_at) \

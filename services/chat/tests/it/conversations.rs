@@ -1,13 +1,20 @@
 //! Conversations and who may see them.
 
+use rstest::rstest;
 use serde_json::json;
-use tracewell_kit::testing::Setup;
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::Setup,
+};
 
 use crate::{chat, conversation, create, send};
 
+#[rstest]
 #[tokio::test]
-async fn a_conversation_has_its_maker_and_the_others() -> Setup<()> {
-    let chat = chat().await?;
+async fn a_conversation_has_its_maker_and_the_others(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let chat = chat(engine).await?;
     let made = create(
         &chat,
         &chat.own_token("usr_bob")?,
@@ -22,9 +29,10 @@ async fn a_conversation_has_its_maker_and_the_others() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn to_strangers_a_conversation_does_not_exist() -> Setup<()> {
-    let chat = chat().await?;
+async fn to_strangers_a_conversation_does_not_exist(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let chat = chat(engine).await?;
     let (ada, eve) = (chat.own_token("usr_ada")?, chat.own_token("usr_eve")?);
     let id = conversation(&chat, &ada, &[]).await?;
     let path = format!("/v1/conversations/{id}/messages");
@@ -38,9 +46,10 @@ async fn to_strangers_a_conversation_does_not_exist() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_wrong_part_of_the_body_is_pointed_at() -> Setup<()> {
-    let chat = chat().await?;
+async fn a_wrong_part_of_the_body_is_pointed_at(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let chat = chat(engine).await?;
     let body = json!({"title": "", "member_ids": ["usr_ada", "ada@example.com"]});
     let refused = chat
         .post("/v1/conversations", &chat.own_token("usr_ada")?, &body)
@@ -50,9 +59,12 @@ async fn a_wrong_part_of_the_body_is_pointed_at() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn alone_everybody_has_the_limit_of_the_free_plan() -> Setup<()> {
-    let chat = chat().await?;
+async fn alone_everybody_has_the_limit_of_the_free_plan(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let chat = chat(engine).await?;
     let ada = chat.own_token("usr_ada")?;
     for _ in 0..20 {
         conversation(&chat, &ada, &[]).await?;

@@ -8,10 +8,13 @@ mod with_billing;
 
 use serde_json::{Value, json};
 use tracewell_chat::Chat;
-use tracewell_kit::testing::{Answer, Running, Setup};
+use tracewell_kit::{
+    db::Engine,
+    testing::{Answer, Running, Setup},
+};
 
-async fn chat() -> Setup<Running> {
-    Running::start::<Chat>(&[]).await
+async fn chat(engine: Engine) -> Setup<Running> {
+    Running::start_on::<Chat>(engine, &[]).await
 }
 
 async fn create(chat: &Running, token: &str, members: &[&str]) -> Setup<Answer> {

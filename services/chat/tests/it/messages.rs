@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use rstest::rstest;
 use serde_json::json;
-use tracewell_kit::testing::Setup;
+use tracewell_kit::{
+    db::Engine::{self, Postgres, Sqlite},
+    testing::Setup,
+};
 
 use crate::{chat, conversation, send, seqs};
 
+#[rstest]
 #[tokio::test]
-async fn a_message_is_read_by_every_member() -> Setup<()> {
-    let chat = chat().await?;
+async fn a_message_is_read_by_every_member(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let chat = chat(engine).await?;
     let (ada, bob) = (chat.own_token("usr_ada")?, chat.own_token("usr_bob")?);
     let id = conversation(&chat, &ada, &["usr_bob"]).await?;
     let sent = send(&chat, &ada, &id, "a-1").await?;
@@ -27,9 +32,10 @@ async fn a_message_is_read_by_every_member() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_repeated_send_gives_the_first_message() -> Setup<()> {
-    let chat = chat().await?;
+async fn a_repeated_send_gives_the_first_message(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let chat = chat(engine).await?;
     let (ada, bob) = (chat.own_token("usr_ada")?, chat.own_token("usr_bob")?);
     let id = conversation(&chat, &ada, &["usr_bob"]).await?;
     let first = send(&chat, &ada, &id, "a-1").await?;
@@ -40,9 +46,34 @@ async fn a_repeated_send_gives_the_first_message() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn messages_sent_at_once_have_places_without_gaps() -> Setup<()> {
-    let chat = chat().await?;
+async fn a_message_sent_several_times_at_once_is_one(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let chat = chat(engine).await?;
+    let ada = chat.own_token("usr_ada")?;
+    let id = conversation(&chat, &ada, &[]).await?;
+    // Several rounds: in the first one the requests still queue for connections to the database.
+    for seq in 1..=5 {
+        let name = format!("a-{seq}");
+        let answers = futures::future::try_join_all((0..8).map(|_| send(&chat, &ada, &id, &name))).await?;
+        let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 200, 201]);
+        assert!(answers.iter().all(|answer| answer.json() == answers[0].json()));
+        // The tries that found it gave their places back.
+        assert_eq!(answers[0].json()["seq"], seq);
+    }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn messages_sent_at_once_have_places_without_gaps(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let chat = chat(engine).await?;
     let ada = chat.own_token("usr_ada")?;
     let id = conversation(&chat, &ada, &[]).await?;
     let names: Vec<_> = (0..10).map(|n| format!("a-{n}")).collect();
@@ -56,9 +87,12 @@ async fn messages_sent_at_once_have_places_without_gaps() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn pages_cover_a_conversation_in_both_directions() -> Setup<()> {
-    let chat = chat().await?;
+async fn pages_cover_a_conversation_in_both_directions(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let chat = chat(engine).await?;
     let ada = chat.own_token("usr_ada")?;
     let id = conversation(&chat, &ada, &[]).await?;
     for n in 0..5 {
@@ -83,9 +117,10 @@ async fn pages_cover_a_conversation_in_both_directions() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_window_that_makes_no_sense_is_refused() -> Setup<()> {
-    let chat = chat().await?;
+async fn a_window_that_makes_no_sense_is_refused(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let chat = chat(engine).await?;
     let ada = chat.own_token("usr_ada")?;
     let id = conversation(&chat, &ada, &[]).await?;
     for query in ["limit=0", "limit=201", "limit=many", "after_seq=x"] {

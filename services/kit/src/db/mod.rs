@@ -1,86 +1,40 @@
-//! The database behind one small facade: SQLite by file, and SQL in a subset that PostgreSQL shares.
+//! The database behind one small facade: SQLite or PostgreSQL, by one SQL text.
 //!
-//! Rules of the subset: `$1` placeholders; ids are TEXT, instants BIGINT microseconds UTC, money BIGINT
-//! minor units; no BOOLEAN (a nullable instant says more), no TIMESTAMPTZ, no UUID;
-//! `CAST(SUM(x) AS BIGINT)`, since PostgreSQL sums to NUMERIC.
+//! Rules of the subset that both share: `$1` placeholders; ids are TEXT, instants BIGINT microseconds UTC, money
+//! BIGINT minor units; no BOOLEAN (a nullable instant says more), no TIMESTAMPTZ, no UUID;
+//! `CAST(SUM(x) AS BIGINT)`, since PostgreSQL sums to NUMERIC; no U+0000 in a TEXT.
 //!
 //! Reads take the [`Db`] itself or a transaction. Writes take a [`Tx`] only, so the one writer of SQLite
 //! is never contended: `BEGIN IMMEDIATE` queues in the pool instead of failing with "database is locked".
+//!
+//! A transaction of SQLite is alone. One of PostgreSQL is not, at its default level, READ COMMITTED: each statement
+//! sees what was committed before it began. What is read and then written on the strength of it takes one statement
+//! (`UPDATE … WHERE … RETURNING`), a row that was written before it is read, or [`Tx::lock`].
 
+mod engine;
+mod error;
 mod pool;
 mod schema;
 mod url;
 
+use std::num::NonZeroU32;
+
 use sqlx::{
     Any, Decode, Encode, Row as _, SqlSafeStr, Transaction, Type,
     any::{AnyArguments, AnyRow},
-    migrate::MigrateError,
 };
 use tokio::runtime::Handle;
 use tracewell_telemetry::{DbCall, db};
 use tracing::Instrument as _;
 
+pub use engine::Engine;
+pub use error::DbError;
 use pool::{Pool, create_private};
 pub use schema::Migration;
-pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use url::{DatabaseUrl, EXPECTED, InvalidDatabaseUrl};
 
-/// What went wrong with the database.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    /// The file cannot be opened or created.
-    #[error("cannot open the database {url}")]
-    Open {
-        /// The database.
-        url: String,
-        /// The driver's reason.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// The schema was brought forward by a newer release than this one.
-    #[error(
-        "the database has schema version {found}, newer than this release knows: run the release that wrote it"
-    )]
-    NewerSchema {
-        /// Version that this release does not know.
-        found: i64,
-    },
-    /// Steps of the schema are missing, although they were applied when the service started.
-    #[error("the database has schema version {found}, but this release needs {expected}")]
-    OlderSchema {
-        /// Version of the last step that was applied.
-        found: i64,
-        /// Version that this release needs.
-        expected: i64,
-    },
-    /// A step of the schema failed or was changed after it had been applied.
-    #[error("the schema cannot be brought up to date")]
-    Migrate(#[source] MigrateError),
-    /// A row with the same unique value exists.
-    #[error("a row with the same unique value exists")]
-    UniqueViolation,
-    /// No connection became free in time.
-    #[error("the database is busy")]
-    Busy,
-    /// A stored value is not what the schema promises.
-    #[error("column {column} holds a value outside its domain")]
-    Corrupt {
-        /// Name of the column.
-        column: &'static str,
-    },
-    /// Anything else that the driver reports.
-    #[error("a query failed")]
-    Query(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for DbError {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            sqlx::Error::Database(ref database) if database.is_unique_violation() => Self::UniqueViolation,
-            other => Self::Query(other),
-        }
-    }
-}
+/// How many connections to a server a process opens at most, unless it is told otherwise.
+pub const DEFAULT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// A handle to the database; clones share its pools.
 #[derive(Debug, Clone)]
@@ -90,10 +44,23 @@ pub struct Db {
 }
 
 impl Db {
-    /// Opens the database, creating its file if there is none. Its folder must exist.
+    /// Opens the database, with [`DEFAULT_CONNECTIONS`] at most.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, DbError> {
+        Self::open_with(url, DEFAULT_CONNECTIONS).await
+    }
+
+    /// Opens the database, with at most so many connections to a server. A file is created if there is none, in a
+    /// folder that must exist, and has one connection that writes and four that read.
+    pub async fn open_with(url: &DatabaseUrl, connections: NonZeroU32) -> Result<Self, DbError> {
         sqlx::any::install_default_drivers();
-        create_private(url.path()).map_err(|error| DbError::Open {
+        let Some(path) = url.path() else {
+            let pool = Pool::open("connections", url, connections.get()).await?;
+            return Ok(Self {
+                readers: pool.clone(),
+                writer: pool,
+            });
+        };
+        create_private(path).map_err(|error| DbError::Open {
             url: url.to_string(),
             source: error.into(),
         })?;
@@ -103,9 +70,17 @@ impl Db {
         Ok(Self { readers, writer })
     }
 
+    /// What kind of database it is.
+    pub fn engine(&self) -> Engine {
+        self.writer.engine()
+    }
+
     /// Starts a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Ok(Tx(Some(self.writer.begin().await?)))
+        Ok(Tx {
+            engine: self.engine(),
+            transaction: Some(self.writer.begin().await?),
+        })
     }
 
     /// Whether the database answers.
@@ -124,34 +99,49 @@ impl Db {
 
 /// A transaction; dropped without [`Tx::commit`], it is rolled back.
 #[derive(Debug)]
-pub struct Tx(
+pub struct Tx {
+    engine: Engine,
     /// Taken by its end.
-    Option<Transaction<'static, Any>>,
-);
+    transaction: Option<Transaction<'static, Any>>,
+}
 
 impl Tx {
     /// Makes what the transaction wrote last.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        match self.0.take() {
-            Some(transaction) => Ok(db("COMMIT", "", "COMMIT").run(transaction.commit()).await?),
+        match self.transaction.take() {
+            Some(transaction) => Ok(self.call("COMMIT").run(transaction.commit()).await?),
             None => Ok(()),
         }
     }
 
+    /// Waits for every other transaction that locked the same `what`, and makes later ones wait until this one ends:
+    /// for what is read and then written where there may be no row yet that could be written first. To be called
+    /// before the first read; several locks always in the same order.
+    pub async fn lock(&mut self, what: &str) -> Result<(), DbError> {
+        match self.engine.lock() {
+            Some(sql) => query("", sql).bind(what.to_owned()).execute(self).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn call(&self, statement: &'static str) -> DbCall {
+        db(statement, "", statement).system(self.engine.system())
+    }
+
     fn connection(&mut self) -> Result<&mut sqlx::AnyConnection, sqlx::Error> {
         // Only its end takes the transaction, and nothing is called after that.
-        self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+        self.transaction.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        let Some(transaction) = self.0.take() else {
+        let Some(transaction) = self.transaction.take() else {
             return;
         };
         // Without a runtime the driver rolls back when the connection is next used.
         if let Ok(runtime) = Handle::try_current() {
-            let rollback = db("ROLLBACK", "", "ROLLBACK").run(transaction.rollback());
+            let rollback = self.call("ROLLBACK").run(transaction.rollback());
             // A connection that cannot roll back is closed, which does it too.
             runtime.spawn(async { drop(rollback.await) }.in_current_span());
         }
@@ -165,6 +155,15 @@ pub enum Reader<'c> {
     Pool(&'c Db),
     /// The transaction's own connection.
     Tx(&'c mut Tx),
+}
+
+impl Reader<'_> {
+    fn engine(&self) -> Engine {
+        match self {
+            Self::Pool(db) => db.engine(),
+            Self::Tx(tx) => tx.engine,
+        }
+    }
 }
 
 impl<'c> From<&'c Db> for Reader<'c> {
@@ -234,8 +233,9 @@ impl Query {
         on: impl Into<Reader<'c>>,
         read: impl Fn(&Row) -> Result<T, DbError>,
     ) -> Result<Option<T>, DbError> {
-        let (call, statement) = self.prepare()?;
-        let row = match on.into() {
+        let on = on.into();
+        let (call, statement) = self.prepare(on.engine())?;
+        let row = match on {
             Reader::Pool(db) => {
                 let mut connection = db.readers.acquire().await?;
                 call.run(statement.fetch_optional(&mut *connection)).await?
@@ -251,8 +251,9 @@ impl Query {
         on: impl Into<Reader<'c>>,
         read: impl Fn(&Row) -> Result<T, DbError>,
     ) -> Result<Vec<T>, DbError> {
-        let (call, statement) = self.prepare()?;
-        let rows = match on.into() {
+        let on = on.into();
+        let (call, statement) = self.prepare(on.engine())?;
+        let rows = match on {
             Reader::Pool(db) => {
                 let mut connection = db.readers.acquire().await?;
                 call.run(statement.fetch_all(&mut *connection)).await?
@@ -264,16 +265,19 @@ impl Query {
 
     /// Writes, and gives the number of rows that changed.
     pub async fn execute(self, tx: &mut Tx) -> Result<u64, DbError> {
-        let (call, statement) = self.prepare()?;
+        let (call, statement) = self.prepare(tx.engine)?;
         Ok(call
             .run(statement.execute(tx.connection()?))
             .await?
             .rows_affected())
     }
 
-    fn prepare(self) -> Result<(DbCall, sqlx::query::Query<'static, Any, AnyArguments>), DbError> {
+    fn prepare(
+        self,
+        engine: Engine,
+    ) -> Result<(DbCall, sqlx::query::Query<'static, Any, AnyArguments>), DbError> {
         let operation = self.sql.split_whitespace().next().unwrap_or_default();
-        let call = db(operation, self.table, self.sql);
+        let call = db(operation, self.table, self.sql).system(engine.system());
         let values = self
             .values
             .map_err(|error| DbError::Query(sqlx::Error::Encode(error)))?;

@@ -3,23 +3,21 @@
 use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
 use sqlx::{
-    Any, AnyPool, SqlSafeStr as _, Transaction,
+    Any, AnyConnection, AnyPool, Connection as _, SqlSafeStr as _, Transaction,
     any::AnyPoolOptions,
     pool::{PoolConnection, PoolConnectionMetadata},
 };
 use tracewell_telemetry::{ConnectionCounts, PoolMeter, db};
 
-use super::{DatabaseUrl, DbError};
+use super::{DatabaseUrl, DbError, Engine};
 
 /// Readers wait this long for SQLite's locks, and callers for a connection, before the answer is "busy".
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The statement that queues writers, where `BEGIN` alone would let them fail at their first write.
-const BEGIN: &str = "BEGIN IMMEDIATE";
-
 /// Connections to one database. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
+    engine: Engine,
     connections: AnyPool,
     meter: PoolMeter,
 }
@@ -27,6 +25,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Opens the database with at most `size` connections; `name` is the pool's in the metrics.
     pub(super) async fn open(name: &'static str, url: &DatabaseUrl, size: u32) -> Result<Self, DbError> {
+        let engine = url.engine();
         let connections = connect(url, size).await?;
         let counted = connections.clone();
         let meter = PoolMeter::new(name, move || {
@@ -37,7 +36,16 @@ impl Pool {
                 idle,
             }
         });
-        Ok(Self { connections, meter })
+        Ok(Self {
+            engine,
+            connections,
+            meter,
+        })
+    }
+
+    /// The kind of database behind it.
+    pub(super) fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// A connection for one query.
@@ -49,14 +57,13 @@ impl Pool {
     /// Starts a transaction that may write.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let connection = self.acquire().await?;
+        let statement = self.engine.begin();
         // Not `Pool::begin_with`, where the wait for a connection would look like a slow statement.
-        let begin = Transaction::begin(connection, Some(BEGIN.into_sql_str()));
-        db("BEGIN", "", BEGIN).run(begin).await
-    }
-
-    /// The pool itself, for what needs no measure.
-    pub(super) fn connections(&self) -> &AnyPool {
-        &self.connections
+        let begin = Transaction::begin(connection, Some(statement.into_sql_str()));
+        db("BEGIN", "", statement)
+            .system(self.engine.system())
+            .run(begin)
+            .await
     }
 
     pub(super) async fn close(&self) {
@@ -72,26 +79,41 @@ pub(super) fn create_private(path: &Path) -> io::Result<()> {
 }
 
 async fn connect(url: &DatabaseUrl, connections: u32) -> Result<AnyPool, DbError> {
+    let engine = url.engine();
+    let open_error = |source| DbError::Open {
+        url: url.to_string(),
+        source,
+    };
+    let target = url.expose();
+    if engine == Engine::Postgres {
+        // Once without the pool, which takes a refused connection for a server that is about to start: it would wait,
+        // and then say no more than that it waited.
+        tokio::time::timeout(PATIENCE, AnyConnection::connect(&target))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+            .map_err(open_error)?
+            .close()
+            .await
+            .map_err(open_error)?;
+    }
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
-        .after_connect(|connection, _: PoolConnectionMetadata| {
-            Box::pin(async move {
-                for pragma in [
-                    "PRAGMA busy_timeout = 5000",
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = NORMAL",
-                    "PRAGMA foreign_keys = ON",
-                ] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
+        .after_connect(move |connection, _: PoolConnectionMetadata| {
+            Box::pin(async move { set(connection, engine.settings()).await })
         })
-        .connect(&url.to_string())
+        .connect(&target)
         .await
-        .map_err(|source| DbError::Open {
-            url: url.to_string(),
-            source,
-        })
+        .map_err(open_error)
+}
+
+/// Runs statements that set up a connection.
+pub(super) async fn set(
+    connection: &mut AnyConnection,
+    statements: &'static [&'static str],
+) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *connection).await?;
+    }
+    Ok(())
 }

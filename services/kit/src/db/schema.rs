@@ -5,7 +5,7 @@ use sqlx::{
     migrate::{MigrateError, MigrationType, Migrator},
 };
 
-use super::{Db, DbError};
+use super::{Db, DbError, Engine, pool};
 
 /// One step of the schema.
 #[derive(Debug, Clone, Copy)]
@@ -19,19 +19,36 @@ pub struct Migration {
 }
 
 impl Db {
-    /// Brings the schema up to date; refuses a schema that is newer than `migrations`.
+    /// Brings the schema up to date; refuses a schema that is newer than `migrations`. Of several processes that do
+    /// so at once each waits for those before it.
     pub async fn migrate(&self, migrations: &[Migration]) -> Result<(), DbError> {
         let steps = migrations.iter().map(|step| {
             let sql = SqlStr::from_static(step.sql);
             sqlx::migrate::Migration::new(step.version, step.name.into(), MigrationType::Simple, sql, false)
         });
-        Migrator::with_migrations(steps.collect())
-            .run(self.writer.connections())
-            .await
-            .map_err(|error| match error {
-                MigrateError::VersionMissing(found) => DbError::NewerSchema { found },
-                other => DbError::Migrate(other),
-            })
+        let migrator = Migrator::with_migrations(steps.collect());
+        let mut connection = self.writer.acquire().await?;
+        let special = self.engine().settings_for_migrations();
+        pool::set(&mut connection, special).await?;
+        let mut migrated = migrator.run(&mut *connection).await;
+        // Only PostgreSQL has a lock for all of it: on SQLite another process may have taken the same step at the same
+        // time. Then it is there now.
+        for _ in migrations {
+            match migrated {
+                Err(MigrateError::ExecuteMigration(..)) if self.engine() == Engine::Sqlite => {
+                    migrated = migrator.run(&mut *connection).await;
+                }
+                _ => break,
+            }
+        }
+        if !special.is_empty() {
+            // Requests must not get a connection with these settings.
+            connection.close().await?;
+        }
+        migrated.map_err(|error| match error {
+            MigrateError::VersionMissing(found) => DbError::NewerSchema { found },
+            other => DbError::Migrate(other),
+        })
     }
 
     /// Whether every step of `migrations` is applied. A schema with more steps is fine: a newer release

@@ -6,25 +6,32 @@
 )]
 
 mod contract;
+mod database;
+mod postgres;
 mod process;
+mod publisher;
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tracewell_telemetry::Telemetry;
 
-use crate::{alone, config::Env, db::DatabaseUrl, server::Server, service::Service};
+use self::publisher::Publisher;
+use crate::{alone, config::Env, db::Engine, server::Server, service::Service};
 
 pub use contract::{assert_committed, assert_contract};
+pub use database::TestDatabase;
 pub use process::Process;
+pub use publisher::CALLER;
 
 /// A service that runs until it is dropped.
 #[derive(Debug)]
 pub struct Running {
     url: String,
     client: reqwest::Client,
-    folder: TempDir,
+    database: TestDatabase,
+    /// Who signs the tokens that it trusts, where it cannot keep a key beside its database.
+    publisher: Option<Publisher>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -90,12 +97,24 @@ impl Answer {
 pub type Setup<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Running {
-    /// Starts `S` with these variables beside a free port and a new database.
+    /// Starts `S` with these variables beside a free port and a new file for a database.
     pub async fn start<S: Service>(variables: &[(&str, &str)]) -> Setup<Self> {
-        let folder = tempfile::tempdir()?;
-        let database = DatabaseUrl::file(folder.path().join("service.db")).to_string();
-        let own = [("HOST", "127.0.0.1"), ("PORT", "0"), ("DATABASE_URL", &database)];
-        let env = Env::from_pairs(own.into_iter().chain(variables.iter().copied()));
+        Self::start_on::<S>(Engine::Sqlite, variables).await
+    }
+
+    /// Starts `S` with these variables beside a free port and a new database of this kind.
+    pub async fn start_on<S: Service>(engine: Engine, variables: &[(&str, &str)]) -> Setup<Self> {
+        let database = TestDatabase::create(engine).await?;
+        let publisher = match engine {
+            Engine::Postgres if S::TRUSTS_OWN_KEY => Some(Publisher::start().await?),
+            _ => None,
+        };
+        let url = database.variable();
+        let own = [("HOST", "127.0.0.1"), ("PORT", "0"), ("DATABASE_URL", &url)];
+        let auth = publisher
+            .as_ref()
+            .map(|publisher| ("AUTH_URL", publisher.url.as_str()));
+        let env = Env::from_pairs(own.into_iter().chain(auth).chain(variables.iter().copied()));
         let server = Server::start::<S>(env, &Telemetry::detached()).await?;
         let url = format!("http://{}", server.address()?);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -110,7 +129,8 @@ impl Running {
         Ok(Self {
             url,
             client,
-            folder,
+            database,
+            publisher,
             stop: Some(stop),
             task,
         })
@@ -122,13 +142,16 @@ impl Running {
     }
 
     /// Its database.
-    pub fn database(&self) -> DatabaseUrl {
-        DatabaseUrl::file(self.folder.path().join("service.db"))
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
-    /// A token of the key that the service, running alone, trusts.
+    /// A token of the key that the service trusts unless it was given an `AUTH_URL`.
     pub fn own_token(&self, user: &str) -> Setup<String> {
-        Ok(alone::access_token(&self.database(), user)?)
+        match &self.publisher {
+            Some(publisher) => publisher.token(user),
+            None => Ok(alone::access_token(self.database.url(), user)?),
+        }
     }
 
     /// GET, with a token unless it is empty.

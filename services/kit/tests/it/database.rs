@@ -1,10 +1,15 @@
 //! The database: schema, transactions, failures.
 
+use rstest::rstest;
 use tracewell_kit::{
     config::Env,
-    db::{DatabaseUrl, Db, DbError, Migration, query},
+    db::{
+        DatabaseUrl, Db, DbError,
+        Engine::{self, Postgres, Sqlite},
+        Migration, query,
+    },
     server::Server,
-    testing::{Running, Setup},
+    testing::{Running, Setup, TestDatabase},
 };
 use tracewell_telemetry::Telemetry;
 
@@ -21,10 +26,6 @@ const TAGS: Migration = Migration {
     sql: "ALTER TABLE notes ADD COLUMN tag TEXT",
 };
 
-async fn open(folder: &tempfile::TempDir) -> Setup<Db> {
-    Ok(Db::open(&DatabaseUrl::file(folder.path().join("notes.db"))).await?)
-}
-
 async fn insert(db: &Db, id: &str, commit: bool) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
     query("notes", "INSERT INTO notes (id) VALUES ($1)")
@@ -40,11 +41,11 @@ async fn ids(db: &Db) -> Result<Vec<String>, DbError> {
         .await
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_schema_is_brought_forward_once() -> Setup<()> {
-    let folder = tempfile::tempdir()?;
-    let db = open(&folder).await?;
-    db.migrate(&[NOTES]).await?;
+async fn the_schema_is_brought_forward_once(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let db = database.open(&[NOTES]).await?;
     insert(&db, "1", true).await?;
     db.migrate(&[NOTES, TAGS]).await?;
     db.migrate(&[NOTES, TAGS]).await?;
@@ -52,11 +53,11 @@ async fn the_schema_is_brought_forward_once() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_newer_or_edited_schema_is_refused() -> Setup<()> {
-    let folder = tempfile::tempdir()?;
-    let db = open(&folder).await?;
-    db.migrate(&[NOTES, TAGS]).await?;
+async fn a_newer_or_edited_schema_is_refused(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let db = database.open(&[NOTES, TAGS]).await?;
     assert!(matches!(
         db.migrate(&[NOTES]).await,
         Err(DbError::NewerSchema { found: 2 })
@@ -72,11 +73,11 @@ async fn a_newer_or_edited_schema_is_refused() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn only_what_is_committed_stays() -> Setup<()> {
-    let folder = tempfile::tempdir()?;
-    let db = open(&folder).await?;
-    db.migrate(&[NOTES]).await?;
+async fn only_what_is_committed_stays(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let db = database.open(&[NOTES]).await?;
     insert(&db, "dropped", false).await?;
     insert(&db, "kept", true).await?;
     assert_eq!(ids(&db).await?, ["kept"]);
@@ -87,11 +88,13 @@ async fn only_what_is_committed_stays() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn writers_queue_and_readers_do_not_wait_for_them() -> Setup<()> {
-    let folder = tempfile::tempdir()?;
-    let db = open(&folder).await?;
-    db.migrate(&[NOTES]).await?;
+async fn writers_queue_and_readers_do_not_wait_for_them(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let db = database.open(&[NOTES]).await?;
     let names: Vec<_> = (0..50).map(|n| format!("{n:02}")).collect();
     futures::future::try_join_all(names.iter().map(|name| insert(&db, name, true))).await?;
     let mut writing = db.begin().await?;
@@ -108,11 +111,11 @@ async fn writers_queue_and_readers_do_not_wait_for_them() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_value_outside_its_domain_is_named() -> Setup<()> {
-    let folder = tempfile::tempdir()?;
-    let db = open(&folder).await?;
-    db.migrate(&[NOTES]).await?;
+async fn a_value_outside_its_domain_is_named(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let db = database.open(&[NOTES]).await?;
     let mut tx = db.begin().await?;
     query("notes", "INSERT INTO notes (id, at) VALUES ('1', $1)")
         .bind(i64::MAX)
@@ -123,6 +126,113 @@ async fn a_value_outside_its_domain_is_named() -> Setup<()> {
         .optional(&db, |row| row.instant("at"))
         .await;
     assert!(matches!(read, Err(DbError::Corrupt { column: "at" })), "{read:?}");
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_read_under_a_lock_is_still_so_when_it_is_written(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let db = database.open(&[NOTES]).await?;
+    let append = async || {
+        let mut tx = db.begin().await?;
+        tx.lock("notes").await?;
+        let count = query("notes", "SELECT COUNT(*) AS count FROM notes")
+            .optional(&mut tx, |row| row.get::<i64>("count"))
+            .await?;
+        query("notes", "INSERT INTO notes (id) VALUES ($1)")
+            .bind(count.unwrap_or_default().to_string())
+            .execute(&mut tx)
+            .await?;
+        tx.commit().await
+    };
+    // Without the lock two would find the same count.
+    futures::future::try_join_all((0..20).map(|_| append())).await?;
+    assert_eq!(ids(&db).await?.len(), 20);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn processes_that_start_at_once_bring_the_schema_forward_once(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let (one, other) = (Db::open(database.url()).await?, Db::open(database.url()).await?);
+    let steps = [NOTES, TAGS];
+    let (first, second) = tokio::join!(one.migrate(&steps), other.migrate(&steps));
+    first?;
+    second?;
+    insert(&one, "1", true).await?;
+    assert_eq!(ids(&other).await?, ["1"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_that_waits_too_long_is_given_up() -> Setup<()> {
+    let database = TestDatabase::create(Postgres).await?;
+    let db = database.open(&[NOTES]).await?;
+    let mut holding = db.begin().await?;
+    holding.lock("notes").await?;
+    let mut waiting = db.begin().await?;
+    let given_up = waiting.lock("notes").await;
+    assert!(matches!(given_up, Err(DbError::Busy(_))), "{given_up:?}");
+    // Its settings are those of requests, not of migrations.
+    drop(waiting);
+    assert_eq!(ids(&db).await?, [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_lets_nobody_in_is_named_without_the_password() -> Setup<()> {
+    let database = TestDatabase::create(Postgres).await?;
+    let right = database.variable();
+    let (_, place) = right.rsplit_once('@').ok_or("no host")?;
+    let (_, name) = place.split_once('/').ok_or("no database")?;
+    for (url, reason) in [
+        (
+            format!("postgres://tracewell:hunter2@{place}"),
+            "password authentication failed",
+        ),
+        (
+            format!("postgres://tracewell:hunter2@127.0.0.1:1/{name}"),
+            "Connection refused",
+        ),
+        (
+            format!("postgres://tracewell:hunter2@{place}?sslmode=require"),
+            "server does not support TLS",
+        ),
+    ] {
+        let error = Db::open(&url.parse()?).await.err().ok_or("it opened")?;
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let shown = url.replace("hunter2", "***");
+        assert_eq!(error.to_string(), format!("cannot open the database {shown}"));
+        assert!(
+            cause.as_ref().is_some_and(|cause| cause.contains(reason)),
+            "{cause:?}"
+        );
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_that_the_server_has_cut_are_replaced() -> Setup<()> {
+    let database = TestDatabase::create(Postgres).await?;
+    let (db, other) = (database.open(&[NOTES]).await?, Db::open(database.url()).await?);
+    assert_eq!(ids(&db).await?, [""; 0]);
+    let mut tx = other.begin().await?;
+    let cut = query(
+        "pg_stat_activity",
+        "SELECT CAST(COUNT(pg_terminate_backend(pid)) AS BIGINT) AS cut FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .optional(&mut tx, |row| row.get::<i64>("cut"))
+    .await?;
+    assert!(cut >= Some(1), "{cut:?}");
+    assert_eq!(ids(&db).await?, [""; 0]);
     Ok(())
 }
 
@@ -143,7 +253,7 @@ async fn a_file_that_cannot_be_made_is_named() -> Setup<()> {
 async fn the_file_is_private() -> Setup<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir()?;
-    let _db = open(&folder).await?;
+    let _db = Db::open(&DatabaseUrl::file(folder.path().join("notes.db"))).await?;
     let mut files = 0;
     for file in std::fs::read_dir(folder.path())? {
         let file = file?;
@@ -167,27 +277,33 @@ fn metric(text: &str, parts: &[&str]) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
+#[rstest]
 #[tokio::test]
-async fn transactions_and_waits_are_measured() -> Setup<()> {
-    let probe = Running::start::<Probe>(&[]).await?;
-    let db = Db::open(&probe.database()).await?;
+async fn transactions_and_waits_are_measured(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let probe = Running::start_on::<Probe>(engine, &[]).await?;
+    let db = Db::open(probe.database().url()).await?;
     for (id, commit) in [("kept", true), ("dropped", false)] {
         insert(&db, id, commit).await?;
     }
     // Waits for its turn, and so for the rollback of the one before.
     db.begin().await?.commit().await?;
     let text = probe.get("/metrics", "").await?.text;
+    let (system, pools) = match engine {
+        Sqlite => ("\"sqlite\"", &["readers", "writer"][..]),
+        Postgres => ("\"postgresql\"", &["connections"][..]),
+    };
     for operation in ["BEGIN", "COMMIT", "ROLLBACK"] {
         let count = metric(
             &text,
             &[
                 "db_client_operation_duration_seconds_count{",
                 &format!("\"{operation}\""),
+                system,
             ],
         );
         assert!(count >= Some(1.0), "{operation}: {text}");
     }
-    for pool in ["readers", "writer"] {
+    for pool in pools {
         let waits = metric(&text, &["db_client_connection_wait_time_seconds_count{", pool]);
         assert!(waits >= Some(1.0), "{pool}: {text}");
         for state in ["used", "idle"] {
@@ -200,11 +316,12 @@ async fn transactions_and_waits_are_measured() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_service_is_not_ready_without_its_schema() -> Setup<()> {
-    let probe = Running::start::<Probe>(&[]).await?;
+async fn a_service_is_not_ready_without_its_schema(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let probe = Running::start_on::<Probe>(engine, &[]).await?;
     assert_eq!(probe.get("/readyz", "").await?.status, 200);
-    let db = Db::open(&probe.database()).await?;
+    let db = Db::open(probe.database().url()).await?;
     let mut tx = db.begin().await?;
     query("_sqlx_migrations", "DELETE FROM _sqlx_migrations")
         .execute(&mut tx)
@@ -218,23 +335,26 @@ async fn a_service_is_not_ready_without_its_schema() -> Setup<()> {
     Ok(())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_service_does_not_start_on_a_newer_schema_but_goes_on_serving() -> Setup<()> {
+async fn a_service_does_not_start_on_a_newer_schema_but_goes_on_serving(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
     const NEXT: Migration = Migration {
         version: 2,
         name: "tags",
         sql: "CREATE TABLE tags (id TEXT)",
     };
-    let probe = Running::start::<Probe>(&[]).await?;
+    let probe = Running::start_on::<Probe>(engine, &[]).await?;
     let steps: Vec<_> = <Probe as tracewell_kit::service::Service>::MIGRATIONS
         .unwrap_or_default()
         .to_vec();
-    Db::open(&probe.database())
+    Db::open(probe.database().url())
         .await?
         .migrate(&[&steps[..], &[NEXT]].concat())
         .await?;
     assert_eq!(probe.get("/readyz", "").await?.status, 200);
-    let url = probe.database().to_string();
+    let url = probe.database().variable();
     let env = Env::from_pairs([("HOST", "127.0.0.1"), ("PORT", "0"), ("DATABASE_URL", &url)]);
     let refused = Server::start::<Probe>(env, &Telemetry::detached()).await;
     let error = refused.err().ok_or("it started")?.to_string();

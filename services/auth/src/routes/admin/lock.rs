@@ -74,6 +74,7 @@ async fn set_locked(
 ) -> Result<Json<Account>, ApiError> {
     let now = clock::now();
     let mut tx = db.begin().await?;
+    tx.lock(&id).await?;
     let mut account = store::users::by_id(&mut tx, id).await?.ok_or_else(no_such_user)?;
     if account.locked_at.is_some() == locked {
         return Ok(Json(account));
