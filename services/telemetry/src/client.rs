@@ -6,15 +6,18 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry::{
     Context,
     propagation::{TextMapCompositePropagator, TextMapPropagator},
-    trace::Status,
+    trace::{FutureExt, SpanKind},
 };
 use opentelemetry_http::HeaderInjector;
 use reqwest::{IntoUrl, Request, RequestBuilder, Response, Url};
 use serde::Serialize;
-use tracing::{Instrument, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{http::known_method, metrics::Metrics};
+use crate::{
+    http::known_method,
+    metrics::Metrics,
+    sentry::{Note, RequestScope},
+    trace::OpenSpan,
+};
 
 /// A [`reqwest::Client`] whose requests continue the current trace.
 #[derive(Clone, Debug)]
@@ -60,19 +63,17 @@ impl TracedClient {
         template: Option<&str>,
     ) -> reqwest::Result<Response> {
         let mut call = Call::start(&request, template);
-        self.inject(&call.span, &mut request);
-        let result = self.client.execute(request).instrument(call.span.clone()).await;
+        let context = call.span.context().clone();
+        self.inject(&context, &mut request);
+        let result = self.client.execute(request).with_context(context).await;
         call.outcome = Outcome::of(result.as_ref());
         result
     }
 
-    /// Writes the context of `span` into the request's headers. Without a span layer the context that came
-    /// in is passed on unchanged.
-    fn inject(&self, span: &Span, request: &mut Request) {
-        span.in_scope(|| {
-            let mut headers = HeaderInjector(request.headers_mut());
-            Context::map_current(|context| self.propagator.inject_context(context, &mut headers));
-        });
+    /// Writes `context` into the request's headers. Without spans it is the one that came in, passed on unchanged.
+    fn inject(&self, context: &Context, request: &mut Request) {
+        let mut headers = HeaderInjector(request.headers_mut());
+        self.propagator.inject_context(context, &mut headers);
     }
 }
 
@@ -141,9 +142,10 @@ impl TracedRequest {
 
 /// One call under way. Dropping it reports it, so that a call which its caller gave up on counts too.
 struct Call {
-    span: Span,
+    span: OpenSpan,
     method: &'static str,
-    server: String,
+    /// Without what may be secret.
+    url: Url,
     started: Instant,
     outcome: Outcome,
 }
@@ -173,10 +175,11 @@ impl Outcome {
 
 impl Call {
     fn start(request: &Request, template: Option<&str>) -> Self {
+        let url = redacted(request.url());
         Self {
-            span: client_span(request, template),
+            span: client_span(request.method(), &url, template),
             method: known_method(request.method()),
-            server: request.url().host_str().unwrap_or_default().to_owned(),
+            url,
             started: Instant::now(),
             outcome: Outcome::Cancelled,
         }
@@ -188,49 +191,53 @@ impl Drop for Call {
         let status = match &self.outcome {
             Outcome::Status(status) => {
                 self.span
-                    .set_attribute("http.response.status_code", i64::from(status.as_u16()));
-                Some(*status)
+                    .set("http.response.status_code", i64::from(status.as_u16()));
+                Some(status.as_u16())
             }
             _ => None,
         };
         let failure = match &self.outcome {
             // To the caller a refusal by the other side is a failure too: unlike on the server, 4xx counts.
             Outcome::Status(status) if status.is_client_error() || status.is_server_error() => {
-                Some((status.as_str(), ""))
+                Some((status.as_str().to_owned().into(), ""))
             }
             Outcome::Status(_) => None,
-            Outcome::Failed { error_type, reason } => Some((*error_type, reason.as_str())),
-            Outcome::Cancelled => Some(("cancelled", "")),
+            Outcome::Failed { error_type, reason } => Some((Cow::Borrowed(*error_type), reason.as_str())),
+            Outcome::Cancelled => Some(("cancelled".into(), "")),
         };
+        let server = self.url.host_str().unwrap_or_default();
+        Metrics::global().client_request(self.method, server, status, self.started.elapsed());
+        RequestScope::note(|| Note::Call {
+            method: self.method,
+            url: self.url.to_string(),
+            status,
+            error_type: failure.as_ref().map(|(error_type, _)| error_type.clone()),
+        });
         if let Some((error_type, reason)) = failure {
-            self.span.set_attribute("error.type", error_type.to_owned());
-            self.span.set_status(Status::error(reason.to_owned()));
+            self.span.fail(error_type, reason);
         }
-        let status = status.map(|status| status.as_u16());
-        Metrics::global().client_request(self.method, &self.server, status, self.started.elapsed());
     }
 }
 
-fn client_span(request: &Request, template: Option<&str>) -> Span {
-    let method = known_method(request.method());
-    let url = request.url();
-    let span = tracing::info_span!(
-        "http.client",
-        otel.name = match template {
-            Some(template) => format!("{method} {template}"),
-            None => method.to_owned(),
-        },
-        otel.kind = "client",
-        http.request.method = method,
-        server.address = url.host_str(),
-        server.port = url.port_or_known_default().map(i64::from),
-        url.full = %redacted(url),
-        url.template = template,
-    );
-    if method == "_OTHER" {
-        span.set_attribute("http.request.method_original", request.method().to_string());
-    }
-    span
+/// `url` holds no secrets.
+fn client_span(method: &Method, url: &Url, template: Option<&str>) -> OpenSpan {
+    let known = known_method(method);
+    let name = || match template {
+        Some(template) => [known, " ", template].concat().into(),
+        None => known.into(),
+    };
+    Context::map_current(|parent| {
+        OpenSpan::start(parent, SpanKind::Client, name, |span| {
+            span.add("http.request.method", known);
+            span.add_some("server.address", url.host_str().map(str::to_owned));
+            span.add_some("server.port", url.port_or_known_default().map(i64::from));
+            span.add("url.full", url.to_string());
+            span.add_some("url.template", template.map(str::to_owned));
+            if known == "_OTHER" {
+                span.add("http.request.method_original", method.to_string());
+            }
+        })
+    })
 }
 
 /// The URL without what may be secret: user, password and the values of the query.

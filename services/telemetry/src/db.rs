@@ -2,11 +2,16 @@
 
 use std::{borrow::Cow, fmt::Display, future::Future, time::Instant};
 
-use opentelemetry::trace::Status;
-use tracing::{Instrument, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use opentelemetry::{
+    Context,
+    trace::{FutureExt, SpanKind},
+};
 
-use crate::{log::scrub, metrics::Metrics};
+use crate::{
+    metrics::Metrics,
+    sentry::{Note, RequestScope},
+    trace::OpenSpan,
+};
 
 /// Describes one query: `operation` is its verb (`SELECT`), `table` the table it is about (empty if none, as for
 /// `COMMIT`), `query_text` its text with placeholders. Never pass a text with values in it: it is sent to the tracing backend.
@@ -42,58 +47,64 @@ impl DbCall {
             span: self.span(),
             call: self,
             started: Instant::now(),
-            error_type: "cancelled",
+            failure: Some(("cancelled", String::new())),
         };
-        let result = query.instrument(running.span.clone()).await;
-        running.error_type = match &result {
-            Ok(_) => "",
-            Err(error) => {
-                running
-                    .span
-                    .set_status(Status::error(scrub(&error.to_string()).into_owned()));
-                "error"
-            }
+        let result = query.with_context(running.span.context().clone()).await;
+        running.failure = match &result {
+            Ok(_) => None,
+            Err(error) => Some(("error", error.to_string())),
         };
         result
     }
 
-    fn span(&self) -> Span {
-        tracing::info_span!(
-            "db",
-            otel.name = format!("{} {}", self.operation, self.table).trim_end(),
-            otel.kind = "client",
-            db.system.name = self.system,
-            db.operation.name = self.operation,
-            db.collection.name = (!self.table.is_empty()).then_some(self.table),
-            db.query.text = %self.query_text,
-        )
+    fn span(&self) -> OpenSpan {
+        let name = || match self.table {
+            "" => self.operation.into(),
+            table => [self.operation, " ", table].concat().into(),
+        };
+        Context::map_current(|parent| {
+            OpenSpan::start(parent, SpanKind::Client, name, |span| {
+                span.add("db.system.name", self.system);
+                span.add("db.operation.name", self.operation);
+                span.add_some(
+                    "db.collection.name",
+                    Some(self.table).filter(|table| !table.is_empty()),
+                );
+                span.add("db.query.text", self.query_text.clone());
+            })
+        })
     }
 }
 
 /// A query under way. Dropping it reports it, so that one whose caller gave up counts too.
 struct Running {
-    span: Span,
+    span: OpenSpan,
     call: DbCall,
     started: Instant,
-    /// Empty once the query has succeeded.
-    error_type: &'static str,
+    /// Type and reason.
+    failure: Option<(&'static str, String)>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.error_type.is_empty() {
-            self.span.set_attribute("error.type", self.error_type);
-        }
+        let error_type = match &self.failure {
+            Some((error_type, reason)) => {
+                self.span.fail(*error_type, reason);
+                error_type
+            }
+            None => "",
+        };
         let DbCall {
             system,
             operation,
             table,
-            ..
+            ref mut query_text,
         } = self.call;
-        Metrics::global().db_operation(
-            [system, operation, table],
-            self.error_type,
-            self.started.elapsed(),
-        );
+        Metrics::global().db_operation([system, operation, table], error_type, self.started.elapsed());
+        RequestScope::note(|| Note::Query {
+            system,
+            text: std::mem::take(query_text),
+            error_type,
+        });
     }
 }

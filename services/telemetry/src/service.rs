@@ -8,6 +8,7 @@ use std::borrow::Cow;
 pub struct ServiceInfo {
     pub(crate) name: Cow<'static, str>,
     pub(crate) version: Cow<'static, str>,
+    pub(crate) proxies: u8,
 }
 
 impl ServiceInfo {
@@ -16,6 +17,15 @@ impl ServiceInfo {
         Self {
             name: name.into(),
             version: version.into(),
+            proxies: 0,
         }
+    }
+
+    /// How many proxies of your own stand before the service, unless `TRUSTED_PROXIES` says otherwise. Only these are
+    /// believed when they tell of the client in `X-Forwarded-For` and `X-Forwarded-Proto`.
+    #[must_use]
+    pub fn behind_proxies(mut self, proxies: u8) -> Self {
+        self.proxies = proxies;
+        self
     }
 }

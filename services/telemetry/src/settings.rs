@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     pub(crate) log_directives: String,
     pub(crate) sentry: SentrySettings,
+    /// How many proxies of our own stand before the service; `None`: the service knows.
+    pub(crate) trusted_proxies: Option<u8>,
     /// Whether `/debug/*` is served.
     pub(crate) debug_endpoints: bool,
     /// Malformed variables that a service can do without: their defaults hold, and each is said once.
@@ -81,6 +83,12 @@ impl Settings {
             resource,
             log_format: env.log_format(),
             log_directives: env.log_directives(),
+            trusted_proxies: env.read(
+                "TRUSTED_PROXIES",
+                None,
+                "a number of proxies, 0 to 255",
+                |value| value.parse().ok().map(Some),
+            ),
             debug_endpoints: env.read("DEBUG_ENDPOINTS", false, "0 or 1", flag),
             warnings: env.warnings,
         };

@@ -15,8 +15,8 @@ use tracing_subscriber::{Layer, layer::SubscriberExt, registry::Registry};
 
 use crate::{
     InitError, Readiness, ServiceInfo, TracedClient, debug,
-    http::{CatchPanicLayer, HttpTelemetryLayer, ScopeLayer},
-    log::{self, LogWriter},
+    http::{AccessLog, CatchPanicLayer, HttpTelemetryLayer, Reporters, ScopeLayer, TrustedProxies},
+    log::{self, Log, LogWriter},
     ops,
     profile::{ProfileSettings, Profiler},
     sentry::{self, BreadcrumbLayer, SentryClient, SentrySettings, TransactionProcessor},
@@ -39,7 +39,9 @@ pub struct Telemetry {
     propagator: Arc<TextMapCompositePropagator>,
     spans: Option<SdkTracerProvider>,
     logs: Option<LogWriter>,
+    access: Option<AccessLog>,
     errors: Errors,
+    proxies: TrustedProxies,
     debug_endpoints: bool,
 }
 
@@ -108,7 +110,9 @@ impl Telemetry {
             propagator: Arc::new(trace::propagator(trace::ALL_PROPAGATORS)),
             spans: None,
             logs: None,
+            access: None,
             errors: Errors::off(),
+            proxies: TrustedProxies::default(),
             debug_endpoints: false,
         }
     }
@@ -121,17 +125,12 @@ impl Telemetry {
         logs: LogWriter,
         errors: Errors,
     ) -> (Self, Dispatch) {
+        let proxies = TrustedProxies(settings.trusted_proxies.unwrap_or(service.proxies));
+        let log = Log::new(settings.log_format, &service, logs.clone());
         let span_layer = spans.as_ref().map(|provider| {
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer("tracewell"))
-                .with_location(false)
-                .with_threads(false)
-                .with_tracked_inactivity(false)
-                .with_target(false)
-                .with_filter(trace::filter())
+            let tracer = provider.tracer("tracewell");
+            trace::SpanLayer::new(tracer).with_filter(trace::filter())
         });
-        let log_layer = log::layer(settings.log_format, service, logs.clone())
-            .with_filter(log::filter(&settings.log_directives));
         let breadcrumb_layer = errors
             .sentry
             .is_sending()
@@ -139,30 +138,44 @@ impl Telemetry {
         let subscriber = Registry::default()
             .with(span_layer)
             .with(breadcrumb_layer)
-            .with(log_layer);
-        let propagator = Arc::new(trace::propagator(&settings.propagators));
-        (
-            Self {
-                propagator,
-                spans,
-                logs: Some(logs),
-                errors,
-                debug_endpoints: settings.debug_endpoints,
-            },
-            Dispatch::new(subscriber),
-        )
+            .with(log.clone().with_filter(log::filter(&settings.log_directives)));
+        let dispatch = Dispatch::new(subscriber);
+        let telemetry = Self {
+            propagator: Arc::new(trace::propagator(&settings.propagators)),
+            spans,
+            logs: Some(logs),
+            access: Some(AccessLog::new(log, &dispatch)),
+            errors,
+            proxies,
+            debug_endpoints: settings.debug_endpoints,
+        };
+        (telemetry, dispatch)
     }
 
     /// Puts the telemetry layers around `router`, outside every layer that it already has. Set its
     /// fallbacks before: what is added later is not seen.
     pub fn wrap<S: Clone + Send + Sync + 'static>(&self, router: Router<S>) -> Router<S> {
         let sentry = &self.errors.sentry;
+        let (scope, http) = (
+            ScopeLayer {
+                sentry: sentry.clone(),
+                proxies: self.proxies,
+            },
+            HttpTelemetryLayer {
+                propagator: self.propagator.clone(),
+                reporters: Reporters {
+                    sentry: sentry.clone(),
+                    access: self.access.clone(),
+                    proxies: self.proxies,
+                },
+            },
+        );
         // Outermost first. The scope comes before anything that can report under it. The HTTP layer comes before
         // the catching of panics, since a panic that it saw unwinding would be no answer to report.
         router.layer(
             ServiceBuilder::new()
-                .layer(ScopeLayer(sentry.clone()))
-                .layer(HttpTelemetryLayer::new(self.propagator.clone(), sentry.clone()))
+                .layer(scope)
+                .layer(http)
                 .layer(CatchPanicLayer),
         )
     }

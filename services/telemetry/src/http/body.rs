@@ -43,7 +43,7 @@ impl HttpBody for ObservedBody {
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         let frame = {
-            let _entered = this.record.span().clone().entered();
+            let _inside = this.record.span().context().clone().attach();
             ready!(Pin::new(&mut this.inner).poll_frame(cx))
         };
         match &frame {

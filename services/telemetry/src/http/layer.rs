@@ -23,21 +23,17 @@ use opentelemetry::{
 use opentelemetry_http::HeaderExtractor;
 use tower::{Layer, Service};
 use tracing::Instrument;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{body::ObservedBody, record::RequestRecord};
-use crate::sentry::{RequestScope, SentryClient};
+use super::{
+    body::ObservedBody,
+    record::{Reporters, RequestRecord},
+};
+use crate::sentry::RequestScope;
 
 #[derive(Clone)]
 pub(crate) struct HttpTelemetryLayer {
-    propagator: Arc<TextMapCompositePropagator>,
-    sentry: SentryClient,
-}
-
-impl HttpTelemetryLayer {
-    pub(crate) fn new(propagator: Arc<TextMapCompositePropagator>, sentry: SentryClient) -> Self {
-        Self { propagator, sentry }
-    }
+    pub(crate) propagator: Arc<TextMapCompositePropagator>,
+    pub(crate) reporters: Reporters,
 }
 
 impl<S> Layer<S> for HttpTelemetryLayer {
@@ -46,8 +42,7 @@ impl<S> Layer<S> for HttpTelemetryLayer {
     fn layer(&self, inner: S) -> Self::Service {
         HttpTelemetry {
             inner,
-            propagator: self.propagator.clone(),
-            sentry: self.sentry.clone(),
+            layer: self.clone(),
         }
     }
 }
@@ -55,8 +50,7 @@ impl<S> Layer<S> for HttpTelemetryLayer {
 #[derive(Clone)]
 pub(crate) struct HttpTelemetry<S> {
     inner: S,
-    propagator: Arc<TextMapCompositePropagator>,
-    sentry: SentryClient,
+    layer: HttpTelemetryLayer,
 }
 
 impl<S, B> Service<Request> for HttpTelemetry<S>
@@ -74,7 +68,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let parent = self.propagator.extract_with_context(
+        let parent = self.layer.propagator.extract_with_context(
             &opentelemetry::Context::new(),
             &HeaderExtractor(request.headers()),
         );
@@ -85,11 +79,13 @@ where
             .unwrap_or_default();
         // What runs in this context, or in a span below it, reports under the request's scope.
         let parent = parent.with_value(scope.clone());
-        let mut record = RequestRecord::start(&request, self.sentry.clone(), scope);
-        let span = record.span().clone();
-        // It fails only where no span is recorded; the context then still travels with the future below.
-        let _ = span.set_parent(parent.clone());
-        let answer = span.in_scope(|| self.inner.call(request)).instrument(span);
+        let mut record = RequestRecord::start(&request, &parent, self.layer.reporters.clone(), scope);
+        let context = record.span().context().clone();
+        let stand_in = record.span().stand_in();
+        let answer = {
+            let _inside = context.clone().attach();
+            stand_in.in_scope(|| self.inner.call(request))
+        };
         Box::pin(
             async move {
                 let mut response = answer.await?;
@@ -97,7 +93,8 @@ where
                 let length = content_length(&response);
                 Ok(response.map(|body| Body::new(ObservedBody::new(Body::new(body), length, record))))
             }
-            .with_context(parent),
+            .instrument(stand_in)
+            .with_context(context),
         )
     }
 }

@@ -1,6 +1,8 @@
 //! Requests that the service answers: span, metrics, access log and panics.
 
+mod access;
 mod body;
+mod forwarded;
 mod layer;
 mod panic;
 mod record;
@@ -9,8 +11,11 @@ mod scope;
 
 pub use report::ErrorReport;
 
+pub(crate) use access::AccessLog;
+pub(crate) use forwarded::TrustedProxies;
 pub(crate) use layer::HttpTelemetryLayer;
 pub(crate) use panic::{CatchPanicLayer, PANIC, panic_message, panic_noted};
+pub(crate) use record::Reporters;
 pub(crate) use scope::ScopeLayer;
 
 use http::Method;

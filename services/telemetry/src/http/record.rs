@@ -1,30 +1,29 @@
 //! One request from its first header to the last byte of its answer, reported exactly once.
 
 use std::{
-    net::SocketAddr,
+    borrow::Cow,
     time::{Instant, SystemTime},
 };
 
 use axum::{
-    extract::{ConnectInfo, MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, uri::Authority},
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header, uri::Authority},
     response::Response,
 };
-use opentelemetry::trace::Status;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, SpanKind, TraceContextExt},
+};
 
-use super::{ErrorReport, known_method};
+use super::{AccessLog, ErrorReport, TrustedProxies, known_method};
 use crate::{
-    log::{ACCESS_COMPLETED, ACCESS_TARGET, FATAL, scrub},
     metrics::Metrics,
     sentry::{Answered, RequestScope, SentryClient, SessionEnd, Verdict},
+    trace::OpenSpan,
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_SENTRY_EVENT_ID: HeaderName = HeaderName::from_static("x-sentry-event-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// How a response's body ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,57 +36,81 @@ pub(crate) enum BodyEnd {
     Aborted,
 }
 
+/// Where the records of a router's requests go.
+#[derive(Clone)]
+pub(crate) struct Reporters {
+    pub(crate) sentry: SentryClient,
+    /// `None`: nothing is logged.
+    pub(crate) access: Option<AccessLog>,
+    pub(crate) proxies: TrustedProxies,
+}
+
 /// What is known of a request so far. Dropping it reports it: that also covers a handler that was
 /// cancelled and a client that left midway.
 pub(crate) struct RequestRecord {
-    span: Span,
-    sentry: SentryClient,
-    scope: RequestScope,
-    started: Instant,
+    span: OpenSpan,
+    reporters: Reporters,
+    pub(super) scope: RequestScope,
+    pub(super) started: Instant,
     started_at: SystemTime,
-    method: &'static str,
-    path: String,
-    route: Option<String>,
-    request_id: Option<String>,
-    client: Option<String>,
-    user_agent: Option<String>,
-    status: Option<StatusCode>,
-    report: Option<ErrorReport>,
-    verdict: Verdict,
-    end: BodyEnd,
+    pub(super) method: &'static str,
+    uri: Uri,
+    route: Option<MatchedPath>,
+    pub(super) request_id: Option<HeaderValue>,
+    pub(super) client: Option<String>,
+    pub(super) user_agent: Option<HeaderValue>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) report: Option<ErrorReport>,
+    pub(super) verdict: Verdict,
+    pub(super) end: BodyEnd,
 }
 
 impl RequestRecord {
-    /// Opens the span and counts the request as active.
-    pub(crate) fn start(request: &Request, sentry: SentryClient, scope: RequestScope) -> Self {
+    /// Opens the span below `parent` and counts the request as active.
+    pub(crate) fn start(
+        request: &Request,
+        parent: &Context,
+        reporters: Reporters,
+        scope: RequestScope,
+    ) -> Self {
         let headers = request.headers();
-        let mut record = Self {
-            span: Span::none(),
-            sentry,
+        let method = known_method(request.method());
+        let route = request.extensions().get::<MatchedPath>();
+        let client = reporters.proxies.client(request);
+        Metrics::global().server_active(method, 1);
+        Self {
+            span: open_span(request, parent, method, client.as_deref(), reporters.proxies),
+            reporters,
             scope,
             started: Instant::now(),
             started_at: SystemTime::now(),
-            method: known_method(request.method()),
-            path: request.uri().path().to_owned(),
-            route: request
-                .extensions()
-                .get::<MatchedPath>()
-                .map(|path| path.as_str().to_owned()),
-            request_id: text(headers, &X_REQUEST_ID),
-            client: client_address(request),
-            user_agent: text(headers, &header::USER_AGENT),
+            method,
+            uri: request.uri().clone(),
+            route: route.cloned(),
+            request_id: headers.get(&X_REQUEST_ID).cloned(),
+            client,
+            user_agent: headers.get(&header::USER_AGENT).cloned(),
             status: None,
             report: None,
             verdict: Verdict::NotReported,
             end: BodyEnd::Aborted,
-        };
-        Metrics::global().server_active(record.method, 1);
-        record.span = record.open_span(request);
-        record
+        }
     }
 
-    pub(crate) fn span(&self) -> &Span {
+    pub(crate) fn span(&self) -> &OpenSpan {
         &self.span
+    }
+
+    pub(super) fn span_context(&self) -> SpanContext {
+        self.span.context().span().span_context().clone()
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    pub(super) fn route(&self) -> Option<&str> {
+        self.route.as_ref().map(MatchedPath::as_str)
     }
 
     /// Takes in the response's head, with what the handler left in its extensions, and tells the client the
@@ -96,10 +119,11 @@ impl RequestRecord {
         let status = response.status();
         self.status = Some(status);
         self.report = response.extensions_mut().remove::<ErrorReport>();
-        self.verdict = self.span.in_scope(|| {
-            self.sentry
-                .answered(&self.scope, self.facts(status), self.report.as_ref())
-        });
+        let _inside = self.span.context().clone().attach();
+        self.verdict = self
+            .reporters
+            .sentry
+            .answered(&self.scope, self.facts(status), self.report.as_ref());
         if status.is_server_error()
             && let Some(id) = self.verdict.event_id()
             && let Ok(id) = HeaderValue::try_from(id)
@@ -111,7 +135,7 @@ impl RequestRecord {
     fn facts(&self, status: StatusCode) -> Answered<'_> {
         Answered {
             method: self.method,
-            route: self.route.as_deref(),
+            route: self.route(),
             status: status.as_u16(),
         }
     }
@@ -121,9 +145,8 @@ impl RequestRecord {
         if let (Some(status), BodyEnd::Failed(reason), Verdict::NotReported) =
             (self.status, &self.end, &self.verdict)
         {
-            self.verdict = self
-                .span
-                .in_scope(|| Verdict::of_failed_body(&self.scope, self.facts(status), reason));
+            let _inside = self.span.context().clone().attach();
+            self.verdict = Verdict::of_failed_body(&self.scope, self.facts(status), reason);
         }
     }
 
@@ -131,53 +154,13 @@ impl RequestRecord {
         self.end = end;
     }
 
-    fn span_name(&self) -> String {
-        // `_OTHER` names no method, so the conventions want `HTTP` in its place.
-        let method = if self.method == "_OTHER" {
-            "HTTP"
-        } else {
-            self.method
-        };
-        match &self.route {
-            Some(route) => format!("{method} {route}"),
-            None => method.to_owned(),
-        }
-    }
-
-    fn open_span(&self, request: &Request) -> Span {
-        let headers = request.headers();
-        // HTTP/2 carries the host in the target itself.
-        let host = text(headers, &header::HOST).and_then(|host| host.parse::<Authority>().ok());
-        let host = host.or_else(|| request.uri().authority().cloned());
-        // The query is left out: it is where tokens and addresses hide.
-        let span = tracing::info_span!(
-            parent: None,
-            "http.server",
-            otel.name = self.span_name(),
-            otel.kind = "server",
-            http.request.method = self.method,
-            http.route = self.route,
-            url.path = self.path,
-            url.scheme = text(headers, &X_FORWARDED_PROTO).as_deref().unwrap_or("http"),
-            server.address = host.as_ref().map(Authority::host),
-            server.port = host.as_ref().and_then(Authority::port_u16).map(i64::from),
-            client.address = self.client,
-            user_agent.original = self.user_agent,
-            network.protocol.version = protocol_version(request.version()),
-        );
-        if self.method == "_OTHER" {
-            span.set_attribute("http.request.method_original", request.method().to_string());
-        }
-        span
-    }
-
     /// The class of the failure, if it is one of ours: a 4xx is the client's.
-    fn error_type(&self) -> Option<String> {
+    pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
         match (&self.status, &self.report, &self.end) {
-            (Some(status), Some(report), _) if status.is_server_error() => Some(report.kind.to_owned()),
-            (Some(status), None, _) if status.is_server_error() => Some(status.as_u16().to_string()),
-            (_, _, BodyEnd::Failed(_)) => Some("body".to_owned()),
-            (None, ..) => Some("cancelled".to_owned()),
+            (Some(status), Some(report), _) if status.is_server_error() => Some(report.kind.into()),
+            (Some(status), None, _) if status.is_server_error() => Some(status.as_u16().to_string().into()),
+            (_, _, BodyEnd::Failed(_)) => Some("body".into()),
+            (None, ..) => Some("cancelled".into()),
             _ => None,
         }
     }
@@ -192,70 +175,28 @@ impl RequestRecord {
     }
 
     fn close_span(&self) {
+        if !self.span.is_recorded() {
+            return;
+        }
         if let Some(status) = self.status {
             self.span
-                .set_attribute("http.response.status_code", i64::from(status.as_u16()));
+                .set("http.response.status_code", i64::from(status.as_u16()));
         }
         if let Some(user) = self.scope.user() {
-            self.span.set_attribute("user.id", user);
+            self.span.set("user.id", user);
         }
         if let Some(id) = self.verdict.event_id() {
-            self.span.set_attribute("sentry.event_id", id);
+            self.span.set("sentry.event_id", id);
         }
         let Some(error_type) = self.error_type() else {
             return;
         };
-        self.span.set_attribute("error.type", error_type);
         let reason = match (&self.report, &self.end) {
             (Some(report), _) => &report.message,
             (None, BodyEnd::Failed(reason)) => reason,
             _ => "",
         };
-        self.span.set_status(Status::error(scrub(reason).into_owned()));
-    }
-
-    /// One line per request. Its level follows the status; a cancelled request is a warning.
-    fn log(&self) {
-        let message = match (self.status, &self.end) {
-            (None, _) => "request cancelled",
-            (_, BodyEnd::Failed(_)) => "response failed midway",
-            (_, BodyEnd::Aborted) => "response aborted by the client",
-            (_, BodyEnd::Complete) => ACCESS_COMPLETED,
-        };
-        let fatal = self.report.as_ref().is_some_and(ErrorReport::is_panic);
-        // Milliseconds, as pino has it, to the microsecond.
-        let elapsed = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: ACCESS_TARGET,
-                    level = fatal.then_some(FATAL),
-                    req.id = self.request_id,
-                    req.method = self.method,
-                    req.url = self.path,
-                    req.route = self.route,
-                    req.remoteAddress = self.client,
-                    req.userAgent = self.user_agent,
-                    res.statusCode = self.status.map(|status| status.as_u16()),
-                    responseTime = elapsed,
-                    userId = self.scope.user(),
-                    err.r#type = self.error_type(),
-                    err.message = self.report.as_ref().map(|report| report.message.as_str()),
-                    err.stack = self.report.as_ref().map(ErrorReport::chain),
-                    sentry = self.verdict.word(),
-                    sentry_event_id = self.verdict.event_id(),
-                    sentry_event = self.verdict.title(),
-                    "{message}"
-                )
-            };
-        }
-        self.span.in_scope(|| match (self.status, &self.end) {
-            (Some(status), _) if status.is_server_error() => line!(error),
-            (_, BodyEnd::Failed(_)) => line!(error),
-            (Some(status), _) if status.is_client_error() => line!(warn),
-            (None, _) => line!(warn),
-            _ => line!(info),
-        });
+        self.span.fail(error_type, reason);
     }
 }
 
@@ -266,34 +207,67 @@ impl Drop for RequestRecord {
         let status = self.status.map(|status| status.as_u16());
         metrics.server_request(
             self.method,
-            self.route.as_deref().unwrap_or_default(),
+            self.route().unwrap_or_default(),
             status,
             self.started.elapsed(),
         );
         self.report_body();
         self.close_span();
-        self.log();
-        self.sentry.request_ended(self.started_at, self.session_end());
+        if let Some(access) = &self.reporters.access {
+            access.write(self);
+        }
+        self.reporters
+            .sentry
+            .request_ended(self.started_at, self.session_end());
     }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
+fn open_span(
+    request: &Request,
+    parent: &Context,
+    method: &'static str,
+    client: Option<&str>,
+    proxies: TrustedProxies,
+) -> OpenSpan {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let headers = request.headers();
+    OpenSpan::start(
+        parent,
+        SpanKind::Server,
+        || span_name(method, route),
+        |span| {
+            // HTTP/2 carries the host in the target itself.
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let host = host.and_then(|host| host.parse::<Authority>().ok());
+            let host = host.or_else(|| request.uri().authority().cloned());
+            span.add("http.request.method", method);
+            span.add_some("http.route", route.map(str::to_owned));
+            // The query is left out: it is where tokens and addresses hide.
+            span.add("url.path", request.uri().path().to_owned());
+            span.add("url.scheme", proxies.scheme(headers));
+            span.add_some("server.address", host.as_ref().map(|host| host.host().to_owned()));
+            let port = host.as_ref().and_then(Authority::port_u16);
+            span.add_some("server.port", port.map(i64::from));
+            span.add_some("client.address", client.map(str::to_owned));
+            let agent = headers
+                .get(header::USER_AGENT)
+                .and_then(|agent| agent.to_str().ok());
+            span.add_some("user_agent.original", agent.map(str::to_owned));
+            span.add_some("network.protocol.version", protocol_version(request.version()));
+            if method == "_OTHER" {
+                span.add("http.request.method_original", request.method().to_string());
+            }
+        },
+    )
 }
 
-/// The first forwarded address, else the peer's. Clients can forge the former: it is for reading, not for
-/// decisions.
-pub(super) fn client_address(request: &Request) -> Option<String> {
-    let forwarded = text(request.headers(), &X_FORWARDED_FOR)
-        .and_then(|list| list.split(',').next().map(|first| first.trim().to_owned()))
-        .filter(|address| !address.is_empty());
-    let peer = || {
-        request
-            .extensions()
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|ConnectInfo(peer)| peer.ip().to_string())
-    };
-    forwarded.or_else(peer)
+fn span_name(method: &'static str, route: Option<&str>) -> Cow<'static, str> {
+    // `_OTHER` names no method, so the conventions want `HTTP` in its place.
+    let method = if method == "_OTHER" { "HTTP" } else { method };
+    match route {
+        Some(route) => [method, " ", route].concat().into(),
+        None => method.into(),
+    }
 }
 
 fn protocol_version(version: Version) -> Option<&'static str> {

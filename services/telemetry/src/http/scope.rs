@@ -5,12 +5,15 @@ use std::task::{Context, Poll};
 use axum::extract::Request;
 use tower::{Layer, Service};
 
-use super::record::client_address;
+use super::forwarded::TrustedProxies;
 use crate::sentry::SentryClient;
 
 /// Puts a [`RequestScope`](crate::sentry::RequestScope) into the extensions of each request.
 #[derive(Clone)]
-pub(crate) struct ScopeLayer(pub(crate) SentryClient);
+pub(crate) struct ScopeLayer {
+    pub(crate) sentry: SentryClient,
+    pub(crate) proxies: TrustedProxies,
+}
 
 impl<S> Layer<S> for ScopeLayer {
     type Service = Scoped<S>;
@@ -18,7 +21,7 @@ impl<S> Layer<S> for ScopeLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Scoped {
             inner,
-            sentry: self.0.clone(),
+            layer: self.clone(),
         }
     }
 }
@@ -26,7 +29,7 @@ impl<S> Layer<S> for ScopeLayer {
 #[derive(Clone)]
 pub(crate) struct Scoped<S> {
     inner: S,
-    sentry: SentryClient,
+    layer: ScopeLayer,
 }
 
 impl<S: Service<Request>> Service<Request> for Scoped<S> {
@@ -39,7 +42,7 @@ impl<S: Service<Request>> Service<Request> for Scoped<S> {
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let scope = self.sentry.request_scope(&request, client_address);
+        let scope = self.layer.sentry.request_scope(&request, self.layer.proxies);
         request.extensions_mut().insert(scope);
         self.inner.call(request)
     }

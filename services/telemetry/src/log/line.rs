@@ -1,119 +1,85 @@
 //! One event as one line, in either format.
 
-use std::{error::Error, fmt, fmt::Write as _};
+use std::{fmt::Write as _, io::Write as _};
 
 use jiff::Timestamp;
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value};
-use tracing::{
-    Level, Metadata,
-    field::{Field, Visit},
-};
+use opentelemetry::trace::SpanContext;
+use serde::Serialize;
+use tracing::Level;
 
 use super::{
     ACCESS_COMPLETED,
-    redact::{REDACTED, is_secret_name, scrub},
+    fields::{Fields, Value},
 };
-use crate::cause::{causes, chain};
 
 /// Everything that a line shows.
 pub(crate) struct Line<'a> {
     pub(crate) time: Timestamp,
-    pub(crate) metadata: &'a Metadata<'a>,
-    pub(crate) service: &'a str,
-    pub(crate) hostname: &'a str,
-    pub(crate) trace: Option<TraceIds>,
+    pub(crate) level: Level,
+    pub(crate) target: &'a str,
+    /// What all lines of the process have in common.
+    pub(crate) origin: &'a Origin,
+    /// Invalid outside of any trace.
+    pub(crate) span: &'a SpanContext,
     pub(crate) fields: Fields,
 }
 
-/// The ids that lead from a line to its span.
-pub(crate) struct TraceIds {
-    pub(crate) trace_id: String,
-    pub(crate) span_id: String,
-    pub(crate) sampled: bool,
+/// Where the lines of a process come from, ready to be written.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// `"pid":1,"hostname":"auth-0","service":"auth"`
+    json: Vec<u8>,
 }
 
-/// An event's fields, redacted as they come in; dotted names become nested objects.
-#[derive(Default)]
-pub(crate) struct Fields {
-    message: String,
-    level: Option<u64>,
-    nested: Map<String, Value>,
-}
-
-impl Fields {
-    fn set(&mut self, name: &str, value: Value) {
-        let value = match value {
-            _ if is_secret_name(name) => Value::from(REDACTED),
-            Value::String(text) => Value::from(scrub(&text)),
-            other => other,
-        };
-        match (name, value) {
-            ("message", Value::String(text)) => self.message = text,
-            ("level", Value::Number(level)) => self.level = level.as_u64(),
-            // pino's name for errors, however the call site spelt it.
-            ("error" | "err", value) => insert(&mut self.nested, "err.message", value),
-            (name, value) => insert(&mut self.nested, name.trim_start_matches("r#"), value),
-        }
+impl Origin {
+    pub(crate) fn new(service: &str, hostname: &str) -> Self {
+        let mut json = Vec::new();
+        // Writing into a Vec cannot fail.
+        let _ = write!(json, "\"pid\":{},\"hostname\":", std::process::id());
+        value(&mut json, hostname);
+        json.extend_from_slice(b",\"service\":");
+        value(&mut json, service);
+        Self { json }
     }
 }
 
-/// `req.method` goes into the object `req`.
-fn insert(map: &mut Map<String, Value>, name: &str, value: Value) {
-    if let Some((head, tail)) = name.split_once('.') {
-        let group = map.entry(head).or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(group) = group {
-            return insert(group, tail, value);
-        }
-    }
-    map.insert(name.to_owned(), value);
-}
-
-impl Visit for Fields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field.name(), Value::from(value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field.name(), Value::from(format!("{value:?}")));
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.set(field.name(), Value::from(value.to_string()));
-        let causes = causes(value);
-        if !causes.is_empty() {
-            self.set("err.stack", Value::from(chain(&value.to_string(), &causes)));
-        }
-    }
-}
+/// A named value.
+type NamedValue<'a> = (&'static str, Value<'a>);
 
 impl Line<'_> {
-    /// One JSON object and a newline.
-    pub(crate) fn json(&self) -> String {
-        // Keys are strings and values JSON already, so that this cannot fail.
-        let mut line = serde_json::to_string(self).unwrap_or_default();
-        line.push('\n');
-        line
+    /// Writes one JSON object and a newline.
+    pub(crate) fn json(mut self, out: &mut Vec<u8>) {
+        let has_trace = self.span.is_valid();
+        // Writing into a Vec cannot fail.
+        let _ = write!(
+            out,
+            "{{\"level\":{},\"time\":{},",
+            self.level(),
+            self.time.as_millisecond()
+        );
+        out.extend_from_slice(&self.origin.json);
+        out.extend_from_slice(b",\"target\":");
+        value(out, self.target);
+        out.extend_from_slice(b",\"msg\":");
+        value(out, self.fields.message());
+        if has_trace {
+            let flags = if self.span.is_sampled() { "01" } else { "00" };
+            let _ = write!(
+                out,
+                ",\"trace_id\":\"{}\",\"span_id\":\"{}\",\"trace_flags\":\"{flags}\"",
+                self.span.trace_id(),
+                self.span.span_id(),
+            );
+        }
+        let mut fields = self.fields.sorted();
+        // A field must not repeat a key of the line itself: parsers would pick one of the two.
+        fields.retain(|(name, _)| !is_own_key(name.split('.').next().unwrap_or(name), has_trace));
+        members(out, &fields, 0, true);
+        out.extend_from_slice(b"}\n");
     }
 
-    /// Time, level, message, then `name=value` for the rest; an error's chain on lines of its own.
-    pub(crate) fn pretty(&self, colour: bool) -> String {
+    /// Writes time, level, message, then `name=value` for the rest; an error's chain on lines of its own.
+    pub(crate) fn pretty(mut self, out: &mut String, colour: bool) {
         let (dim, bold, reset) = if colour {
             ("\x1b[2m", "\x1b[1m", "\x1b[0m")
         } else {
@@ -121,30 +87,42 @@ impl Line<'_> {
         };
         let (level, shade) = self.level_name();
         let shade = if colour { shade } else { "" };
-        let time = self
-            .time
-            .to_zoned(jiff::tz::TimeZone::system())
-            .strftime("%H:%M:%S%.3f")
-            .to_string();
-        let mut fields = self.fields.nested.clone();
-        let headline = take_access(&mut fields, &self.fields.message);
-        let stack = take(&mut fields, "err", "stack");
-        let mut line = format!("{dim}{time}{reset} {shade}{level:<5}{reset} {bold}{headline}{reset}");
-        write_pretty(&mut line, "", &fields, dim, reset);
-        if let Some(trace) = &self.trace {
-            // Writing into a String cannot fail.
-            let _ = write!(line, " {dim}trace_id={}{reset}", trace.trace_id);
+        let time = self.time.to_zoned(jiff::tz::TimeZone::system());
+        let message = self.fields.message().to_owned();
+        let fields = self.fields.sorted();
+        let access = Access::of(&fields);
+        let headline = access.as_ref().map(|access| access.headline(&message));
+        let headline = headline.as_deref().unwrap_or(&message);
+        // Writing into a String cannot fail.
+        let _ = write!(
+            out,
+            "{dim}{}{reset} {shade}{level:<5}{reset} {bold}{headline}{reset}",
+            time.strftime("%H:%M:%S%.3f")
+        );
+        let mut stack = None;
+        for (name, value) in &fields {
+            match value {
+                _ if access.is_some() && Access::shows(name) => {}
+                Value::Text(text) if *name == "err.stack" => stack = Some(*text),
+                Value::Text(text) if text.contains(char::is_whitespace) => {
+                    let _ = write!(out, " {dim}{name}={reset}{text:?}");
+                }
+                value => {
+                    let _ = write!(out, " {dim}{name}={reset}{}", plain(*value));
+                }
+            }
         }
-        if let Some(Value::String(stack)) = stack {
-            line.push_str("\n  ");
-            line.push_str(&stack.replace('\n', "\n  "));
+        if self.span.is_valid() {
+            let _ = write!(out, " {dim}trace_id={}{reset}", self.span.trace_id());
         }
-        line.push('\n');
-        line
+        if let Some(stack) = stack {
+            let _ = write!(out, "\n  {}", stack.replace('\n', "\n  "));
+        }
+        out.push('\n');
     }
 
     fn level(&self) -> u64 {
-        self.fields.level.unwrap_or(match *self.metadata.level() {
+        self.fields.level().unwrap_or(match self.level {
             Level::TRACE => 10,
             Level::DEBUG => 20,
             Level::INFO => 30,
@@ -166,84 +144,163 @@ impl Line<'_> {
     }
 }
 
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("level", &self.level())?;
-        map.serialize_entry("time", &self.time.as_millisecond())?;
-        map.serialize_entry("pid", &std::process::id())?;
-        map.serialize_entry("hostname", self.hostname)?;
-        map.serialize_entry("service", self.service)?;
-        map.serialize_entry("target", self.metadata.target())?;
-        map.serialize_entry("msg", &self.fields.message)?;
-        if let Some(trace) = &self.trace {
-            map.serialize_entry("trace_id", &trace.trace_id)?;
-            map.serialize_entry("span_id", &trace.span_id)?;
-            map.serialize_entry("trace_flags", if trace.sampled { "01" } else { "00" })?;
+fn is_own_key(name: &str, has_trace: bool) -> bool {
+    match name {
+        "level" | "time" | "pid" | "hostname" | "service" | "target" | "msg" => true,
+        "trace_id" | "span_id" | "trace_flags" => has_trace,
+        _ => false,
+    }
+}
+
+/// A value as JSON.
+fn value(out: &mut Vec<u8>, value: impl Serialize) {
+    // Numbers, truth values and texts can all be written, and writing into a Vec cannot fail.
+    let _ = serde_json::to_writer(out, &value);
+}
+
+/// The members of an object, `req.method` in an object `req` of its own. Of each name the first `skip` bytes lead to this
+/// object. The names are sorted, so that those of one group stand together.
+fn members(out: &mut Vec<u8>, fields: &[NamedValue<'_>], skip: usize, follows: bool) {
+    let mut rest = fields;
+    let mut follows = follows;
+    let mut last = None;
+    while let [(name, field), tail @ ..] = rest {
+        if std::mem::replace(&mut follows, true) {
+            out.push(b',');
         }
-        for (name, value) in &self.fields.nested {
-            // A field must not repeat a key of the line itself: parsers would pick one of the two.
-            if !self.is_own_key(name) {
-                map.serialize_entry(name, value)?;
+        let key = &name[skip..];
+        match key.split_once('.') {
+            // Beside a value of the same name there can be no group of it.
+            Some((head, _)) if last != Some(head) => {
+                let prefix = &name[..=skip + head.len()];
+                let length = rest
+                    .iter()
+                    .take_while(|(name, _)| name.starts_with(prefix))
+                    .count();
+                let (group, after) = rest.split_at(length);
+                value(out, head);
+                out.extend_from_slice(b":{");
+                members(out, group, prefix.len(), false);
+                out.push(b'}');
+                rest = after;
+            }
+            _ => {
+                value(out, key);
+                out.push(b':');
+                match *field {
+                    Value::Bool(field) => value(out, field),
+                    Value::Integer(field) => value(out, field),
+                    Value::Natural(field) => value(out, field),
+                    Value::Float(field) => value(out, field),
+                    Value::Text(field) => value(out, field),
+                }
+                if !key.contains('.') {
+                    last = Some(key);
+                }
+                rest = tail;
             }
         }
-        map.end()
     }
 }
 
-impl Line<'_> {
-    fn is_own_key(&self, name: &str) -> bool {
-        match name {
-            "level" | "time" | "pid" | "hostname" | "service" | "target" | "msg" => true,
-            "trace_id" | "span_id" | "trace_flags" => self.trace.is_some(),
-            _ => false,
-        }
+/// A value as a person reads it.
+fn plain(value: Value<'_>) -> String {
+    match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Natural(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Text(value) => value.to_owned(),
     }
 }
 
-/// `GET /v1/me → 200 in 3 ms` for a line of the access log, whose fields it takes; else `message`.
-fn take_access(fields: &mut Map<String, Value>, message: &str) -> String {
-    let Some((Value::Object(request), Value::Number(time))) =
-        fields.remove("req").zip(fields.remove("responseTime"))
-    else {
-        return message.to_owned();
-    };
-    let text = |name| request.get(name).and_then(Value::as_str).unwrap_or_default();
-    let status =
-        take(fields, "res", "statusCode").map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-    let line = format!("{} {} → {status} in {time} ms", text("method"), text("url"));
-    // Only an unusual end is worth words.
-    if message == ACCESS_COMPLETED {
-        line
-    } else {
-        format!("{line}, {message}")
-    }
+/// A line of the access log, which becomes `GET /v1/me → 200 in 3 ms`.
+struct Access<'a> {
+    method: &'a str,
+    url: &'a str,
+    status: String,
+    milliseconds: f64,
 }
 
-/// Removes `name` from the object `group`, and the object once it is empty.
-fn take(fields: &mut Map<String, Value>, group: &str, name: &str) -> Option<Value> {
-    let object = fields.get_mut(group)?.as_object_mut()?;
-    let value = object.remove(name);
-    if object.is_empty() {
-        fields.remove(group);
-    }
-    value
-}
-
-fn write_pretty(line: &mut String, prefix: &str, fields: &Map<String, Value>, dim: &str, reset: &str) {
-    for (name, value) in fields {
-        let name = format!("{prefix}{name}");
-        // Writing into a String cannot fail.
-        let _ = match value {
-            Value::Object(group) => {
-                write_pretty(line, &format!("{name}."), group, dim, reset);
-                Ok(())
-            }
-            Value::String(text) if text.contains(char::is_whitespace) => {
-                write!(line, " {dim}{name}={reset}{text:?}")
-            }
-            Value::String(text) => write!(line, " {dim}{name}={reset}{text}"),
-            other => write!(line, " {dim}{name}={reset}{other}"),
+impl<'a> Access<'a> {
+    fn of(fields: &[NamedValue<'a>]) -> Option<Self> {
+        let find = |name| {
+            fields
+                .iter()
+                .find(|(found, _)| *found == name)
+                .map(|(_, value)| *value)
         };
+        let (Some(Value::Text(method)), Some(Value::Text(url)), Some(Value::Float(milliseconds))) =
+            (find("req.method"), find("req.url"), find("responseTime"))
+        else {
+            return None;
+        };
+        let status = find("res.statusCode").map_or_else(|| "no answer".to_owned(), plain);
+        Some(Self {
+            method,
+            url,
+            status,
+            milliseconds,
+        })
+    }
+
+    /// Whether the headline already says what the field of this name does.
+    fn shows(name: &str) -> bool {
+        name.starts_with("req.") || name == "res.statusCode" || name == "responseTime"
+    }
+
+    fn headline(&self, message: &str) -> String {
+        let Self {
+            method,
+            url,
+            status,
+            milliseconds,
+        } = self;
+        let line = format!("{method} {url} → {status} in {milliseconds} ms");
+        // Only an unusual end is worth words.
+        if message == ACCESS_COMPLETED {
+            line
+        } else {
+            format!("{line}, {message}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(fields: &[NamedValue<'_>]) -> serde_json::Value {
+        let mut out = b"{".to_vec();
+        members(&mut out, fields, 0, false);
+        out.push(b'}');
+        let text = String::from_utf8(out).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    #[test]
+    fn dotted_names_are_objects_in_objects() {
+        let one = Value::Natural(1);
+        let fields = [
+            ("a", Value::Text("\"quoted\"\n")),
+            ("b.c", one),
+            ("b.d.e", Value::Bool(true)),
+            ("b.d.f", Value::Float(0.5)),
+            ("b_c", Value::Integer(-1)),
+            ("c.", one),
+        ];
+        let expected = json!({
+            "a": "\"quoted\"\n", "b": {"c": 1, "d": {"e": true, "f": 0.5}}, "b_c": -1, "c": {"": 1}
+        });
+        assert_eq!(object(&fields), expected);
+    }
+
+    #[test]
+    fn a_value_and_a_group_of_one_name_both_stay() {
+        let (one, two) = (Value::Natural(1), Value::Natural(2));
+        let fields = [("a", one), ("a.b", two), ("a.c.d", two)];
+        assert_eq!(object(&fields), json!({"a": 1, "a.b": 2, "a.c.d": 2}));
     }
 }

@@ -1,18 +1,23 @@
 //! Logs: one line per event in the layout of pino, or a readable one, redacted, through a writer that
 //! never blocks a request.
 
+mod fields;
 mod line;
 mod redact;
 mod writer;
 
-use std::{borrow::Cow, fs, io::IsTerminal, panic, time::Duration};
+use std::{cell::RefCell, fs, io::IsTerminal, panic, sync::Arc, time::Duration};
 
-use opentelemetry::{Context, trace::TraceContextExt};
-use tracing::{Event, Subscriber};
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceContextExt},
+};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{EnvFilter, Layer, layer};
 
 use crate::{ServiceInfo, http::panic_message, sentry};
-use line::{Fields, Line, TraceIds};
+pub(crate) use fields::Fields;
+use line::{Line, Origin};
 pub(crate) use redact::{REDACTED, is_secret_name, scrub};
 pub(crate) use writer::LogWriter;
 
@@ -46,55 +51,72 @@ pub(crate) fn filter(directives: &str) -> EnvFilter {
     EnvFilter::builder().parse_lossy(format!("{QUIET},{directives}"))
 }
 
-/// The layer that turns events into lines.
-pub(crate) fn layer(format: LogFormat, service: ServiceInfo, writer: LogWriter) -> LogLayer {
-    LogLayer {
-        format,
-        colour: format == LogFormat::Pretty && std::io::stdout().is_terminal(),
-        service: service.name,
-        hostname: hostname(),
-        writer,
-    }
-}
+/// Turns events into lines. Clones write to the same log.
+#[derive(Clone, Debug)]
+pub(crate) struct Log(Arc<Settings>);
 
 #[derive(Debug)]
-pub(crate) struct LogLayer {
+struct Settings {
     format: LogFormat,
     colour: bool,
-    service: Cow<'static, str>,
-    hostname: String,
+    origin: Origin,
     writer: LogWriter,
 }
 
-impl<S: Subscriber> Layer<S> for LogLayer {
-    fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
+impl Log {
+    pub(crate) fn new(format: LogFormat, service: &ServiceInfo, writer: LogWriter) -> Self {
+        Self(Arc::new(Settings {
+            format,
+            colour: format == LogFormat::Pretty && std::io::stdout().is_terminal(),
+            origin: Origin::new(&service.name, &hostname()),
+            writer,
+        }))
+    }
+
+    /// Writes one line about something that happens in `span`, whatever the filters say.
+    pub(crate) fn write(&self, level: Level, target: &str, span: &SpanContext, fields: Fields) {
         let line = Line {
             time: jiff::Timestamp::now(),
-            metadata: event.metadata(),
-            service: &self.service,
-            hostname: &self.hostname,
-            trace: current_ids(),
+            level,
+            target,
+            origin: &self.0.origin,
+            span,
             fields,
         };
-        self.writer.write(match self.format {
-            LogFormat::Json => line.json(),
-            LogFormat::Pretty => line.pretty(self.colour),
-        });
+        match self.0.format {
+            LogFormat::Json => SCRATCH.with_borrow_mut(|scratch| {
+                scratch.clear();
+                scratch.shrink_to(MAX_SCRATCH);
+                line.json(scratch);
+                self.0.writer.write(scratch);
+            }),
+            LogFormat::Pretty => {
+                let mut text = String::new();
+                line.pretty(&mut text, self.0.colour);
+                self.0.writer.write(text.as_bytes());
+            }
+        }
     }
 }
 
-fn current_ids() -> Option<TraceIds> {
-    Context::map_current(|context| {
-        let span = context.span();
-        let span = span.span_context();
-        span.is_valid().then(|| TraceIds {
-            trace_id: span.trace_id().to_string(),
-            span_id: span.span_id().to_string(),
-            sampled: span.is_sampled(),
-        })
-    })
+/// A line longer than this does not keep its memory.
+const MAX_SCRATCH: usize = 64 << 10;
+
+thread_local! {
+    /// Where lines are written, so that none needs memory of its own. Nothing that writes here logs.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(1024));
+}
+
+impl<S: Subscriber> Layer<S> for Log {
+    fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        Context::map_current(|context| {
+            let span = context.span();
+            self.write(*metadata.level(), metadata.target(), span.span_context(), fields);
+        });
+    }
 }
 
 /// Sends every panic to the log instead of to standard error, where it would be no JSON. The line is flushed

@@ -5,7 +5,7 @@ use std::{borrow::Cow, error::Error};
 use opentelemetry::{Context, trace::TraceContextExt};
 use sentry::protocol::{self, Event, Exception, Level, Mechanism, TraceContext};
 
-use super::stack::Stack;
+use super::{Note, stack::Stack};
 use crate::{ErrorReport, http::PANIC};
 
 /// What is known of a failed response.
@@ -30,6 +30,15 @@ impl Answered<'_> {
         let status = http::StatusCode::from_u16(self.status).ok();
         let reason = status.and_then(|status| status.canonical_reason());
         format!("{} {}", self.status, reason.unwrap_or("Error"))
+    }
+
+    /// What is remembered of it for what the request reports later.
+    pub(crate) fn note(&self) -> Note {
+        Note::Answer {
+            method: self.method,
+            route: self.route.unwrap_or_default().to_owned(),
+            status: self.status,
+        }
     }
 
     /// An event about this response, without its subject.

@@ -25,6 +25,7 @@ mod sessions;
 mod settings;
 mod stack;
 mod throttle;
+mod trail;
 mod transaction;
 mod verdict;
 
@@ -40,7 +41,7 @@ use sentry::{
 };
 use serde_json::json;
 
-use crate::{ErrorReport, InitError, ServiceInfo};
+use crate::{ErrorReport, InitError, ServiceInfo, http::TrustedProxies};
 use outbox::{Outbox, OutboxFactory};
 use rate_limits::Category;
 use sessions::Sessions;
@@ -58,6 +59,7 @@ pub(crate) use scope::{RequestScope, current_hub};
 pub(crate) use sessions::SessionEnd;
 pub(crate) use settings::{SentrySettings, shown_dsn};
 pub(crate) use stack::Stack;
+pub(crate) use trail::Note;
 pub(crate) use transaction::TransactionProcessor;
 pub(crate) use verdict::Verdict;
 
@@ -146,18 +148,12 @@ impl SentryClient {
         ))))
     }
 
-    /// The scope of a request that begins; `client` finds the client's address.
-    pub(crate) fn request_scope(
-        &self,
-        request: &Request,
-        client: impl FnOnce(&Request) -> Option<String>,
-    ) -> RequestScope {
+    /// The scope of a request that begins.
+    pub(crate) fn request_scope(&self, request: &Request, proxies: TrustedProxies) -> RequestScope {
         let Some(remote) = &self.0.remote else {
             return RequestScope::default();
         };
-        let send_pii = self.0.settings.send_pii;
-        let client = send_pii.then(|| client(request)).flatten();
-        RequestScope::reporting(remote.hub.clone(), request, client, send_pii)
+        RequestScope::reporting(remote.hub.clone(), request, proxies, self.0.settings.send_pii)
     }
 
     /// Decides about a response, `report` being the error behind it. Call it inside the request's span.
@@ -170,7 +166,7 @@ impl SentryClient {
         let panic = report.is_some_and(ErrorReport::is_panic);
         let wanted = panic || self.0.settings.capture_status.contains(answered.status);
         match answered.status {
-            ..400 => scope.answered(answered.method, answered.route, answered.status),
+            ..400 => scope.add(|| answered.note()),
             // On no route these are what scanners get all day.
             401 | 404 if answered.route.is_none() => {}
             400..500 if wanted => return self.client_error(scope, answered),

@@ -2,20 +2,20 @@
 //! trail of breadcrumbs. It travels in the OpenTelemetry context, so whatever continues the request's trace
 //! (a streamed body, a spawned task in its span) reports under it too.
 
-use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::SystemTime,
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderName, Method, Uri, header},
+    http::{HeaderName, HeaderValue, Method, Uri, header},
 };
 use opentelemetry::Context;
 use sentry::{
     Hub,
-    protocol::{self, Breadcrumb, IpAddress, User},
+    protocol::{self, IpAddress, User},
 };
+
+use super::trail::{Note, Trail};
+use crate::http::TrustedProxies;
 
 /// Headers that help to understand a failure and hold nothing personal. A list of what may be sent is safer
 /// than one of what may not.
@@ -46,45 +46,51 @@ struct State {
 struct Reporting {
     base: Arc<Hub>,
     request: Arc<RequestFacts>,
-    /// Made when something is first reported or remembered: most requests need none.
+    trail: Mutex<Trail>,
+    /// Made when something is first reported: most requests need none.
     hub: OnceLock<Arc<Hub>>,
-    answer: OnceLock<Breadcrumb>,
 }
 
 /// What an event says about its request.
 #[derive(Debug)]
 struct RequestFacts {
     method: Method,
+    scheme: &'static str,
     uri: Uri,
-    headers: HeaderMap,
+    /// Those of [`SENT_HEADERS`].
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// Who asked, where that may be sent.
     client: Option<String>,
     send_pii: bool,
 }
 
 impl RequestScope {
-    /// A scope whose events go where those of `base` go. `client` is the client's address,
-    /// where it may be sent.
+    /// A scope whose events go where those of `base` go. The client's address is remembered only with `send_pii`.
     pub(crate) fn reporting(
         base: Arc<Hub>,
         request: &Request,
-        client: Option<String>,
+        proxies: TrustedProxies,
         send_pii: bool,
     ) -> Self {
-        let request = Arc::new(RequestFacts {
+        let headers = request.headers().iter();
+        let headers = headers.filter(|(name, _)| SENT_HEADERS.contains(name));
+        let facts = Arc::new(RequestFacts {
             method: request.method().clone(),
+            scheme: proxies.scheme(request.headers()),
             uri: request.uri().clone(),
-            headers: request.headers().clone(),
-            client,
+            headers: headers
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            client: send_pii.then(|| proxies.client(request)).flatten(),
             send_pii,
         });
         Self(Arc::new(State {
             user: Mutex::default(),
             reporting: Some(Reporting {
                 base,
-                request,
+                request: facts,
+                trail: Mutex::default(),
                 hub: OnceLock::new(),
-                answer: OnceLock::new(),
             }),
         }))
     }
@@ -118,26 +124,23 @@ impl RequestScope {
         Some(reporting.hub.get_or_init(|| reporting.open()))
     }
 
-    /// Remembers that the request was answered, for what is reported about it later.
-    pub(crate) fn answered(&self, method: &str, route: Option<&str>, status: u16) {
-        let Some(reporting) = &self.0.reporting else {
-            return;
-        };
-        let breadcrumb = Breadcrumb {
-            ty: "http".to_owned(),
-            category: Some("response".to_owned()),
-            timestamp: SystemTime::now(),
-            data: [
-                ("method".to_owned(), method.into()),
-                ("url".to_owned(), route.unwrap_or_default().into()),
-                ("status_code".to_owned(), status.into()),
-            ]
-            .into(),
-            ..Breadcrumb::default()
-        };
-        match reporting.hub.get() {
-            Some(hub) => hub.add_breadcrumb(breadcrumb),
-            None => drop(reporting.answer.set(breadcrumb)),
+    /// Leaves a note with the request that is being answered here, if it could ever report it.
+    pub(crate) fn note(note: impl FnOnce() -> Note) {
+        Context::map_current(|context| {
+            if let Some(scope) = context.get::<Self>() {
+                scope.add(note);
+            }
+        });
+    }
+
+    /// Leaves a note with this request.
+    pub(crate) fn add(&self, note: impl FnOnce() -> Note) {
+        if let Some(reporting) = &self.0.reporting {
+            reporting.trail().add(note());
+            // What is reported later must come after it.
+            if let Some(hub) = reporting.hub.get() {
+                reporting.move_trail(hub);
+            }
         }
     }
 }
@@ -153,26 +156,41 @@ impl Reporting {
                 Some(event)
             });
         });
-        if let Some(answer) = self.answer.get() {
-            hub.add_breadcrumb(answer.clone());
-        }
+        self.move_trail(&hub);
         Arc::new(hub)
+    }
+
+    fn move_trail(&self, hub: &Hub) {
+        self.trail()
+            .take()
+            .for_each(|breadcrumb| hub.add_breadcrumb(breadcrumb));
+    }
+
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        // Every change of it is whole, so one that panicked left nothing half done.
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RequestFacts {
     fn describe(&self, event: &mut protocol::Event<'static>) {
-        let text = |name: &HeaderName| self.headers.get(name)?.to_str().ok().map(str::to_owned);
-        let host = text(&header::HOST).or_else(|| Some(self.uri.authority()?.to_string()));
-        let url = format!("http://{}{}", host.unwrap_or_default(), self.uri.path());
-        let headers = SENT_HEADERS
-            .iter()
-            .filter_map(|name| Some((name.to_string(), text(name)?)));
+        let headers = self.headers.iter();
+        let headers =
+            headers.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+        let headers: protocol::Map<_, _> = headers.collect();
+        let host = headers.get(header::HOST.as_str()).cloned();
+        let host = host.or_else(|| Some(self.uri.authority()?.to_string()));
+        let url = format!(
+            "{}://{}{}",
+            self.scheme,
+            host.unwrap_or_default(),
+            self.uri.path()
+        );
         event.request.get_or_insert_with(|| protocol::Request {
             method: Some(self.method.to_string()),
             url: url.parse().ok(),
             query_string: self.uri.query().map(|query| self.shown_query(query)),
-            headers: headers.collect(),
+            headers,
             ..protocol::Request::default()
         });
         if let Some(address) = self.client.as_ref().and_then(|client| client.parse().ok()) {

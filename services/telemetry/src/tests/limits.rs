@@ -1,9 +1,10 @@
 //! Bounds of a span, and the malformed contexts that clients send.
 
 use axum::{Router, body::Body, extract::Request, routing::get as on_get};
-use opentelemetry::{KeyValue, trace::SpanId};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceState},
+};
 
 use super::harness::{Harness, attribute, settings};
 use crate::{background, span_attribute};
@@ -18,20 +19,24 @@ fn texts_are_cut_and_numbers_of_things_bounded() {
         ("OTEL_SPAN_LINK_COUNT_LIMIT", "0"),
     ]);
     let span = tracing::info_span!("bounded");
-    span.add_link(opentelemetry::trace::SpanContext::new(
-        1.into(),
-        2.into(),
-        opentelemetry::trace::TraceFlags::SAMPLED,
-        true,
-        opentelemetry::trace::TraceState::default(),
-    ));
     span.in_scope(|| {
         for name in ["a", "b", "c", "d"] {
             span_attribute(name, "äöüßx and more".to_owned());
         }
+        let context = Context::current();
         for name in ["one", "two"] {
-            Span::current().add_event(name, vec![KeyValue::new("k", "123456"), KeyValue::new("l", 1)]);
+            context
+                .span()
+                .add_event(name, vec![KeyValue::new("k", "123456"), KeyValue::new("l", 1)]);
         }
+        let cause = SpanContext::new(
+            1.into(),
+            2.into(),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::default(),
+        );
+        context.span().add_link(cause, Vec::new());
     });
     drop(span);
     let span = harness.span("bounded");

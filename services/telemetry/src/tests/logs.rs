@@ -21,7 +21,7 @@ use crate::log::{LogWriter, is_secret_name, scrub};
 
 #[tokio::test]
 async fn the_access_line_has_pino_s_layout() {
-    let harness = Harness::new();
+    let harness = Harness::with_env(&[("TRUSTED_PROXIES", "1")]);
     let request = Request::get("/v1/users/7?q=1")
         .header("x-request-id", "req-1")
         .header("user-agent", "curl/8")
@@ -237,13 +237,13 @@ fn a_stuck_reader_costs_lines_and_never_blocks() {
     }
     let (entered, has_entered) = sync_channel(1);
     let (release, go_on) = sync_channel::<()>(0);
-    let writer = LogWriter::with_capacity(Stuck { entered, go_on }, 2).unwrap();
-    writer.write("first\n".to_owned());
+    let writer = LogWriter::with_capacity(Stuck { entered, go_on }, 10).unwrap();
+    writer.write(b"first\n");
     has_entered.recv().unwrap();
-    let accepted = (0..10).filter(|_| writer.write("more\n".to_owned())).count();
+    let accepted = (0..10).filter(|_| writer.write(b"more\n")).count();
     assert_eq!(
         accepted, 2,
-        "the queue holds two lines, the rest is dropped at once"
+        "there is room for two lines, the rest is dropped at once"
     );
     drop(release);
 }

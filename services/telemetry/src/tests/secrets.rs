@@ -10,9 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use opentelemetry::KeyValue;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
 
 use super::harness::{Harness, attribute, serve};
 use crate::{ErrorReport, background, counter, db, metrics::Metrics, span_attribute};
@@ -33,18 +31,19 @@ async fn careless(client: crate::TracedClient, upstream: std::net::SocketAddr) -
     tracing::warn!(password = PASSWORD, header = %format!("Cookie: s={COOKIE}"), "sign-in with {JWT}");
     span_attribute("shop.card_number", CARD);
     span_attribute("note", format!("token={PASSWORD}"));
-    Span::current().add_event(
+    let context = Context::current();
+    let span = context.span();
+    span.add_event(
         format!("paid by {SPACED_CARD}"),
         vec![
             KeyValue::new("exception.message", format!("Authorization: Bearer {JWT}")),
             KeyValue::new("session.cookie", COOKIE),
         ],
     );
-    let link = Span::current().context();
-    let link = opentelemetry::trace::TraceContextExt::span(&link)
-        .span_context()
-        .clone();
-    Span::current().add_link_with_attributes(link, vec![KeyValue::new("api_token", PASSWORD)]);
+    span.add_link(
+        span.span_context().clone(),
+        vec![KeyValue::new("api_token", PASSWORD)],
+    );
     let query = db("INSERT", "cards", format!("INSERT INTO cards VALUES ('{CARD}')"));
     query
         .run(async { Err::<(), _>(format!("password: \"{PASSWORD}\" refused")) })

@@ -90,6 +90,7 @@ async fn a_5xx_is_one_error_with_stack_causes_request_and_the_trace_s_ids() {
         ("SENTRY_ENVIRONMENT", "staging"),
         ("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=shop-1,k8s.node.name=n7"),
         ("TRACE_UI_URL", "http://jaeger:16686/"),
+        ("TRUSTED_PROXIES", "1"),
     ]);
     let request = Request::get("/fail/7?page=2&token=hunter2")
         .header("host", "shop.example")
@@ -97,6 +98,7 @@ async fn a_5xx_is_one_error_with_stack_causes_request_and_the_trace_s_ids() {
         .header("authorization", "Bearer hunter2-hunter2")
         .header("cookie", "sid=hunter2")
         .header("x-forwarded-for", "203.0.113.9")
+        .header("x-forwarded-proto", "https")
         .body(Body::empty())
         .unwrap();
     let (head, _) = harness.call(router(), request).await;
@@ -145,7 +147,7 @@ async fn a_5xx_is_one_error_with_stack_causes_request_and_the_trace_s_ids() {
     assert_eq!(event["server_name"], "shop-1");
     assert_eq!(event["contexts"]["k8s"]["node_name"], "n7");
     let request = &event["request"];
-    assert_eq!(request["url"], "http://shop.example/fail/7");
+    assert_eq!(request["url"], "https://shop.example/fail/7");
     assert_eq!(request["query_string"], "page=[redacted]&token=[redacted]");
     assert_eq!(
         request["headers"],

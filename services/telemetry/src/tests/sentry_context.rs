@@ -59,7 +59,7 @@ async fn personal_data_is_sent_where_it_is_allowed() {
         user("usr_7", Some("a@b.example"));
         fail().await
     }
-    let harness = Harness::with_env(&[DSN, ("SENTRY_SEND_PII", "1")]);
+    let harness = Harness::with_env(&[DSN, ("SENTRY_SEND_PII", "1"), ("TRUSTED_PROXIES", "1")]);
     let request = Request::get("/x?page=2&token=hunter2")
         .header("x-forwarded-for", "203.0.113.9")
         .body(Body::empty())

@@ -19,7 +19,7 @@ use crate::{ErrorReport, current_trace_id, db};
 
 #[tokio::test]
 async fn a_span_has_the_semantic_conventions_attributes() {
-    let harness = Harness::new();
+    let harness = Harness::with_env(&[("TRUSTED_PROXIES", "2")]);
     let router = Router::new().route("/v1/users/{id}", on_get(|| async { "hello" }));
     let request = Request::get("/v1/users/7?token=hunter2")
         .header("host", "shop.example:8080")

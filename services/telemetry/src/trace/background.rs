@@ -6,15 +6,14 @@
 use std::{borrow::Cow, collections::HashMap, fmt::Display, future::Future};
 
 use opentelemetry::{
-    Context, Value,
+    Context, KeyValue, Value,
     propagation::TextMapPropagator,
-    trace::{SpanContext, Status, TraceContextExt},
+    trace::{FutureExt, SpanContext, SpanKind, TraceContextExt},
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tracing::{Instrument, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::Instrument;
 
-use crate::log::scrub;
+use super::OpenSpan;
 
 const TRACEPARENT: &str = "traceparent";
 
@@ -63,13 +62,13 @@ impl Background {
 
     /// Awaits `work` inside a root span that links to the cause. An error marks the span as failed.
     pub async fn run<T, E: Display>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        // Without a parent for `tracing` either: a child keeps its parent open.
-        let span = tracing::info_span!(parent: None, "background", otel.name = %self.name);
-        span.add_link(self.cause);
-        let result = work.instrument(span.clone()).await;
+        let name = || self.name;
+        let span = OpenSpan::start(&Context::new(), SpanKind::Internal, name, |_| {});
+        span.link(self.cause);
+        let work = work.instrument(span.stand_in());
+        let result = work.with_context(span.context().clone()).await;
         if let Err(error) = &result {
-            span.set_attribute("error.type", "error");
-            span.set_status(Status::error(scrub(&error.to_string()).into_owned()));
+            span.fail("error", &error.to_string());
         }
         result
     }
@@ -86,7 +85,8 @@ pub fn current_traceparent() -> Option<String> {
 /// Adds an attribute to the current span. Its name should be one of the semantic conventions', or begin with
 /// the name of the service; secrets are redacted as in the log.
 pub fn span_attribute(name: &'static str, value: impl Into<AttributeValue>) {
-    Span::current().set_attribute(name, value.into().0);
+    let attribute = KeyValue::new(name, value.into().0);
+    Context::map_current(|context| context.span().set_attribute(attribute));
 }
 
 /// A text, a whole number, a fraction or a truth value.

@@ -1,8 +1,10 @@
 //! Spans on their way out: sampler, queue, exporter, and the propagation of contexts between processes.
 
 mod background;
+mod layer;
 mod limits;
 mod log_exporter;
+mod open;
 mod pipeline;
 mod queue;
 mod redact;
@@ -24,13 +26,14 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::{
     InitError, ServiceInfo,
-    log::ACCESS_TARGET,
     sentry::TransactionProcessor,
     settings::{ExporterKind, PropagatorKind, Settings},
 };
 pub use background::{AttributeValue, Background, background, current_traceparent, span_attribute};
+pub(crate) use layer::{CONTEXT_TARGET, SpanLayer};
 pub(crate) use limits::SpanLimits;
 use log_exporter::LogExporter;
+pub(crate) use open::OpenSpan;
 use pipeline::Pipeline;
 pub(crate) use redact::redact;
 
@@ -109,8 +112,7 @@ fn resource(settings: &Settings, service: &ServiceInfo) -> Resource {
 pub(crate) const ALL_PROPAGATORS: &[PropagatorKind] =
     &[PropagatorKind::TraceContext, PropagatorKind::Baggage];
 
-/// Which spans and events are recorded: never by `RUST_LOG`, which is about the log. Libraries' own spans
-/// stay out, and so does the access log, whose content the request's span already has.
+/// Which spans and events are recorded: never by `RUST_LOG`, which is about the log. Libraries' own spans stay out.
 pub(crate) fn filter() -> Targets {
     Targets::new()
         .with_default(LevelFilter::INFO)
@@ -130,7 +132,6 @@ pub(crate) fn filter() -> Targets {
             .map(|library| (library, LevelFilter::OFF)),
         )
         .with_target("opentelemetry", LevelFilter::OFF)
-        .with_target(ACCESS_TARGET, LevelFilter::OFF)
         .with_target(log_exporter::TARGET, LevelFilter::OFF)
 }
 

@@ -1,11 +1,8 @@
-//! The way of a finished span: settled once, then to every destination.
+//! The way of a finished span: cut to its limits, then to every destination.
 
 use std::time::Duration;
 
-use opentelemetry::{
-    Context,
-    trace::{SpanKind, Status},
-};
+use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -20,7 +17,7 @@ use crate::sentry::TransactionProcessor;
 pub(crate) struct Pipeline<Q> {
     /// Towards the tracing backend, where there is one.
     pub(crate) queue: Option<Q>,
-    /// Towards Sentry. It gets copies of the spans that it selects, settled but not yet redacted.
+    /// Towards Sentry. It gets copies of the spans that it selects, cut but not yet redacted.
     pub(crate) extra: Option<TransactionProcessor>,
     pub(crate) limits: SpanLimits,
 }
@@ -42,7 +39,6 @@ impl<Q: SpanProcessor> SpanProcessor for Pipeline<Q> {
         if !span.span_context.is_sampled() {
             return;
         }
-        settle_status(&mut span);
         self.limits.shorten(&mut span);
         if let Some(extra) = &self.extra
             && extra.selects(span.span_context.trace_id())
@@ -74,19 +70,5 @@ impl<Q: SpanProcessor> SpanProcessor for Pipeline<Q> {
         if let Some(extra) = &mut self.extra {
             extra.set_resource(resource);
         }
-    }
-}
-
-/// The HTTP layer alone decides whether a request failed, and says so by `error.type`. tracing-opentelemetry
-/// also marks every span in which an event of level ERROR occurs, whatever `with_error_events_to_status`
-/// says: but an error that a handler logs and survives is no failed request.
-fn settle_status(span: &mut SpanData) {
-    let failed = || {
-        span.attributes
-            .iter()
-            .any(|attribute| attribute.key.as_str() == "error.type")
-    };
-    if span.span_kind == SpanKind::Server && !failed() {
-        span.status = Status::Unset;
     }
 }

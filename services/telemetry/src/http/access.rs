@@ -1,0 +1,92 @@
+//! The access log: one line per request, written by who knows all of it.
+
+use tracing::{Dispatch, Level, dispatcher, level_filters::LevelFilter};
+
+use super::record::{BodyEnd, RequestRecord};
+use crate::{
+    ErrorReport,
+    log::{ACCESS_COMPLETED, ACCESS_TARGET, FATAL, Fields, Log},
+};
+
+/// Writes the lines of the access log. They are no events of `tracing`, whose filters would look at each one anew.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessLog {
+    log: Log,
+    /// What `RUST_LOG` says of [`ACCESS_TARGET`].
+    most_verbose: LevelFilter,
+}
+
+impl AccessLog {
+    /// Writes to `log` what the filters of `dispatch` let through.
+    pub(crate) fn new(log: Log, dispatch: &Dispatch) -> Self {
+        let most_verbose = dispatcher::with_default(dispatch, || {
+            if tracing::enabled!(target: ACCESS_TARGET, Level::INFO) {
+                LevelFilter::INFO
+            } else if tracing::enabled!(target: ACCESS_TARGET, Level::WARN) {
+                LevelFilter::WARN
+            } else if tracing::enabled!(target: ACCESS_TARGET, Level::ERROR) {
+                LevelFilter::ERROR
+            } else {
+                LevelFilter::OFF
+            }
+        });
+        Self { log, most_verbose }
+    }
+
+    /// Its level follows the status; a cancelled request is a warning.
+    pub(super) fn write(&self, record: &RequestRecord) {
+        let level = level_of(record);
+        if level > self.most_verbose {
+            return;
+        }
+        let mut fields = Fields::of_message(message_of(record));
+        let report = record.report.as_ref();
+        fields.set_level(report.is_some_and(ErrorReport::is_panic).then_some(FATAL));
+        fields.add_text("req.id", text(record.request_id.as_ref()));
+        fields.add_text("req.method", Some(record.method));
+        fields.add_text("req.remoteAddress", record.client.as_deref());
+        fields.add_text("req.route", record.route());
+        fields.add_text("req.url", Some(record.path()));
+        fields.add_text("req.userAgent", text(record.user_agent.as_ref()));
+        if let Some(status) = record.status {
+            fields.add_natural("res.statusCode", status.as_u16().into());
+        }
+        // Milliseconds, as pino has it, to the microsecond.
+        let elapsed = record.started.elapsed().as_secs_f64();
+        fields.add_float("responseTime", (elapsed * 1e6).round() / 1e3);
+        fields.add_text("userId", record.scope.user().as_deref());
+        fields.add_text("err.type", record.error_type().as_deref());
+        if let Some(report) = report {
+            fields.add_text("err.message", Some(&report.message));
+            fields.add_text("err.stack", Some(&report.chain()));
+        }
+        fields.add_text("sentry", record.verdict.word());
+        fields.add_text("sentry_event_id", record.verdict.event_id().as_deref());
+        fields.add_text("sentry_event", record.verdict.title());
+        self.log
+            .write(level, ACCESS_TARGET, &record.span_context(), fields);
+    }
+}
+
+fn level_of(record: &RequestRecord) -> Level {
+    match (record.status, &record.end) {
+        (Some(status), _) if status.is_server_error() => Level::ERROR,
+        (_, BodyEnd::Failed(_)) => Level::ERROR,
+        (Some(status), _) if status.is_client_error() => Level::WARN,
+        (None, _) => Level::WARN,
+        _ => Level::INFO,
+    }
+}
+
+fn message_of(record: &RequestRecord) -> &'static str {
+    match (record.status, &record.end) {
+        (None, _) => "request cancelled",
+        (_, BodyEnd::Failed(_)) => "response failed midway",
+        (_, BodyEnd::Aborted) => "response aborted by the client",
+        (_, BodyEnd::Complete) => ACCESS_COMPLETED,
+    }
+}
+
+fn text(value: Option<&axum::http::HeaderValue>) -> Option<&str> {
+    value?.to_str().ok()
+}
