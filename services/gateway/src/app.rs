@@ -48,6 +48,7 @@ impl Service for Gateway {
     const DESCRIPTION: &'static str = "The one way into the platform: routes each prefix to its service, limits rates, \
         names requests, and shows the API documents of all services.";
     const PORT: u16 = 3000;
+    const TRUSTED_PROXIES: u8 = 0;
     /// Above the longest `UPSTREAM_TIMEOUT_SECONDS`, so that the answer names the upstream.
     const REQUEST_TIMEOUT: Duration = Duration::from_mins(5);
     /// Bodies are streamed, never held: this only bounds what one request may move. Services have limits of their own.

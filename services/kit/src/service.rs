@@ -38,6 +38,8 @@ pub trait Service: Sized + 'static {
     const MIGRATIONS: Option<&'static [Migration]> = None;
     /// Whether the service, running alone, trusts a key of its own, for which `token` prints a token.
     const TRUSTS_OWN_KEY: bool = false;
+    /// How many proxies of our own stand before the service, unless `TRUSTED_PROXIES` says otherwise: the gateway.
+    const TRUSTED_PROXIES: u8 = 1;
     /// The longest a request may take until its answer begins.
     const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
     /// The largest body that a handler is given, in bytes.

@@ -6,7 +6,8 @@
 //! SENTRY_DSN=http://key@127.0.0.1:4320/1 SENTRY_TRACES_SAMPLE_RATE=1 SENTRY_PROFILES_SAMPLE_RATE=1 RUST_LOG=off \
 //!   cargo run --release -p tracewell-telemetry --example soak -- 1800
 //! ```
-//! It prints its counts every minute, and exits with 1 when a request fails or nothing moves any more.
+//! The first argument is its length in seconds, the second, if there is one, the most requests that it makes a second. It
+//! prints its counts every minute, stops early at SIGTERM, and exits with 1 when a request fails or nothing moves any more.
 
 #![expect(clippy::panic, reason = "unwinding is part of what is tried")]
 
@@ -29,13 +30,15 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
+use nix::time::ClockId;
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use tracewell_telemetry::{ServiceInfo, Telemetry, TracedClient};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Requests under way at a time.
-const CLIENTS: usize = 64;
+const CLIENTS: u32 = 64;
 
 /// Without a single request in this time, something is stuck.
 const STALL: Duration = Duration::from_secs(20);
@@ -69,8 +72,9 @@ impl Counts {
     fn report(&self, elapsed: Duration) -> String {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         format!(
-            "{:>5} s: {} requests, {} failed; {} transactions, {} chunks, {} samples, {} with names of ours; {} KiB resident, {} threads",
+            "{:>5} s, {} s of CPU: {} requests, {} failed; {} transactions, {} chunks, {} samples, {} with names of ours; {} KiB resident, {} threads",
             elapsed.as_secs(),
+            cpu_seconds(),
             count(&self.requests),
             count(&self.failures),
             count(&self.transactions),
@@ -90,6 +94,13 @@ fn status(name: &str) -> String {
     line.and_then(|rest| rest.split_whitespace().next())
         .unwrap_or("?")
         .to_owned()
+}
+
+/// CPU time of this process so far. There should be 101 samples for each second of it, but for what the profiler, the
+/// kernel and code without a name take.
+fn cpu_seconds() -> i64 {
+    let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
+    clock.now().map_or(0, |time| time.tv_sec())
 }
 
 #[inline(never)]
@@ -179,9 +190,12 @@ fn take_chunk(counts: &Counts, profile: &Value) {
     );
 }
 
-/// One client: path after path, as fast as the answers come.
-async fn load(client: TracedClient, address: SocketAddr, counts: Arc<Counts>) {
+/// One client: path after path, as fast as the answers come, but each at least `pause` after the last one.
+async fn load(client: TracedClient, address: SocketAddr, counts: Arc<Counts>, pause: Duration) {
+    let mut next = Instant::now();
     for (path, expected) in PATHS.iter().cycle() {
+        tokio::time::sleep_until(next.into()).await;
+        next = (next + pause).max(Instant::now());
         let answer = client.get(format!("http://{address}{path}")).send().await;
         let is_right = answer.is_ok_and(|answer| answer.status().as_u16() == *expected);
         Counts::add(&counts.requests, 1);
@@ -196,7 +210,7 @@ async fn serve(address: &str, router: Router) -> Result<SocketAddr, Failure> {
     Ok(address)
 }
 
-async fn soak(length: Duration) -> Result<(), Failure> {
+async fn soak(length: Duration, rate: Option<u32>) -> Result<(), Failure> {
     let dsn = std::env::var("SENTRY_DSN").map_err(|_| "set SENTRY_DSN=http://key@127.0.0.1:4320/1")?;
     let sentry = dsn
         .split(['@', '/'])
@@ -214,18 +228,35 @@ async fn soak(length: Duration) -> Result<(), Failure> {
     )
     .await?;
 
+    let started = Instant::now();
     let telemetry = Telemetry::init(ServiceInfo::new("soak", env!("CARGO_PKG_VERSION")))?;
     let address = serve("127.0.0.1:0", telemetry.wrap(service())).await?;
     let client = telemetry.client(reqwest::Client::new());
+    let pause = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) * CLIENTS / rate);
     for _ in 0..CLIENTS {
-        tokio::spawn(load(client.clone(), address, counts.clone()));
+        tokio::spawn(load(client.clone(), address, counts.clone(), pause));
     }
+    watch(&counts, length).await?;
+    telemetry.shutdown(Duration::from_secs(10)).await;
+    println!("{}", counts.report(started.elapsed()));
+    match counts.failures.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        failures => Err(format!("{failures} requests failed").into()),
+    }
+}
+
+/// Waits until the time is over, or somebody ends it; fails where nothing moves any more.
+async fn watch(counts: &Counts, length: Duration) -> Result<(), Failure> {
+    let mut terminated = signal(SignalKind::terminate())?;
 
     let started = Instant::now();
     let mut last = (0, started);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     while started.elapsed() < length {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = terminated.recv() => break,
+        }
         let requests = counts.requests.load(Ordering::Relaxed);
         if requests != last.0 {
             last = (requests, Instant::now());
@@ -236,21 +267,14 @@ async fn soak(length: Duration) -> Result<(), Failure> {
             println!("{}", counts.report(started.elapsed()));
         }
     }
-    telemetry.shutdown(Duration::from_secs(10)).await;
-    println!("{}", counts.report(started.elapsed()));
-    match counts.failures.load(Ordering::Relaxed) {
-        0 => Ok(()),
-        failures => Err(format!("{failures} requests failed").into()),
-    }
+    Ok(())
 }
 
 #[tokio::main]
 async fn main() {
-    let seconds = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(60);
-    if let Err(error) = soak(Duration::from_secs(seconds)).await {
+    let argument = |place| std::env::args().nth(place).and_then(|text| text.parse().ok());
+    let (seconds, rate) = (argument(1).unwrap_or(60), argument(2));
+    if let Err(error) = soak(Duration::from_secs(seconds.into()), rate).await {
         eprintln!("{error}");
         std::process::exit(1);
     }

@@ -136,8 +136,13 @@ async fn slow(length: Result<Query<Length>, QueryRejection>) -> Result<Json<Valu
 
 async fn cpu(length: Result<Query<Length>, QueryRejection>) -> Result<Json<Value>, Response> {
     let duration = length.map_err(IntoResponse::into_response)?.duration();
-    let span = tracing::Span::current();
-    let sum = tokio::task::spawn_blocking(move || span.in_scope(|| burn_cpu(duration)));
+    let request = tracing::Span::current();
+    let work = move || {
+        let _request = request.entered();
+        // Begun on the thread that does the work, where its profile is.
+        tracing::info_span!("debug.burn").in_scope(|| burn_cpu(duration))
+    };
+    let sum = tokio::task::spawn_blocking(work);
     let sum = sum.await.map_err(|error| {
         let mut response = answer(StatusCode::INTERNAL_SERVER_ERROR);
         response.extensions_mut().insert(ErrorReport::new(&error));

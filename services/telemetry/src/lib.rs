@@ -33,6 +33,7 @@
 //! |---|---|---|
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the resource of every span | name and version of [`ServiceInfo`] |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | spans go there as OTLP `http/protobuf` | spans go to the log at debug level |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_EXPORTER_OTLP_HEADERS`, and both with `_TRACES` | milliseconds for one export; what it is sent with | 10000; none |
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `console` (spans in the log at info level) or `none` | `otlp` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the standard samplers | `parentbased_always_on` |
 //! | `OTEL_PROPAGATORS` | any of `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
@@ -47,6 +48,7 @@
 //! | `SENTRY_SEND_PII` | `1`: e-mail, network address and query values may be sent | `0` |
 //! | `TRACE_UI_URL` | events link to their trace in this Jaeger | no link |
 //! | `SSL_CERT_FILE` | certificate authorities to trust on the way to Sentry | Mozilla's, in the binary |
+//! | `TRUSTED_PROXIES` | how many proxies of your own are believed about client and scheme (`X-Forwarded-For`, `X-Forwarded-Proto`) | [`ServiceInfo::behind_proxies`], else `0` |
 //! | `DEBUG_ENDPOINTS` | `1`: `/debug/*`, which fail on purpose, beside `/metrics` | `0` |
 //! | `RUST_LOG` | what is logged; spans do not depend on it | `info` |
 //! | `LOG_FORMAT` | `json` or `pretty` | `pretty` on a terminal, else `json` |
@@ -70,10 +72,13 @@
 //! | 5xx | error with its causes | error, `error.type` | one error with stack and causes; its id in the header `X-Sentry-Event-Id` |
 //! | panic | error, level 60 | error, `error.type` = `panic` | one fatal event |
 //!
-//! A 5xx has causes and stack where the handler left an [`ErrorReport`] in the response's extensions. The ids of
+//! A 5xx has causes and stack where the handler left an [`ErrorReport`] in the response's extensions. Without one its event
+//! is a message that names method, route and status: where a bare status was made, no layer can tell any more, since the
+//! handler has returned and its stack is gone. The ids of
 //! the trace are the same in Sentry, in the tracing backend and in the log; span and log line have the event's
 //! id. [`user`], [`breadcrumb`], [`capture_error`] and [`capture_message`] add to the request around them, also
-//! from a task spawned inside of a span of the request.
+//! from a task that is spawned with `in_current_span()` of the crate `tracing`. Outgoing calls and queries leave a
+//! breadcrumb by themselves.
 //!
 //! Operations routes ([`Telemetry::ops_routes`]) stay outside: they are neither traced nor logged.
 
@@ -91,6 +96,7 @@ mod readiness;
 mod sentry;
 mod service;
 mod settings;
+mod symbols;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,14 @@
 
 use std::{io::IsTerminal, str::FromStr, time::Duration};
 
+use http::{HeaderName, HeaderValue};
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
 use percent_encoding::percent_decode_str;
 
 use crate::{
     EnvProblem, InitError,
-    log::LogFormat,
+    log::{LogFormat, REDACTED},
     sentry::SentrySettings,
     trace::{ALL_PROPAGATORS, SpanLimits},
 };
@@ -206,6 +207,7 @@ impl<'a> Env<'a> {
                 |value| (value == "http/protobuf").then_some(()),
             );
         }
+        self.check_exporter_options();
         let otlp = url.map_or(ExporterKind::Log, |url| ExporterKind::Otlp { url });
         self.read(
             "OTEL_TRACES_EXPORTER",
@@ -218,6 +220,20 @@ impl<'a> Env<'a> {
                 _ => None,
             },
         )
+    }
+
+    /// What the exporter reads from the environment itself, and where it does without what it cannot read.
+    fn check_exporter_options(&mut self) {
+        for name in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"] {
+            self.read(name, (), "a whole number of milliseconds above 0", |value| {
+                value.parse().ok().filter(|limit: &u64| *limit > 0).map(drop)
+            });
+        }
+        for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+            let expected = "name=value pairs separated by commas, values percent-encoded";
+            // Headers are where keys are passed.
+            self.read_or(name, (), headers, |env, _| env.refuse(name, REDACTED, expected));
+        }
     }
 
     /// The signal's own endpoint is used as it is; the general one gets the signal's path.
@@ -351,13 +367,31 @@ fn http_url(value: &str) -> Option<String> {
 }
 
 fn resource_attributes(text: &str) -> Option<Vec<KeyValue>> {
+    let pairs = pairs(text)?.into_iter();
+    Some(
+        pairs
+            .map(|(key, value)| KeyValue::new(key.to_owned(), value))
+            .collect(),
+    )
+}
+
+/// Whether every pair is a header that can be sent.
+fn headers(text: &str) -> Option<()> {
+    pairs(text)?.into_iter().try_for_each(|(name, value)| {
+        HeaderName::from_bytes(name.as_bytes()).ok()?;
+        HeaderValue::from_str(&value).ok().map(drop)
+    })
+}
+
+/// `key=value,…`, values percent-encoded.
+fn pairs(text: &str) -> Option<Vec<(&str, String)>> {
     text.split(',')
         .filter(|pair| !pair.trim().is_empty())
         .map(|pair| {
             let (key, value) = pair.split_once('=')?;
             let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
             let key = key.trim();
-            (!key.is_empty()).then(|| KeyValue::new(key.to_owned(), value.into_owned()))
+            (!key.is_empty()).then(|| (key, value.into_owned()))
         })
         .collect()
 }

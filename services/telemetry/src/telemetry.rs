@@ -82,6 +82,7 @@ impl Errors {
 impl Telemetry {
     /// Reads the environment and starts logging and tracing for the whole process. Call it first thing in
     /// `main`, once.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make it in the call")]
     pub fn init(service: ServiceInfo) -> Result<Self, InitError> {
         let settings = Settings::from_env()?;
         let errors = Errors::start(&settings, &service)?;
@@ -92,7 +93,7 @@ impl Telemetry {
             Some(trace::provider(&settings, &service, transactions)?)
         };
         let logs = LogWriter::start(std::io::stdout()).map_err(InitError::LogWriter)?;
-        let (telemetry, dispatch) = Self::assemble(&settings, service, spans, logs.clone(), errors.clone());
+        let (telemetry, dispatch) = Self::assemble(&settings, &service, spans, logs.clone(), errors.clone());
         tracing::dispatcher::set_global_default(dispatch).map_err(|_| InitError::AlreadyInitialised)?;
         errors.sentry.bind_process();
         log::log_panics(logs);
@@ -120,13 +121,13 @@ impl Telemetry {
     /// The handle and the subscriber that feeds it.
     pub(crate) fn assemble(
         settings: &Settings,
-        service: ServiceInfo,
+        service: &ServiceInfo,
         spans: Option<SdkTracerProvider>,
         logs: LogWriter,
         errors: Errors,
     ) -> (Self, Dispatch) {
         let proxies = TrustedProxies(settings.trusted_proxies.unwrap_or(service.proxies));
-        let log = Log::new(settings.log_format, &service, logs.clone());
+        let log = Log::new(settings.log_format, service, logs.clone());
         let span_layer = spans.as_ref().map(|provider| {
             let tracer = provider.tracer("tracewell");
             trace::SpanLayer::new(tracer).with_filter(trace::filter())

@@ -16,7 +16,7 @@ pub(crate) struct Fields {
     texts: String,
     message: Range<usize>,
     level: Option<u64>,
-    fields: Vec<Stored>,
+    list: Vec<Stored>,
 }
 
 struct Stored {
@@ -48,7 +48,7 @@ impl Default for Fields {
             texts: String::with_capacity(TEXTS),
             message: 0..0,
             level: None,
-            fields: Vec::with_capacity(FIELDS),
+            list: Vec::with_capacity(FIELDS),
         }
     }
 }
@@ -79,30 +79,30 @@ impl Fields {
     pub(crate) fn add_text(&mut self, name: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             let value = StoredValue::Text(self.text(text));
-            self.fields.push(Stored { name, value });
+            self.list.push(Stored { name, value });
         }
     }
 
     pub(crate) fn add_natural(&mut self, name: &'static str, number: u64) {
         let value = StoredValue::Natural(number);
-        self.fields.push(Stored { name, value });
+        self.list.push(Stored { name, value });
     }
 
     pub(crate) fn add_float(&mut self, name: &'static str, number: f64) {
         let value = StoredValue::Float(number);
-        self.fields.push(Stored { name, value });
+        self.list.push(Stored { name, value });
     }
 
     /// The fields by name, each name once: the last value counts.
     pub(crate) fn sorted(&mut self) -> Vec<(&'static str, Value<'_>)> {
         // Stable, so that of one name the last comes last.
-        self.fields.sort_by_key(|field| field.name);
+        self.list.sort_by_key(|field| field.name);
         let is_overwritten = |at: usize| {
-            let next = self.fields.get(at + 1);
-            next.is_some_and(|next| next.name == self.fields[at].name)
+            let next = self.list.get(at + 1);
+            next.is_some_and(|next| next.name == self.list[at].name)
         };
         let last = self
-            .fields
+            .list
             .iter()
             .enumerate()
             .filter(|(at, _)| !is_overwritten(*at));
@@ -148,13 +148,13 @@ impl Fields {
             ("message", StoredValue::Text(text)) => self.message = text,
             ("level", StoredValue::Natural(level)) => self.level = Some(level),
             // pino's name for errors, however the call site spelt it.
-            ("error" | "err", value) => self.fields.push(Stored {
+            ("error" | "err", value) => self.list.push(Stored {
                 name: "err.message",
                 value,
             }),
             (name, value) => {
                 let name = name.trim_start_matches("r#");
-                self.fields.push(Stored { name, value });
+                self.list.push(Stored { name, value });
             }
         }
     }

@@ -13,10 +13,8 @@ use sentry::types::random_uuid;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    sampler::{FREQUENCY, Slice},
-    symbols::Frame,
-};
+use super::sampler::{self, FREQUENCY, Slice, Thread};
+use crate::symbols::Frame;
 
 /// What all chunks of a process say.
 #[derive(Clone, Debug)]
@@ -89,8 +87,12 @@ pub(super) fn build_chunk(
         stacks: HashMap::new(),
         frames: HashMap::new(),
     };
-    for slice in slices {
-        tables.add(slice);
+    let mut threads: BTreeMap<u64, Vec<&sampler::Sample>> = BTreeMap::new();
+    for sample in slices.iter().flat_map(|slice| &slice.samples) {
+        threads.entry(sample.thread.id).or_default().push(sample);
+    }
+    for samples in threads.values() {
+        tables.add_thread(samples);
     }
     let mut profile = tables.profile;
     if profile.samples.is_empty() {
@@ -124,37 +126,37 @@ struct Tables<R> {
 }
 
 impl<R: FnMut(usize) -> Arc<[Frame]>> Tables<R> {
-    /// When in the slice a stack was met is not known. So the samples of a thread follow each other from its start.
-    /// Sentry weighs a sample by the time to the next one of its thread: an empty stack ends the row, or the last sample
-    /// would weigh all the time in which the thread had nothing to do.
-    fn add(&mut self, slice: &Slice) {
-        for stacks in slice.stacks.chunk_by(|one, other| one.thread == other.thread) {
-            let thread = &stacks[0].thread;
-            let step = step(slice, stacks.iter().map(|stack| stack.count).sum());
-            let named: Vec<_> = stacks
-                .iter()
-                .filter_map(|stack| Some((self.stack(&stack.addresses)?, stack.count)))
-                .collect();
-            if named.is_empty() {
-                continue;
+    /// Adds the samples of one thread. Sentry weighs a sample by the time to the next one of its thread: where that does
+    /// not come soon, an empty stack ends the row, or the sample would weigh all the time in which the thread had nothing to do.
+    fn add_thread(&mut self, samples: &[&sampler::Sample]) {
+        let named: Vec<_> = samples
+            .iter()
+            .filter_map(|sample| Some((*sample, self.stack(&sample.addresses)?)))
+            .collect();
+        for (at, (sample, stack_id)) in named.iter().enumerate() {
+            self.push(sample.time, *stack_id, &sample.thread);
+            let end = sample.time + PERIOD;
+            let is_followed = named
+                .get(at + 1)
+                .is_some_and(|(next, _)| next.time <= end + PERIOD);
+            if !is_followed {
+                let idle = self.place(Vec::new());
+                self.push(end, idle, &sample.thread);
             }
-            let busy = named.iter().flat_map(|(id, count)| (0..*count).map(|_| *id));
-            let row: Vec<_> = busy.chain([self.place(Vec::new())]).collect();
-            let mut at = slice.start;
-            for stack_id in row {
-                self.profile.samples.push(Sample {
-                    timestamp: seconds(at),
-                    stack_id,
-                    thread_id: thread.id.to_string(),
-                });
-                at += step;
-            }
-            let name = || ThreadMetadata {
-                name: thread.name.clone(),
-            };
-            let threads = &mut self.profile.thread_metadata;
-            threads.entry(thread.id.to_string()).or_insert_with(name);
         }
+    }
+
+    fn push(&mut self, time: SystemTime, stack_id: usize, thread: &Thread) {
+        self.profile.samples.push(Sample {
+            timestamp: seconds(time),
+            stack_id,
+            thread_id: thread.id.to_string(),
+        });
+        let name = || ThreadMetadata {
+            name: thread.name.to_string(),
+        };
+        let threads = &mut self.profile.thread_metadata;
+        threads.entry(thread.id.to_string()).or_insert_with(name);
     }
 
     /// The place of this stack in the table; `None` if nothing on it has a name.
@@ -187,14 +189,8 @@ impl<R: FnMut(usize) -> Arc<[Frame]>> Tables<R> {
     }
 }
 
-/// The CPU time that a sample stands for; less where `count` of them would not fit into the slice.
-fn step(slice: &Slice, count: u32) -> Duration {
-    let length = slice.end.duration_since(slice.start).unwrap_or_default();
-    length
-        .checked_div(count)
-        .unwrap_or_default()
-        .min(Duration::from_secs(1) / FREQUENCY.unsigned_abs())
-}
+/// The CPU time that a sample stands for.
+const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / FREQUENCY as u64);
 
 fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
@@ -209,18 +205,14 @@ fn new_id() -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{
-        super::sampler::{Stack, Thread},
-        *,
-    };
+    use super::*;
 
     fn frame(function: &str) -> Frame {
         Frame {
             function: function.to_owned(),
             module: "shop".to_owned(),
-            filename: None,
-            lineno: None,
             in_app: true,
+            ..Frame::default()
         }
     }
 
@@ -234,19 +226,21 @@ mod tests {
         .into()
     }
 
-    fn slice(start: u64, stacks: &[(u64, &[usize], u32)]) -> Slice {
-        let stack = |(id, addresses, count): &(u64, &[usize], u32)| Stack {
+    /// Samples at so many milliseconds after 100 s, each of a thread.
+    fn slice(samples: &[(u64, u64, &[usize])]) -> Slice {
+        let start = UNIX_EPOCH + Duration::from_secs(100);
+        let sample = |(at, id, addresses): &(u64, u64, &[usize])| sampler::Sample {
+            time: start + Duration::from_millis(*at),
             thread: Thread {
                 id: *id,
-                name: format!("worker-{id}"),
+                name: format!("worker-{id}").into(),
             },
             addresses: addresses.to_vec(),
-            count: *count,
         };
         Slice {
-            start: UNIX_EPOCH + Duration::from_secs(start),
-            end: UNIX_EPOCH + Duration::from_secs(start + 1),
-            stacks: stacks.iter().map(stack).collect(),
+            start,
+            end: start + Duration::from_secs(1),
+            samples: samples.iter().map(sample).collect(),
         }
     }
 
@@ -258,17 +252,17 @@ mod tests {
     fn a_chunk_has_the_shape_of_version_2() {
         let header = header();
         let slices = [
-            slice(100, &[(7, &[2, 1], 3), (7, &[1], 1), (8, &[1], 2)]),
-            slice(101, &[(7, &[2, 1], 1)]),
+            slice(&[(0, 7, &[2, 1]), (5, 8, &[1]), (10, 7, &[2, 1]), (25, 7, &[1])]),
+            slice(&[(1000, 7, &[2, 1])]),
         ];
         let mut chunk = build_chunk(&header, &slices, resolve).unwrap();
         let id = chunk["chunk_id"].take();
         assert!(id.as_str().is_some_and(|id| id.len() == 32), "{id}");
-        let step = Duration::from_secs(1) / 101;
-        let sample = |second: u64, steps: u32, stack: usize, thread: &str| {
-            let timestamp = (Duration::from_secs(second) + step * steps).as_secs_f64();
-            json!({"timestamp": timestamp, "stack_id": stack, "thread_id": thread})
+        let sample = |milliseconds, late: Duration, stack: usize, thread: &str| {
+            let at = Duration::from_secs(100) + Duration::from_millis(milliseconds) + late;
+            json!({"timestamp": at.as_secs_f64(), "stack_id": stack, "thread_id": thread})
         };
+        let (now, then) = (Duration::ZERO, PERIOD);
         let expected = json!({
             "version": "2",
             "platform": "rust",
@@ -279,9 +273,9 @@ mod tests {
             "client_sdk": {"name": "tracewell.telemetry", "version": env!("CARGO_PKG_VERSION")},
             "profile": {
                 "samples": [
-                    sample(100, 0, 0, "7"), sample(100, 0, 1, "8"), sample(100, 1, 0, "7"), sample(100, 1, 1, "8"),
-                    sample(100, 2, 0, "7"), sample(100, 2, 2, "8"), sample(100, 3, 1, "7"), sample(100, 4, 2, "7"),
-                    sample(101, 0, 0, "7"), sample(101, 1, 2, "7"),
+                    sample(0, now, 0, "7"), sample(5, now, 1, "8"), sample(10, now, 0, "7"), sample(5, then, 2, "8"),
+                    sample(25, now, 1, "7"), sample(25, then, 2, "7"),
+                    sample(1000, now, 0, "7"), sample(1000, then, 2, "7"),
                 ],
                 "stacks": [[0, 1, 2], [2], []],
                 "frames": [
@@ -296,31 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn more_samples_than_fit_are_closer_to_each_other() {
-        let slices = [slice(100, &[(7, &[1], 200)]), slice(101, &[(7, &[1], 1)])];
-        let chunk = build_chunk(&header(), &slices, resolve).unwrap();
-        let samples = chunk["profile"]["samples"].as_array().unwrap();
-        let rows: Vec<_> = samples[198..]
-            .iter()
-            .map(|sample| (&sample["timestamp"], &sample["stack_id"]))
-            .collect();
-        let (first, idle) = (&json!(0), &json!(1));
-        assert_eq!(
-            rows[..3],
-            [
-                (&json!(100.99), first),
-                (&json!(100.995), first),
-                (&json!(101.0), idle)
-            ]
-        );
-        assert_eq!(rows[3], (&json!(101.0), first));
-    }
-
-    #[test]
     fn without_a_name_there_is_no_chunk() {
         assert_eq!(build_chunk(&header(), &[], resolve), None);
         assert_eq!(
-            build_chunk(&header(), &[slice(100, &[(7, &[9, 9], 50)])], resolve),
+            build_chunk(&header(), &[slice(&[(0, 7, &[9, 9])])], resolve),
             None
         );
     }

@@ -1,16 +1,17 @@
 //! Slices of samples in pprof's protobuf format, `perftools.profiles.Profile`.
 //!
-//! Source: github.com/google/pprof, proto/profile.proto; only the fields that are filled. pprof's own crate could
-//! encode too, but with a protobuf library of its own.
+//! Source: github.com/google/pprof, proto/profile.proto; only the fields that are filled.
 
-use std::{collections::HashMap, sync::Arc, time::UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::UNIX_EPOCH,
+};
 
 use prost::Message;
 
-use super::{
-    sampler::{FREQUENCY, Slice, Stack},
-    symbols::Frame,
-};
+use super::sampler::{self, FREQUENCY, Slice};
+use crate::symbols::Frame;
 
 /// Nanoseconds of CPU time between two samples.
 fn period() -> i64 {
@@ -117,8 +118,15 @@ pub(super) fn encode(slices: &[Slice], resolve: impl FnMut(usize) -> Arc<[Frame]
         tables.profile.time_nanos = i64::try_from(start.as_nanos()).unwrap_or(i64::MAX);
         tables.profile.duration_nanos = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
     }
-    for stack in slices.iter().flat_map(|slice| &slice.stacks) {
-        tables.add(stack);
+    let mut stacks: BTreeMap<_, i64> = BTreeMap::new();
+    for sampler::Sample {
+        thread, addresses, ..
+    } in slices.iter().flat_map(|slice| &slice.samples)
+    {
+        *stacks.entry((thread, addresses)).or_default() += 1;
+    }
+    for ((thread, addresses), count) in stacks {
+        tables.add(&thread.name, addresses, count);
     }
     tables.profile.encode_to_vec()
 }
@@ -134,17 +142,12 @@ struct Tables<R> {
 }
 
 impl<R: FnMut(usize) -> Arc<[Frame]>> Tables<R> {
-    fn add(&mut self, stack: &Stack) {
-        let location_id = stack
-            .addresses
-            .iter()
-            .map(|address| self.location(*address))
-            .collect();
+    fn add(&mut self, thread: &str, addresses: &[usize], count: i64) {
+        let location_id = addresses.iter().map(|address| self.location(*address)).collect();
         let label = Label {
             key: self.string("thread"),
-            text: self.string(&stack.thread.name),
+            text: self.string(thread),
         };
-        let count = i64::from(stack.count);
         self.profile.sample.push(Sample {
             location_id,
             value: vec![count, count * period()],
@@ -219,23 +222,26 @@ mod tests {
             filename: Some("cart.rs".to_owned()),
             lineno: Some(line),
             in_app: true,
+            ..Frame::default()
         }
     }
 
     #[test]
     fn what_is_encoded_is_the_samples_with_each_text_once() {
-        let stack = |addresses: &[usize], count| Stack {
+        let start = UNIX_EPOCH + Duration::from_secs(5);
+        let sample = |addresses: &[usize]| sampler::Sample {
+            time: start,
             thread: Thread {
                 id: 7,
-                name: "worker".to_owned(),
+                name: "worker".into(),
             },
             addresses: addresses.to_vec(),
-            count,
         };
+        let (hot, cool) = (sample(&[0x20, 0x10]), sample(&[0x10]));
         let slice = Slice {
-            start: UNIX_EPOCH + Duration::from_secs(5),
-            end: UNIX_EPOCH + Duration::from_secs(6),
-            stacks: vec![stack(&[0x20, 0x10], 3), stack(&[0x10], 1)],
+            start,
+            end: start + Duration::from_secs(1),
+            samples: vec![hot.clone(), cool, hot],
         };
         let bytes = encode(&[slice.clone(), slice], |address| match address {
             0x10 => [frame("main", 1)].into(),
@@ -249,13 +255,15 @@ mod tests {
             .iter()
             .map(|sample| (&*sample.location_id, &*sample.value))
             .collect();
-        let (hot, cool) = (
-            (&[1, 2][..], &[3, 3 * period()][..]),
-            (&[2][..], &[1, period()][..]),
+        assert_eq!(
+            samples,
+            [
+                (&[1][..], &[2, 2 * period()][..]),
+                (&[2, 1][..], &[4, 4 * period()][..]),
+            ]
         );
-        assert_eq!(samples, [hot, cool, hot, cool]);
         assert_eq!(text(profile.sample[0].label[0].text), "worker");
-        let lines: Vec<_> = profile.location[0]
+        let lines: Vec<_> = profile.location[1]
             .line
             .iter()
             .map(|line| {

@@ -1,16 +1,14 @@
 //! CPU profiles of the whole process, sampled by a timer signal while someone wants them: a profiled
 //! transaction that is open, or a person at `/debug/pprof/profile`.
 //!
-//! `pprof` samples at 101 Hz of CPU time and walks frame pointers, so the program must be built with them
-//! (`-C force-frame-pointers=yes`) and keep its symbols. What the walk sees are return addresses: a sample
-//! counts for the function that called the one it interrupted, at the line of the call. `pprof` keeps about
-//! 18 MB once it has run, and a temporary file: with a read-only root the process needs a writable `/tmp`.
+//! Samples are taken at 101 Hz of CPU time along the frame pointers, so the program must be built with them
+//! (`-C force-frame-pointers=yes`) and keep its symbols. A function without a frame of its own, or one that has not set it
+//! up yet when it is interrupted, is seen without its direct caller.
 
 mod chunk;
 mod encoding;
 mod sampler;
 mod session;
-mod symbols;
 
 use std::{sync::Arc, time::Duration};
 

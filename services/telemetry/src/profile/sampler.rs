@@ -1,122 +1,98 @@
-//! The one timer signal of a process, and what it sampled, slice by slice.
+//! What was sampled, slice by slice, with the names of the threads.
 
-use std::{fs, time::SystemTime};
+use std::{collections::HashMap, fs, io, sync::Arc, sync::LazyLock, time::SystemTime};
 
-use pprof::{ProfilerGuard, ProfilerGuardBuilder, UnresolvedReport};
+use crate::metrics::{Counter, counter};
 
 /// Samples per second of CPU time. Not 100: work that a timer starts every 10 ms would be seen always or never.
-pub(super) const FREQUENCY: i32 = 101;
+pub(super) const FREQUENCY: u32 = 101;
 
-/// Libraries in which a sample is not walked: their code keeps no frame pointers. It has no effect on a static
-/// binary, which has no libraries; there the walk ends where an address cannot be read.
-const BLOCKLIST: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
+/// Threads whose names are remembered.
+const MAX_THREADS: usize = 4096;
 
-/// pprof is started anew after this many distinct stacks: it never forgets one, and copies all of them under
-/// a lock that costs samples.
-const MAX_STACKS: usize = 512;
-
-/// The sampler could not start or be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SamplerError {
-    #[error("no temporary file can be written in {folder} (set TMPDIR, or mount a writable /tmp)")]
-    NoTemporaryFolder { folder: String },
-    #[error("pprof failed")]
-    Pprof(#[from] pprof::Error),
-}
+static LOST: LazyLock<Counter> = LazyLock::new(|| {
+    counter(
+        "telemetry.profile.samples.lost",
+        "Samples of the CPU profiler that found no room: more than a thousand in a second.",
+    )
+});
 
 /// What was sampled from `start` to `end`.
 #[derive(Clone, Debug)]
 pub(super) struct Slice {
     pub(super) start: SystemTime,
     pub(super) end: SystemTime,
-    pub(super) stacks: Vec<Stack>,
+    /// In the order of time.
+    pub(super) samples: Vec<Sample>,
 }
 
-/// A call stack, and how often it was met in a slice.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stack {
+/// A thread's call stack at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) time: SystemTime,
     pub(super) thread: Thread,
     /// Return addresses, innermost first.
     pub(super) addresses: Vec<usize>,
-    pub(super) count: u32,
 }
 
-/// A thread, by the number that `pthread_self` gives in it.
+/// A thread, by the number that `gettid` gives in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Thread {
     pub(super) id: u64,
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
 }
 
 /// Samples as long as it lives. A process can have only one.
 pub(super) struct Sampler {
-    /// `None` only while it is replaced.
-    guard: Option<ProfilerGuard<'static>>,
-    /// Everything since pprof was started; pprof counts, it does not reset.
-    before: Option<UnresolvedReport>,
+    timer: tracewell_sampler::Sampler,
+    names: HashMap<u64, Arc<str>>,
     since: SystemTime,
 }
 
 impl Sampler {
-    pub(super) fn start() -> Result<Self, SamplerError> {
+    pub(super) fn start() -> io::Result<Self> {
+        // A loss that never happened must read 0, not be absent.
+        LOST.add(0, &[]);
         Ok(Self {
-            guard: Some(start_pprof()?),
-            before: None,
+            timer: tracewell_sampler::Sampler::start(FREQUENCY)?,
+            names: HashMap::new(),
             since: SystemTime::now(),
         })
     }
 
     /// What was sampled since the start or the last call.
-    pub(super) fn slice(&mut self) -> Result<Slice, SamplerError> {
-        let Some(guard) = &self.guard else {
-            return Err(pprof::Error::NotRunning.into());
-        };
-        let now = guard.report().build_unresolved()?;
-        let start = std::mem::replace(&mut self.since, SystemTime::now());
-        let mut stacks = Vec::new();
-        for (stack, count) in &now.data {
-            let known = self.before.as_ref().and_then(|before| before.data.get(stack));
-            let new = count - known.copied().unwrap_or(0);
-            if let Ok(count @ 1..) = u32::try_from(new) {
-                let name = &stack.thread_name[..stack.thread_name_length];
-                stacks.push(Stack {
-                    thread: Thread {
-                        id: stack.thread_id,
-                        name: String::from_utf8_lossy(name).into_owned(),
-                    },
-                    addresses: stack.frames.iter().map(|frame| frame.ip).collect(),
-                    count,
-                });
-            }
+    pub(super) fn slice(&mut self) -> Slice {
+        let taken = self.timer.take();
+        LOST.add(self.timer.take_lost(), &[]);
+        let end = SystemTime::now();
+        let mut samples: Vec<_> = taken
+            .into_iter()
+            .map(|sample| Sample {
+                time: sample.time,
+                thread: Thread {
+                    id: sample.thread,
+                    name: self.name(sample.thread),
+                },
+                addresses: sample.addresses,
+            })
+            .collect();
+        samples.sort_by_key(|sample| sample.time);
+        Slice {
+            start: std::mem::replace(&mut self.since, end),
+            end,
+            samples,
         }
-        if now.data.len() > MAX_STACKS {
-            // The old one first: a process can have only one.
-            drop(self.guard.take());
-            self.before = None;
-            self.guard = Some(start_pprof()?);
-        } else {
-            self.before = Some(now);
-        }
-        // Hash maps have no order, and the same samples must make the same profile.
-        stacks.sort_unstable();
-        Ok(Slice {
-            start,
-            end: self.since,
-            stacks,
-        })
     }
-}
 
-fn start_pprof() -> Result<ProfilerGuard<'static>, SamplerError> {
-    // pprof remembers for ever that it found no place for its file and does not say so, hence the look before.
-    let folder = std::env::temp_dir();
-    let writable =
-        fs::metadata(&folder).is_ok_and(|folder| folder.is_dir() && !folder.permissions().readonly());
-    if !writable {
-        return Err(SamplerError::NoTemporaryFolder {
-            folder: folder.display().to_string(),
-        });
+    fn name(&mut self, thread: u64) -> Arc<str> {
+        if self.names.len() >= MAX_THREADS {
+            self.names.clear();
+        }
+        let name = || {
+            // One that has ended meanwhile has no name any more.
+            let name = fs::read_to_string(format!("/proc/self/task/{thread}/comm"));
+            name.map_or_else(|_| thread.to_string().into(), |name| name.trim_end().into())
+        };
+        self.names.entry(thread).or_insert_with(name).clone()
     }
-    let builder = ProfilerGuardBuilder::default().frequency(FREQUENCY);
-    Ok(builder.blocklist(&BLOCKLIST).build()?)
 }

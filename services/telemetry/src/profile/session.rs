@@ -2,6 +2,7 @@
 //! least one slice, since starting costs more than a short transaction does.
 
 use std::{
+    io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -14,20 +15,15 @@ use super::{
     ReportError,
     chunk::{ChunkHeader, build_chunk},
     encoding::encode,
-    sampler::{Sampler, SamplerError, Slice},
-    symbols::Symbols,
+    sampler::{Sampler, Slice},
 };
-use crate::{cause::causes, sentry::SentryClient};
+use crate::{sentry::SentryClient, symbols::Symbols};
 
-/// Samples are told apart in time to this. Shorter ones would cost more readings of pprof's tables.
+/// How often samples are taken out of their ring, which holds a thousand.
 const SLICE: Duration = Duration::from_secs(1);
 
 /// Slices in a chunk. Sentry takes up to 66 s; less is lost when the process dies.
 const SLICES_PER_CHUNK: usize = 10;
-
-/// pprof's iterator over its 4096 buckets is as many calls deep: too deep for the usual 2 MiB without optimisation.
-/// Only what is used of it becomes memory.
-const STACK_SIZE: usize = 16 << 20;
 
 type Reply = Result<Vec<u8>, ReportError>;
 
@@ -152,8 +148,7 @@ impl Session {
         if state.phase == Phase::Unstarted && !state.is_ending {
             let session = this.clone();
             let builder = thread::Builder::new().name("profiler".to_owned());
-            let thread = builder.stack_size(STACK_SIZE).spawn(move || session.run());
-            if thread.is_ok() {
+            if builder.spawn(move || session.run()).is_ok() {
                 state.phase = Phase::Waiting;
             }
         }
@@ -162,14 +157,17 @@ impl Session {
 
     /// The thread's whole life.
     fn run(&self) {
-        // A profile of the profiler is of no use, and a signal while it holds pprof's lock would be lost.
+        // A profile of the profiler is of no use.
         if let Err(error) = SigSet::from(Signal::SIGPROF).thread_block() {
             tracing::debug!(%error, "the profiler profiles itself too");
         }
+        // They outlive a profile: the next one meets the same functions.
+        let mut symbols = Symbols::default();
         while self.wait_for_demand() {
-            if let Err(error) = self.sample() {
+            if let Err(error) = self.sample(&mut symbols) {
                 self.give_up(&error);
             }
+            Symbols::close();
             self.lock().phase = Phase::Waiting;
             self.changed.notify_all();
         }
@@ -192,13 +190,12 @@ impl Session {
     }
 
     /// Samples until nobody wants it any more.
-    fn sample(&self) -> Result<(), SamplerError> {
+    fn sample(&self, symbols: &mut Symbols) -> io::Result<()> {
         let mut sampler = Sampler::start()?;
-        let mut symbols = Symbols::default();
         let mut chunk = Vec::new();
         loop {
             self.wait_for_slice();
-            let slice = sampler.slice()?;
+            let slice = sampler.slice();
             let turn = self.turn(&slice);
             let is_complete = !turn.is_profiled || !turn.goes_on || chunk.len() + 1 >= SLICES_PER_CHUNK;
             if turn.is_profiled {
@@ -250,11 +247,10 @@ impl Session {
     }
 
     /// The transactions go on without a profile; the next one tries again.
-    fn give_up(&self, error: &SamplerError) {
+    fn give_up(&self, error: &io::Error) {
         let mut state = self.lock();
         state.opened = false;
-        let reasons: Vec<_> = std::iter::once(error.to_string()).chain(causes(error)).collect();
-        let reason = reasons.join(": ");
+        let reason = error.to_string();
         if let Some(report) = state.report.take() {
             let _ = report.reply.send(Err(ReportError::Unavailable(reason.clone())));
         }

@@ -63,8 +63,9 @@ pub(crate) use trail::Note;
 pub(crate) use transaction::TransactionProcessor;
 pub(crate) use verdict::Verdict;
 
-/// The longest that the end of the process waits for Sentry.
-pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+/// The longest that the end of the process waits for Sentry. Finding the names of a first stack takes milliseconds in a
+/// release build, and seconds where all the debug information has to be read.
+pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 2 });
 
 /// The process's way to Sentry, or without a DSN the decisions alone. Clones share it.
 #[derive(Clone)]

@@ -5,7 +5,8 @@ use std::{
     io,
     sync::{
         Arc, LazyLock, OnceLock,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel},
     },
     thread,
     time::{Duration, Instant},
@@ -21,18 +22,42 @@ use super::{
     delivery::Delivery,
     rate_limits::{Category, RateLimits},
     sessions::Sessions,
-    stack::Symbols,
+    stack,
 };
-use crate::metrics::{Counter, counter};
+use crate::{
+    metrics::{Counter, counter},
+    symbols::Symbols,
+};
 
-/// Envelopes that may wait. An event with a full trail of breadcrumbs has some 50 KiB.
-const QUEUE: usize = 64;
+/// Envelopes of each kind that may wait. An event with a full trail of breadcrumbs has some 50 KiB, a profile of ten busy
+/// seconds some 500 KiB. Each kind has room of its own: a storm of errors must not cost the profiles.
+const ROOM: [usize; KINDS] = [48, 48, 4, 4];
+
+/// How many [`Kind`]s there are.
+const KINDS: usize = 4;
+
+/// What an envelope mainly holds.
+#[derive(Clone, Copy)]
+enum Kind {
+    Error,
+    Transaction,
+    Profile,
+    Other,
+}
+
+impl From<Category> for Kind {
+    fn from(category: Category) -> Self {
+        match category {
+            Category::Error => Self::Error,
+            Category::Transaction => Self::Transaction,
+            Category::ProfileChunk => Self::Profile,
+            Category::Session | Category::Other => Self::Other,
+        }
+    }
+}
 
 /// How often sessions are sent, as Sentry asks of SDKs.
 const SESSION_INTERVAL: Duration = Duration::from_mins(1);
-
-/// How often a flush looks whether a full queue has room again.
-const ROOM_POLL: Duration = Duration::from_millis(5);
 
 static SENT: LazyLock<Counter> =
     LazyLock::new(|| counter("telemetry.envelopes.sent", "Envelopes that Sentry took."));
@@ -102,16 +127,46 @@ impl Losses {
 }
 
 enum Message {
-    Envelope(Box<Envelope>),
+    Envelope(Box<Envelope>, Ticket),
     /// Serialised elsewhere, because the protocol's crate has no such item.
-    Serialised(Category, Vec<u8>),
+    Serialised(Category, Vec<u8>, Ticket),
     /// Send what came before and the sessions so far, then answer.
-    Flush(SyncSender<()>),
+    Flush(Sender<()>),
+}
+
+/// How many envelopes of each kind wait.
+#[derive(Default)]
+struct Waiting([AtomicUsize; KINDS]);
+
+/// One envelope's place among those that wait, which is free again when this is dropped.
+struct Ticket {
+    waiting: Arc<Waiting>,
+    kind: Kind,
+}
+
+impl Waiting {
+    /// A place for one more of this kind, if there is one.
+    fn admit(this: &Arc<Self>, kind: Kind) -> Option<Ticket> {
+        let place = kind as usize;
+        let ticket = Ticket {
+            waiting: this.clone(),
+            kind,
+        };
+        // The ticket gives back what was taken, also where it was too much.
+        (this.0[place].fetch_add(1, Ordering::AcqRel) < ROOM[place]).then_some(ticket)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.waiting.0[self.kind as usize].fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The transport of the Sentry client.
 pub(crate) struct Outbox {
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
+    waiting: Arc<Waiting>,
     losses: Losses,
 }
 
@@ -124,9 +179,9 @@ impl Outbox {
             loss.count(0);
         }
 
-        let (queue, messages) = sync_channel(QUEUE);
+        let (queue, messages) = channel();
         let losses = Losses::default();
-        let sender = Sender {
+        let postman = Postman {
             delivery,
             sessions,
             losses: losses.clone(),
@@ -136,17 +191,19 @@ impl Outbox {
         };
         thread::Builder::new()
             .name("sentry".to_owned())
-            .spawn(move || sender.run(&messages))?;
-        Ok(Self { queue, losses })
+            .spawn(move || postman.run(&messages))?;
+        Ok(Self {
+            queue,
+            waiting: Arc::default(),
+            losses,
+        })
     }
 
     /// Queues an envelope that is serialised already.
     pub(crate) fn send_serialised(&self, category: Category, envelope: Vec<u8>) {
-        if self
-            .queue
-            .try_send(Message::Serialised(category, envelope))
-            .is_err()
-        {
+        let ticket = Waiting::admit(&self.waiting, category.into());
+        let message = ticket.map(|ticket| Message::Serialised(category, envelope, ticket));
+        if message.is_none_or(|message| self.queue.send(message).is_err()) {
             Loss::QueueFull.count(1);
         }
     }
@@ -154,31 +211,20 @@ impl Outbox {
 
 impl Transport for Outbox {
     fn send_envelope(&self, envelope: Envelope) {
-        if let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) =
-            self.queue.try_send(Message::Envelope(Box::new(envelope)))
-            && let Message::Envelope(envelope) = message
+        let kind = envelope.items().next().map_or(Category::Other, category).into();
+        let Some(ticket) = Waiting::admit(&self.waiting, kind) else {
+            return self.losses.record(&envelope, Loss::QueueFull);
+        };
+        if let Err(SendError(Message::Envelope(envelope, _))) =
+            self.queue.send(Message::Envelope(Box::new(envelope), ticket))
         {
             self.losses.record(&envelope, Loss::QueueFull);
         }
     }
 
     fn flush(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let (done, sent) = sync_channel(1);
-        let mut message = Message::Flush(done);
-        // Sending would block without a limit on a full queue behind a server that does not answer.
-        loop {
-            match self.queue.try_send(message) {
-                Ok(()) => break,
-                Err(TrySendError::Full(again)) if Instant::now() < deadline => {
-                    message = again;
-                    thread::sleep(ROOM_POLL);
-                }
-                Err(_) => return false,
-            }
-        }
-        sent.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            .is_ok()
+        let (done, sent) = channel();
+        self.queue.send(Message::Flush(done)).is_ok() && sent.recv_timeout(limit).is_ok()
     }
 }
 
@@ -194,7 +240,7 @@ impl TransportFactory for OutboxFactory {
 }
 
 /// The state of the sending thread.
-struct Sender<D> {
+struct Postman<D> {
     delivery: D,
     sessions: Arc<Sessions>,
     losses: Losses,
@@ -203,13 +249,19 @@ struct Sender<D> {
     failing: bool,
 }
 
-impl<D: Delivery> Sender<D> {
+impl<D: Delivery> Postman<D> {
     fn run(mut self, messages: &Receiver<Message>) {
         let mut sessions_due = Instant::now() + SESSION_INTERVAL;
         loop {
             match messages.recv_timeout(sessions_due.saturating_duration_since(Instant::now())) {
-                Ok(Message::Envelope(envelope)) => self.send(*envelope),
-                Ok(Message::Serialised(category, bytes)) => self.send_serialised(category, &bytes),
+                Ok(Message::Envelope(envelope, ticket)) => {
+                    drop(ticket);
+                    self.send(*envelope);
+                }
+                Ok(Message::Serialised(category, bytes, ticket)) => {
+                    drop(ticket);
+                    self.send_serialised(category, &bytes);
+                }
                 Ok(Message::Flush(done)) => {
                     self.send_sessions();
                     // The one who asked may have stopped waiting.
@@ -278,7 +330,7 @@ impl<D: Delivery> Sender<D> {
             if let EnvelopeItem::Event(event) = &mut item {
                 let exceptions = event.exception.values.iter_mut();
                 let stacks = exceptions.filter_map(|exception| exception.stacktrace.as_mut());
-                stacks.for_each(|stack| self.symbols.name(stack));
+                stacks.for_each(|stack| stack::name(stack, &mut self.symbols));
             }
             named.add_item(item);
         }

@@ -1,16 +1,14 @@
 //! Stacks: taken as addresses where something failed, which costs microseconds, and named on the sender's
 //! thread, which costs milliseconds.
 
-use std::{collections::HashMap, fmt, path::Path, ptr};
+use std::fmt;
 
-use backtrace::Symbol;
 use sentry::protocol::{Addr, Frame, Stacktrace};
+
+use crate::symbols::{self, Symbols};
 
 /// The deepest stack that is taken. Async ones are deep: every layer is a few frames.
 const MAX_FRAMES: usize = 200;
-
-/// Addresses whose names are remembered. A service fails in few places.
-const MAX_KNOWN: usize = 4096;
 
 /// How far into a stack its own making and the panic machinery can reach.
 const MACHINERY_DEPTH: usize = 32;
@@ -22,28 +20,6 @@ const MACHINERY: [&str; 5] = [
     "tracewell_telemetry::http::report::",
     "core::panicking::",
     "__rustc::rust_begin_unwind",
-];
-
-/// Crates whose frames are not the service's own.
-const LIBRARIES: [&str; 18] = [
-    "alloc",
-    "axum",
-    "axum_core",
-    "backtrace",
-    "core",
-    "futures_core",
-    "futures_util",
-    "hyper",
-    "hyper_util",
-    "opentelemetry",
-    "sqlx_core",
-    "std",
-    "tokio",
-    "tower",
-    "tower_http",
-    "tower_layer",
-    "tracing",
-    "tracing_futures",
 ];
 
 /// Return addresses, innermost first.
@@ -81,81 +57,44 @@ impl fmt::Debug for Stack {
     }
 }
 
-/// Gives addresses their names.
-#[derive(Default)]
-pub(crate) struct Symbols {
-    known: HashMap<u64, Vec<Frame>>,
-}
-
-impl Symbols {
-    /// Replaces the unnamed frames of `stack` by named ones, several where calls were inlined, and cuts off
-    /// the machinery that reported the failure.
-    pub(crate) fn name(&mut self, stack: &mut Stacktrace) {
-        if self.known.len() > MAX_KNOWN {
-            self.known.clear();
+/// Replaces the unnamed frames of `stack` by named ones, several where calls were inlined, and cuts off the machinery that
+/// reported the failure.
+pub(crate) fn name(stack: &mut Stacktrace, symbols: &mut Symbols) {
+    let before = symbols.len();
+    let mut frames = Vec::with_capacity(stack.frames.len());
+    for frame in std::mem::take(&mut stack.frames) {
+        let address = frame.instruction_addr.filter(|_| frame.function.is_none());
+        // Addresses come from this very process, so they fit.
+        let address = address.and_then(|Addr(address)| usize::try_from(address).ok());
+        let named = address
+            .map(|address| symbols.resolve(address))
+            .unwrap_or_default();
+        if named.is_empty() {
+            frames.push(frame);
+        } else {
+            // Sentry has the outermost first.
+            frames.extend(named.iter().rev().map(named_frame));
         }
-        let before = self.known.len();
-        let mut frames = Vec::with_capacity(stack.frames.len());
-        for frame in std::mem::take(&mut stack.frames) {
-            match frame.instruction_addr {
-                Some(Addr(address)) if frame.function.is_none() => {
-                    let named = self.known.entry(address).or_insert_with(|| resolve(address));
-                    frames.extend(named.iter().cloned());
-                }
-                _ => frames.push(frame),
-            }
-        }
-        stack.frames = without_machinery(frames);
-        if self.known.len() != before {
-            // The debug information of the whole binary: megabytes that nothing needs until the next new address.
-            backtrace::clear_symbol_cache();
-        }
+    }
+    stack.frames = without_machinery(frames);
+    if symbols.len() != before {
+        Symbols::close();
     }
 }
 
-/// The functions at an address, outermost first.
-fn resolve(address: u64) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    // Addresses come from this very process, so they fit.
-    let pointer = ptr::without_provenance_mut(usize::try_from(address).unwrap_or_default());
-    backtrace::resolve(pointer, |symbol| frames.push(named_frame(symbol)));
-    if frames.is_empty() {
-        frames.push(Frame {
-            instruction_addr: Some(Addr(address)),
-            ..Frame::default()
-        });
-    }
-    frames.reverse();
-    frames
-}
-
-fn named_frame(symbol: &Symbol) -> Frame {
-    let file = symbol.filename();
-    let function = symbol.name().map(|name| format!("{name:#}"));
+fn named_frame(frame: &symbols::Frame) -> Frame {
+    let function = match frame.module.as_str() {
+        module if module.is_empty() || module.contains('/') => frame.function.clone(),
+        module => format!("{module}::{}", frame.function),
+    };
     Frame {
-        in_app: Some(is_in_app(function.as_deref().unwrap_or_default(), file)),
-        function,
-        filename: file
-            .and_then(Path::file_name)
-            .map(|name| name.to_string_lossy().into_owned()),
-        abs_path: file.map(|path| path.to_string_lossy().into_owned()),
-        lineno: symbol.lineno().map(u64::from),
-        colno: symbol.colno().map(u64::from),
+        function: Some(function),
+        filename: frame.filename.clone(),
+        lineno: frame.lineno.map(u64::from),
+        colno: frame.colno.map(u64::from),
+        in_app: Some(frame.in_app),
         ..Frame::default()
     }
-}
-
-/// Whether a frame is the service's own code rather than a library's.
-fn is_in_app(function: &str, file: Option<&Path>) -> bool {
-    let foreign_file = file.is_some_and(|path| {
-        let path = path.to_string_lossy();
-        path.starts_with("/rustc/") || path.contains("/.cargo/registry/") || path.contains("/rustlib/")
-    });
-    // `<axum::handler::Layered as core::future::Future>::poll` is axum's.
-    let path = function.trim_start_matches(['<', '&']);
-    let krate = path.split("::").next().unwrap_or_default();
-    let own_layers = path.starts_with("tracewell_telemetry::http::");
-    path.contains("::") && !(foreign_file || own_layers || LIBRARIES.contains(&krate))
 }
 
 /// `frames`, outermost first, without the innermost ones that only reported the failure.

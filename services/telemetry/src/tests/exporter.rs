@@ -45,7 +45,7 @@ fn telemetry(env: &[(&str, &str)]) -> (Telemetry, Dispatch) {
     let errors = Errors::start(&settings, &service).unwrap();
     Telemetry::assemble(
         &settings,
-        service,
+        &service,
         Some(spans),
         LogWriter::start(std::io::sink()).unwrap(),
         errors,

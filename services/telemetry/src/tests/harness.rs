@@ -66,7 +66,7 @@ impl Harness {
         let writer = LogWriter::start(log.clone()).unwrap();
         let (telemetry, dispatch) = Telemetry::assemble(
             &settings,
-            service,
+            &service,
             provider.clone(),
             writer.clone(),
             errors.clone(),
@@ -88,7 +88,8 @@ impl Harness {
 
     /// The payloads of this type that were sent to Sentry so far.
     pub(super) fn sent(&self, kind: &str) -> Vec<Value> {
-        assert!(self.sentry.flush(Duration::from_secs(30)));
+        // Names take long on a busy machine without optimisation.
+        assert!(self.sentry.flush(Duration::from_mins(3)));
         let items = self.envelopes.0.lock().unwrap();
         let found = items.iter().filter(|(header, _)| header["type"] == kind);
         found.map(|(_, payload)| payload.clone()).collect()

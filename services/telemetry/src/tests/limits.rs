@@ -1,12 +1,12 @@
 //! Bounds of a span, and the malformed contexts that clients send.
 
-use axum::{Router, body::Body, extract::Request, routing::get as on_get};
+use axum::{Router, body::Body, extract::Request, http::HeaderValue, routing::get as on_get};
 use opentelemetry::{
     Context, KeyValue,
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceState},
 };
 
-use super::harness::{Harness, attribute, settings};
+use super::harness::{Harness, attribute, serve, settings};
 use crate::{background, span_attribute};
 
 #[test]
@@ -154,4 +154,44 @@ async fn work_in_the_background_starts_without_baggage() {
         .call(Router::new().route("/x", on_get(work)), request)
         .await;
     assert_eq!(head.status, 200);
+}
+
+#[tokio::test]
+async fn large_baggage_is_passed_on_within_the_limit_of_the_standard() {
+    /// Of W3C Baggage, section 3.3.2.
+    const LIMIT: usize = 8192;
+    let upstream = serve(Router::new().fallback(|request: Request| async move {
+        let baggage = request.headers().get("baggage");
+        baggage.map_or(0, HeaderValue::len).to_string()
+    }))
+    .await;
+    for (entries, expected) in [
+        (0, 0..=0),
+        (8, 1000..=LIMIT),
+        (64, LIMIT / 2..=LIMIT),
+        (500, 0..=LIMIT),
+    ] {
+        let harness = Harness::new();
+        let client = harness.telemetry.client(reqwest::Client::new());
+        let call = move || async move {
+            let answer = client.get(format!("http://{upstream}/")).send().await.unwrap();
+            answer.text().await.unwrap()
+        };
+        let baggage: Vec<_> = (100..100 + entries)
+            .map(|key| format!("k{key}={}", "v".repeat(122)))
+            .collect();
+        let request = Request::get("/x")
+            .header("baggage", baggage.join(","))
+            .body(Body::empty())
+            .unwrap();
+        let router = Router::new().route("/x", on_get(call));
+        let (head, body) = harness.call(router, request).await;
+        assert_eq!(head.status, 200, "{entries}");
+        let passed_on: usize = String::from_utf8(body).unwrap().parse().unwrap();
+        assert!(
+            expected.contains(&passed_on),
+            "{passed_on} bytes of {entries} entries"
+        );
+        assert!(harness.span("GET /x").span_context.is_valid());
+    }
 }

@@ -12,6 +12,7 @@ mod profile;
 mod secrets;
 mod sentry;
 mod sentry_context;
+mod sentry_tls;
 mod sentry_transport;
 mod server;
 mod settings;

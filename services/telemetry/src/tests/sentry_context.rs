@@ -1,14 +1,16 @@
 //! What surrounds a report: user, breadcrumbs, the request, and who may see which of it.
 
-use axum::{Router, body::Body, extract::Request, response::Response, routing::get as on_get};
+use axum::{
+    Router, body::Body, extract::Request, http::StatusCode, response::Response, routing::get as on_get,
+};
 use serde_json::json;
 use tracing::Instrument;
 
 use super::{
-    harness::{DSN, Harness, attribute, get},
+    harness::{DSN, Harness, attribute, get, serve},
     sentry::{LoadError, fail, router},
 };
-use crate::{Severity, breadcrumb, capture_error, capture_message, user};
+use crate::{Severity, breadcrumb, capture_error, capture_message, db, user};
 
 #[tokio::test]
 async fn user_and_breadcrumbs_belong_to_their_request_alone() {
@@ -125,4 +127,55 @@ async fn reports_outside_of_requests_have_the_thread_s_trail() {
     assert_eq!(event["breadcrumbs"]["values"][0]["message"], "started");
     assert_eq!(event.get("user"), None, "a thread has no user");
     assert_eq!(harness.log_line("the job cannot go on")["level"], 60);
+}
+
+#[tokio::test]
+async fn calls_and_queries_are_breadcrumbs_of_the_failure_after_them() {
+    let busy = || async { StatusCode::SERVICE_UNAVAILABLE };
+    let upstream = serve(Router::new().route("/stock", on_get(busy))).await;
+    let harness = Harness::with_env(&[DSN]);
+    let client = harness.telemetry.client(reqwest::Client::new());
+    let handler = move || async move {
+        let query = || db("SELECT", "users", "SELECT id FROM users WHERE id = ?");
+        query().run(async { Ok::<_, String>(()) }).await.ok();
+        tracing::info!("between");
+        query()
+            .run(async { Err::<(), _>("locked".to_owned()) })
+            .await
+            .ok();
+        let stock = client.get(format!("http://{upstream}/stock?token=hunter2"));
+        stock.send().await.unwrap();
+        client.get("http://127.0.0.1:1/").send().await.unwrap_err();
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    harness
+        .call(Router::new().route("/x", on_get(handler)), get("/x"))
+        .await;
+    let event = harness.event();
+    let select = "SELECT id FROM users WHERE id = ?";
+    let stock = format!("http://{upstream}/stock?token=REDACTED");
+    let trail = event["breadcrumbs"]["values"].as_array().unwrap();
+    let trail: Vec<_> = trail
+        .iter()
+        .map(|crumb| {
+            json!([
+                crumb["type"],
+                crumb["category"],
+                crumb["level"],
+                crumb["message"],
+                crumb["data"]
+            ])
+        })
+        .collect();
+    let target = "tracewell_telemetry::tests::sentry_context";
+    assert_eq!(
+        trail,
+        [
+            json!(["query", "query", null, select, {"db.system": "sqlite"}]),
+            json!([null, target, null, "between", null]),
+            json!(["query", "query", "error", select, {"db.system": "sqlite", "reason": "error"}]),
+            json!(["http", "http", "error", null, {"method": "GET", "url": stock, "status_code": 503}]),
+            json!(["http", "http", "error", null, {"method": "GET", "url": "http://127.0.0.1:1/", "reason": "connect"}]),
+        ]
+    );
 }

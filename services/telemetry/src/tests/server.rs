@@ -13,6 +13,7 @@ use axum::{
 use futures::{StreamExt as _, stream};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 use super::harness::{Harness, attribute, get, serve};
 use crate::{ErrorReport, current_trace_id, db};
@@ -352,5 +353,36 @@ async fn unknown_routes_and_methods_stay_of_low_cardinality() {
     assert_eq!(
         attribute(&span, "http.request.method_original").as_deref(),
         Some("BREW")
+    );
+}
+
+#[tokio::test]
+async fn a_task_spawned_in_the_current_span_belongs_to_the_request() {
+    let harness = Harness::new();
+    let handler = || async {
+        let work = async {
+            let query = db("SELECT", "users", "SELECT 1");
+            query.run(async { Ok::<_, Infallible>(()) }).await.ok();
+            tracing::info!("from the task");
+        };
+        tokio::spawn(work.in_current_span()).await.unwrap();
+    };
+    harness
+        .call(Router::new().route("/x", on_get(handler)), get("/x"))
+        .await;
+    let server = harness.span("GET /x");
+    assert_eq!(
+        harness.span("SELECT users").parent_span_id,
+        server.span_context.span_id()
+    );
+    assert_eq!(
+        harness.log_line("from the task")["span_id"],
+        server.span_context.span_id().to_string()
+    );
+    assert_eq!(server.events.len(), 1, "{:?}", server.events);
+    assert_eq!(
+        harness.spans().len(),
+        2,
+        "what brings the span there is none itself"
     );
 }

@@ -142,6 +142,17 @@ const WRONG: &[(&str, &str, &str)] = &[
         "key=value pairs separated by commas, values percent-encoded",
     ),
     ("LOG_FORMAT", "xml", "json or pretty"),
+    (
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "10s",
+        "a whole number of milliseconds above 0",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+        "0",
+        "a whole number of milliseconds above 0",
+    ),
+    ("TRUSTED_PROXIES", "-1", "a number of proxies, 0 to 255"),
 ];
 
 #[test]
@@ -161,6 +172,27 @@ fn every_wrong_value_is_refused_with_what_is_allowed() {
         problems[0].expected.starts_with("filter directives such as"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn headers_are_refused_without_showing_them() {
+    for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+        for wrong in [
+            "hunter2",
+            "=hunter2",
+            "two words=hunter2",
+            "api-key=%ff",
+            "api-key=a%0Ahunter2",
+        ] {
+            let problems = settings(&[(name, wrong)]).unwrap_err();
+            let [problem] = problems.as_slice() else {
+                panic!("{wrong}: {problems:?}")
+            };
+            assert_eq!(problem.name, name);
+            assert!(!problem.to_string().contains("hunter2"), "{problem}");
+        }
+        settings(&[(name, "api-key=hunter2, x-tenant=a%20b,")]).unwrap();
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Inbox {
     #[track_caller]
     pub(super) fn next(&self, kind: &str) -> Value {
         loop {
-            let envelope = self.0.recv_timeout(Duration::from_secs(30)).unwrap();
+            let envelope = self.0.recv_timeout(Duration::from_mins(3)).unwrap();
             let mut lines = envelope.split(|byte| *byte == b'\n').skip(1);
             while let (Some(header), Some(payload)) = (lines.next(), lines.next()) {
                 let header: Value = serde_json::from_slice(header).unwrap();

@@ -30,7 +30,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 pub(super) struct Root {
     pub(super) id: SpanId,
     pub(super) opened: Instant,
-    /// The thread on which it began, by its `pthread_self`: the profile's samples have the same number.
+    /// The thread on which it began, by its `gettid`: the profile's samples have the same number.
     pub(super) thread: u64,
     pub(super) profile: Option<ProfileGuard>,
 }

@@ -16,9 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::pthread::pthread_self;
+use nix::unistd::gettid;
 use opentelemetry::{
-    Context, TraceId,
+    Context, KeyValue, TraceId,
     trace::{Span as _, SpanId, TraceContextExt},
 };
 use opentelemetry_sdk::{
@@ -105,7 +105,7 @@ impl TransactionProcessor {
         let root = Root {
             id,
             opened: Instant::now(),
-            thread: pthread_self(),
+            thread: thread_id(),
             profile,
         };
         // Where it does not fit, its spans are counted as they end.
@@ -137,12 +137,23 @@ impl TransactionProcessor {
     }
 }
 
+/// The number of this thread, as the profile's samples have it.
+fn thread_id() -> u64 {
+    u64::try_from(gettid().as_raw()).unwrap_or_default()
+}
+
 impl SpanProcessor for TransactionProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
         let own = span.span_context();
         if !own.is_sampled() || !self.selects(own.trace_id()) {
             return;
         }
+        if self.profiled.contains(own.trace_id()) {
+            // A profile is looked up by thread, and not all of a transaction is on that of its root.
+            let thread = i64::try_from(thread_id()).unwrap_or_default();
+            span.set_attribute(KeyValue::new("thread.id", thread));
+        }
+        let own = span.span_context();
         let parent = context.span();
         let parent = parent.span_context();
         if !parent.is_valid() || parent.is_remote() {
