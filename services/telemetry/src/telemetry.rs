@@ -145,7 +145,7 @@ impl Telemetry {
             propagator: Arc::new(trace::propagator(&settings.propagators)),
             spans,
             logs: Some(logs),
-            access: Some(AccessLog::new(log, &dispatch)),
+            access: Some(AccessLog::new(log, &settings.log_directives)),
             errors,
             proxies,
             debug_endpoints: settings.debug_endpoints,

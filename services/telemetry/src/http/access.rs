@@ -1,11 +1,12 @@
 //! The access log: one line per request, written by who knows all of it.
 
 use tracing::{Dispatch, Level, dispatcher, level_filters::LevelFilter};
+use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 use super::record::{BodyEnd, RequestRecord};
 use crate::{
     ErrorReport,
-    log::{ACCESS_COMPLETED, ACCESS_TARGET, FATAL, Fields, Log},
+    log::{ACCESS_COMPLETED, ACCESS_TARGET, FATAL, Fields, Log, filter},
 };
 
 /// Writes the lines of the access log. They are no events of `tracing`, whose filters would look at each one anew.
@@ -17,9 +18,11 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Writes to `log` what the filters of `dispatch` let through.
-    pub(crate) fn new(log: Log, dispatch: &Dispatch) -> Self {
-        let most_verbose = dispatcher::with_default(dispatch, || {
+    /// Writes to `log` what these directives of `RUST_LOG` let through.
+    pub(crate) fn new(log: Log, directives: &str) -> Self {
+        // Asked of a subscriber of its own: filters of single layers would keep the answer for the next event.
+        let filter = Dispatch::new(Registry::default().with(filter(directives)));
+        let most_verbose = dispatcher::with_default(&filter, || {
             if tracing::enabled!(target: ACCESS_TARGET, Level::INFO) {
                 LevelFilter::INFO
             } else if tracing::enabled!(target: ACCESS_TARGET, Level::WARN) {

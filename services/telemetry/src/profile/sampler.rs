@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fs, io, sync::Arc, sync::LazyLock, time::SystemTime};
 
+use nix::unistd::gettid;
+
 use crate::metrics::{Counter, counter};
 
 /// Samples per second of CPU time. Not 100: work that a timer starts every 10 ms would be seen always or never.
@@ -42,7 +44,7 @@ pub(super) struct Thread {
     pub(super) name: Arc<str>,
 }
 
-/// Samples as long as it lives. A process can have only one.
+/// Samples as long as it lives, all threads but that which reads them. A process can have only one.
 pub(super) struct Sampler {
     timer: tracewell_sampler::Sampler,
     names: HashMap<u64, Arc<str>>,
@@ -65,8 +67,11 @@ impl Sampler {
         let taken = self.timer.take();
         LOST.add(self.timer.take_lost(), &[]);
         let end = SystemTime::now();
+        // What the profiler does for itself is of no use.
+        let own = u64::try_from(gettid().as_raw()).unwrap_or_default();
         let mut samples: Vec<_> = taken
             .into_iter()
+            .filter(|sample| sample.thread != own)
             .map(|sample| Sample {
                 time: sample.time,
                 thread: Thread {

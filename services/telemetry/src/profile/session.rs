@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::oneshot;
 
 use super::{
@@ -157,10 +156,6 @@ impl Session {
 
     /// The thread's whole life.
     fn run(&self) {
-        // A profile of the profiler is of no use.
-        if let Err(error) = SigSet::from(Signal::SIGPROF).thread_block() {
-            tracing::debug!(%error, "the profiler profiles itself too");
-        }
         // They outlive a profile: the next one meets the same functions.
         let mut symbols = Symbols::default();
         while self.wait_for_demand() {
@@ -212,10 +207,16 @@ impl Session {
                     self.sink.send_profile_chunk(&chunk);
                 }
             }
-            if !turn.goes_on {
+            // Finding the names took its time, in which others may have come: their samples are waiting.
+            if !turn.goes_on && !self.is_wanted() {
                 return Ok(());
             }
         }
+    }
+
+    fn is_wanted(&self) -> bool {
+        let state = self.lock();
+        !state.is_ending && (state.opened || state.report.is_some())
     }
 
     fn wait_for_slice(&self) {

@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::harness::Harness;
+use super::harness::{DSN, Harness};
 use crate::ErrorReport;
 use crate::log::{LogWriter, is_secret_name, scrub};
 
@@ -170,6 +170,31 @@ fn rust_log_decides_what_is_logged_but_not_what_is_traced() {
         .collect();
     assert_eq!(messages, ["wanted", "loud"]);
     harness.span("still traced");
+}
+
+#[tokio::test]
+async fn rust_log_decides_about_the_access_log_too() {
+    for (directives, logged) in [
+        ("off", &[][..]),
+        ("error", &[500]),
+        ("warn", &[404, 500]),
+        ("off,tracewell::access=warn", &[404, 500]),
+        ("info,tracewell::access=off", &[]),
+        ("info", &[200, 404, 500]),
+    ] {
+        let harness = Harness::with_env(&[("RUST_LOG", directives), DSN]);
+        for status in [200, 404, 500] {
+            let answer = move || async move { StatusCode::from_u16(status).unwrap() };
+            let router = Router::new().route("/x", on_get(answer));
+            harness.call(router, super::harness::get("/x")).await;
+        }
+        let lines = harness.log_lines();
+        let lines = lines.iter().filter(|line| line["target"] == "tracewell::access");
+        let statuses: Vec<_> = lines
+            .map(|line| line["res"]["statusCode"].as_i64().unwrap())
+            .collect();
+        assert_eq!(statuses, logged, "{directives}");
+    }
 }
 
 #[test]

@@ -16,4 +16,5 @@ mod sentry_tls;
 mod sentry_transport;
 mod server;
 mod settings;
+mod spans;
 mod transactions;

@@ -5,7 +5,7 @@ use std::{cell::RefCell, error::Error, fmt, time::SystemTime};
 
 use opentelemetry::{
     Context, ContextGuard, KeyValue, Value,
-    trace::{SpanKind, Status, TraceContextExt, Tracer as _},
+    trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer as _},
 };
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::{
@@ -57,7 +57,11 @@ impl SpanLayer {
             .map_or(attributes.metadata().name().into(), Into::into);
         let builder = self.tracer.span_builder::<std::borrow::Cow<'static, str>>(name);
         let builder = builder.with_kind(fields.kind).with_attributes(fields.attributes);
-        parent.with_span(self.tracer.build_with_context(builder, parent))
+        let mut span = self.tracer.build_with_context(builder, parent);
+        if let Some(status) = fields.status {
+            span.set_status(status);
+        }
+        parent.with_span(span)
     }
 }
 
@@ -93,7 +97,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
         if let Some(context) = registry.span(id).and_then(|span| context_of(&span)) {
             let mut fields = Fields::default();
             values.record(&mut fields);
-            context.span().set_attributes(fields.attributes);
+            let span = context.span();
+            span.set_attributes(fields.attributes);
+            if let Some(status) = fields.status {
+                span.set_status(status);
+            }
+            if let Some(name) = fields.name {
+                span.update_name(name);
+            }
         }
     }
 
@@ -162,6 +173,7 @@ struct Fields {
     message: String,
     name: Option<String>,
     kind: SpanKind,
+    status: Option<Status>,
     attributes: Vec<KeyValue>,
 }
 
@@ -171,6 +183,7 @@ impl Default for Fields {
             message: String::new(),
             name: None,
             kind: SpanKind::Internal,
+            status: None,
             attributes: Vec::new(),
         }
     }
@@ -186,8 +199,18 @@ impl Fields {
             "message" => self.message = text,
             "otel.name" => self.name = Some(text),
             "otel.kind" => self.kind = kind(&text),
+            "otel.status_code" => self.status = status(&text),
+            "otel.status_description" => self.status = Some(Status::error(text)),
             _ => self.add(name, text),
         }
+    }
+}
+
+fn status(text: &str) -> Option<Status> {
+    if text.eq_ignore_ascii_case("error") {
+        Some(Status::error(""))
+    } else {
+        text.eq_ignore_ascii_case("ok").then_some(Status::Ok)
     }
 }
 

@@ -26,6 +26,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::{
     InitError, ServiceInfo,
+    log::ACCESS_TARGET,
     sentry::TransactionProcessor,
     settings::{ExporterKind, PropagatorKind, Settings},
 };
@@ -112,7 +113,8 @@ fn resource(settings: &Settings, service: &ServiceInfo) -> Resource {
 pub(crate) const ALL_PROPAGATORS: &[PropagatorKind] =
     &[PropagatorKind::TraceContext, PropagatorKind::Baggage];
 
-/// Which spans and events are recorded: never by `RUST_LOG`, which is about the log. Libraries' own spans stay out.
+/// Which spans and events are recorded: never by `RUST_LOG`, which is about the log. Libraries' own spans
+/// stay out. So does the access log, which is no events at all, so that `RUST_LOG` alone decides about it.
 pub(crate) fn filter() -> Targets {
     Targets::new()
         .with_default(LevelFilter::INFO)
@@ -132,6 +134,7 @@ pub(crate) fn filter() -> Targets {
             .map(|library| (library, LevelFilter::OFF)),
         )
         .with_target("opentelemetry", LevelFilter::OFF)
+        .with_target(ACCESS_TARGET, LevelFilter::OFF)
         .with_target(log_exporter::TARGET, LevelFilter::OFF)
 }
 
