@@ -32,6 +32,8 @@ pub struct Changes {
     pub prunes: Vec<Prune>,
     /// Number of objects that are as they should be.
     pub kept: usize,
+    /// Where nothing may be written: the number of objects that are not as they should be.
+    pub paused: Option<usize>,
 }
 
 /// The changes of one wave.
@@ -110,6 +112,17 @@ pub struct Prune {
 }
 
 impl Changes {
+    /// The same where nothing may be written.
+    #[must_use]
+    pub fn into_paused(self) -> Self {
+        let applies: usize = self.waves.iter().map(|wave| wave.applies.len()).sum();
+        Self {
+            kept: self.kept,
+            paused: Some(applies + self.held.len() + self.prunes.len()),
+            ..Self::default()
+        }
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.waves.is_empty() && self.held.is_empty() && self.prunes.is_empty()
@@ -150,6 +163,7 @@ pub fn diff(
         held,
         prunes: prunes(desired, live, platform_uid),
         kept,
+        paused: None,
     }
 }
 

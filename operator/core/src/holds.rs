@@ -12,14 +12,21 @@ use crate::observe::{Cause, Observation, WorkloadState};
 use crate::reason::Reason;
 use crate::references::in_pod;
 use crate::resolve::{Resolved, Service};
-use crate::step::Live;
+use crate::step::{Facts, Live};
 
 /// Why objects have to wait.
 pub type Holds = BTreeMap<ObjectKey, Cause>;
 
 /// Every object that has to wait.
-pub fn find_holds(resolved: &Resolved, desired: &Desired, live: &Live, observation: &Observation) -> Holds {
+pub fn find_holds(
+    resolved: &Resolved,
+    facts: &Facts,
+    desired: &Desired,
+    live: &Live,
+    observation: &Observation,
+) -> Holds {
     let mut holds = find_missing(resolved, desired);
+    holds.extend(find_unknown(facts, desired));
     let waiting: Vec<_> = resolved
         .services
         .iter()
@@ -37,6 +44,24 @@ fn workload_key(resolved: &Resolved, service: &Service) -> ObjectKey {
         namespace: resolved.namespace.clone(),
         name: resolved.name.workload(&service.name),
     }
+}
+
+/// Objects of kinds that the cluster does not have.
+fn find_unknown(facts: &Facts, desired: &Desired) -> Holds {
+    let unknown = desired.iter().filter(|(key, _)| !facts.knows(key.kind));
+    unknown
+        .map(|(key, _)| {
+            let info = key.kind.info();
+            let cause = Cause {
+                reason: Reason::KindMissing,
+                message: format!(
+                    "the cluster has no CRD {}.{} of version {}",
+                    info.plural, info.group, info.version
+                ),
+            };
+            (key.clone(), cause)
+        })
+        .collect()
 }
 
 /// Workloads whose pods read something that is not there.

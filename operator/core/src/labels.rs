@@ -39,6 +39,12 @@ pub enum Component {
     JaegerConfig,
     /// Configuration of the collectors.
     CollectorConfig,
+    /// Configuration of the collectors that decide about whole traces.
+    SamplerConfig,
+    /// Collectors in pods of their own.
+    Collector,
+    /// Who may speak to whom.
+    Network,
 }
 
 impl Component {
@@ -49,6 +55,9 @@ impl Component {
             Self::Jaeger => "jaeger",
             Self::JaegerConfig => "jaeger-config",
             Self::CollectorConfig => "collector-config",
+            Self::SamplerConfig => "sampler-config",
+            Self::Collector => "collector",
+            Self::Network => "network",
         }
     }
 }

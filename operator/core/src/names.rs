@@ -13,10 +13,16 @@ pub const DNS_LABEL_MAX: usize = 63;
 
 // Every name below is `{platform}-{something}`; a longer one is refused by the API server only when it is applied.
 const _: () = assert!(PLATFORM_NAME_MAX + 1 + SERVICE_NAME_MAX <= DNS_LABEL_MAX);
-const _: () = assert!(PLATFORM_NAME_MAX + "-jaeger-query".len() <= DNS_LABEL_MAX);
+const _: () = assert!(PLATFORM_NAME_MAX + "-collector-sampler".len() <= DNS_LABEL_MAX);
 
 /// Names that a service may not have, because objects or containers of Tracewell's own have them.
-pub const RESERVED_SERVICE_NAMES: &[&str] = &["jaeger", "jaeger-query", "collector"];
+pub const RESERVED_SERVICE_NAMES: &[&str] = &[
+    "jaeger",
+    "jaeger-query",
+    "collector",
+    "collector-sampler",
+    "default-deny",
+];
 
 /// What is wrong with a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
@@ -35,8 +41,11 @@ pub enum NameError {
     )]
     NotADnsLabel(String),
     /// A name of Tracewell's own.
-    #[error("`{0}` must not be jaeger, jaeger-query or collector: Tracewell's own objects have these names")]
-    Reserved(String),
+    #[error("`{name}` must not be {}: Tracewell's own objects have these names", RESERVED_SERVICE_NAMES.join(", "))]
+    Reserved {
+        /// The name.
+        name: String,
+    },
 }
 
 fn dns_label(name: &str, max: usize) -> Result<String, NameError> {
@@ -100,6 +109,31 @@ impl PlatformName {
         format!("{self}-jaeger-{hash}")
     }
 
+    /// Volume claim of the managed Jaeger.
+    pub fn jaeger_claim(&self) -> String {
+        format!("{self}-jaeger-data")
+    }
+
+    /// Deployment and Service of collectors in pods of their own.
+    pub fn collector(&self) -> String {
+        format!("{self}-collector")
+    }
+
+    /// Deployment and Service of the collectors that decide about whole traces, behind those that bring them together.
+    pub fn sampler(&self) -> String {
+        format!("{self}-collector-sampler")
+    }
+
+    /// Way in from outside.
+    pub fn entrance(&self) -> String {
+        format!("{self}-gateway")
+    }
+
+    /// Network policy that lets nothing in.
+    pub fn default_deny(&self) -> String {
+        format!("{self}-default-deny")
+    }
+
     /// `ConfigMap` of the collectors whose content has this hash.
     pub fn collector_config(&self, hash: &str) -> String {
         format!("{self}-collector-{hash}")
@@ -110,7 +144,9 @@ impl ServiceName {
     /// Checks a service's name.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         if RESERVED_SERVICE_NAMES.contains(&name) {
-            return Err(NameError::Reserved(name.to_owned()));
+            return Err(NameError::Reserved {
+                name: name.to_owned(),
+            });
         }
         dns_label(name, SERVICE_NAME_MAX).map(Self)
     }
@@ -174,7 +210,9 @@ mod tests {
         ));
         assert_eq!(
             ServiceName::parse("jaeger"),
-            Err(NameError::Reserved("jaeger".to_owned()))
+            Err(NameError::Reserved {
+                name: "jaeger".to_owned()
+            })
         );
     }
 

@@ -1,19 +1,23 @@
 //! What the cluster really runs: evidence for the status.
 
+mod entrance;
 mod pods;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
+use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+pub use self::entrance::EntranceObservation;
+use self::entrance::observe_entrance;
 use self::pods::find_cause;
 use crate::desired::Desired;
 use crate::diff::Changes;
 use crate::hash::short_hash_of;
 use crate::kinds::{Kind, ObjectKey};
+use crate::labels::{self, Component};
 use crate::reason::Reason;
-use crate::resolve::{Backend, Resolved};
+use crate::resolve::{Backend, Resolved, Scale};
 use crate::step::Live;
 
 /// How a Platform is.
@@ -23,6 +27,19 @@ pub struct Observation {
     pub services: Vec<ServiceObservation>,
     /// Its tracing backend.
     pub backend: BackendObservation,
+    /// Its other workloads.
+    pub components: Vec<ComponentObservation>,
+    /// Its way in.
+    pub entrance: EntranceObservation,
+}
+
+/// How a workload is that is neither a service nor the tracing backend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentObservation {
+    /// Its name: the value of the label `app.kubernetes.io/name`.
+    pub name: String,
+    /// How it is.
+    pub workload: WorkloadState,
 }
 
 /// How a service is.
@@ -75,38 +92,63 @@ pub struct Cause {
 
 /// Looks at every workload of a Platform.
 pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timestamp) -> Observation {
-    let workload = |name: String, app: &str| {
-        let key = ObjectKey {
-            kind: Kind::Deployment,
-            namespace: resolved.namespace.clone(),
-            name,
-        };
-        (desired.get(&key), observe_workload(&key, app, live, now))
+    let deployment = |name: String| ObjectKey {
+        kind: Kind::Deployment,
+        namespace: resolved.namespace.clone(),
+        name,
     };
-    let mut services: Vec<ServiceObservation> = resolved
-        .services
-        .iter()
-        .map(|service| {
-            let (wanted, observed) = workload(resolved.name.workload(&service.name), service.name.as_str());
-            ServiceObservation {
-                name: service.name.to_string(),
-                image: service.image.clone(),
-                desired_replicas: service.replicas,
-                ready_replicas: observed.ready_replicas,
-                config_hash: wanted.map(template_hash).unwrap_or_default(),
-                workload: observed.state,
-            }
-        })
-        .collect();
+    let services = resolved.services.iter().map(|service| {
+        let key = deployment(resolved.name.workload(&service.name));
+        let observed = observe_workload(&key, service.name.as_str(), live, now);
+        ServiceObservation {
+            name: service.name.to_string(),
+            image: service.image.clone(),
+            desired_replicas: match &service.scale {
+                Scale::Fixed(replicas) => *replicas,
+                Scale::Automatic(_) => observed.wanted_replicas,
+            },
+            ready_replicas: observed.ready_replicas,
+            config_hash: desired.get(&key).map(template_hash).unwrap_or_default(),
+            workload: observed.state,
+        }
+    });
+    let mut services: Vec<_> = services.collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
     let backend = match resolved.tracing.as_ref().map(|tracing| &tracing.backend) {
         None => BackendObservation::Disabled,
         Some(Backend::External { endpoint, .. }) => BackendObservation::External(endpoint.clone()),
         Some(Backend::Managed { .. }) => {
-            BackendObservation::Managed(workload(resolved.name.jaeger(), "jaeger").1.state)
+            let key = deployment(resolved.name.jaeger());
+            BackendObservation::Managed(observe_workload(&key, "jaeger", live, now).state)
         }
     };
-    Observation { services, backend }
+    Observation {
+        services,
+        backend,
+        components: observe_components(desired, live, now),
+        entrance: observe_entrance(resolved, desired, live),
+    }
+}
+
+/// Every workload besides the services and Jaeger.
+fn observe_components(desired: &Desired, live: &Live, now: Timestamp) -> Vec<ComponentObservation> {
+    let is_component = |object: &DynamicObject| {
+        let component = object.labels().get(labels::COMPONENT).map(String::as_str);
+        ![Component::Service.as_str(), Component::Jaeger.as_str()].contains(&component.unwrap_or_default())
+    };
+    desired
+        .iter()
+        .filter(|(key, object)| {
+            matches!(key.kind, Kind::Deployment | Kind::StatefulSet) && is_component(object)
+        })
+        .filter_map(|(key, object)| {
+            let name = object.labels().get(labels::NAME)?.clone();
+            Some(ComponentObservation {
+                workload: observe_workload(key, &name, live, now).state,
+                name,
+            })
+        })
+        .collect()
 }
 
 impl Observation {
@@ -137,58 +179,77 @@ fn template_hash(deployment: &DynamicObject) -> String {
 
 struct ObservedWorkload {
     ready_replicas: i32,
+    wanted_replicas: i32,
     state: WorkloadState,
 }
 
+/// What the status of a Deployment or a `StatefulSet` counts. A field of the wrong type counts as missing: whoever wrote
+/// it must not stop the operator.
+struct Counts<'a> {
+    object: &'a Value,
+}
+
+impl Counts<'_> {
+    fn of(&self, pointer: &str) -> Option<i64> {
+        self.object.pointer(pointer).and_then(Value::as_i64)
+    }
+
+    fn replicas(&self, field: &str) -> i32 {
+        let count = self.of(&format!("/status/{field}")).unwrap_or(0);
+        i32::try_from(count).unwrap_or(i32::MAX)
+    }
+
+    fn wanted(&self) -> i32 {
+        i32::try_from(self.of("/spec/replicas").unwrap_or(1)).unwrap_or(i32::MAX)
+    }
+}
+
 fn observe_workload(key: &ObjectKey, app: &str, live: &Live, now: Timestamp) -> ObservedWorkload {
-    let Some(deployment) = live
-        .objects
-        .get(key)
-        .and_then(|object| object.clone().try_parse::<Deployment>().ok())
-    else {
-        let state = WorkloadState::Progressing("not created yet".to_owned());
+    let Some(object) = live.objects.get(key) else {
         return ObservedWorkload {
             ready_replicas: 0,
-            state,
+            wanted_replicas: 0,
+            state: WorkloadState::Progressing("not created yet".to_owned()),
         };
     };
-    let wanted = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1);
-    let generation = deployment.metadata.generation;
-    let status = deployment.status.unwrap_or_default();
+    let counts = Counts { object: &object.data };
+    let wanted = counts.wanted();
     // Pods of the version before may be ready too; they are not what is asked for.
-    let updated = status.updated_replicas.unwrap_or(0);
-    let ready_replicas = status.ready_replicas.unwrap_or(0).min(updated);
-    let state = if is_available(&status, wanted, generation) {
+    let updated = counts.replicas("updatedReplicas");
+    let ready_replicas = counts.replicas("readyReplicas").min(updated);
+    let state = if is_available(&counts, wanted, object.metadata.generation) {
         WorkloadState::Available
-    } else if let Some(cause) = find_cause(live, app, now).or_else(|| deployment_cause(&status)) {
+    } else if let Some(cause) = find_cause(live, app, now).or_else(|| workload_cause(&object.data)) {
         WorkloadState::Failing(cause)
     } else {
         WorkloadState::Progressing(format!("{ready_replicas}/{wanted} pods ready"))
     };
     ObservedWorkload {
         ready_replicas,
+        wanted_replicas: wanted,
         state,
     }
 }
 
 /// Whether the rollout of this very generation is over and every pod serves.
-fn is_available(status: &DeploymentStatus, wanted: i32, generation: Option<i64>) -> bool {
-    status.observed_generation >= generation
-        && status.replicas.unwrap_or(0) == wanted
-        && status.updated_replicas.unwrap_or(0) == wanted
-        && status.available_replicas.unwrap_or(0) == wanted
-        && status.unavailable_replicas.unwrap_or(0) == 0
+fn is_available(counts: &Counts<'_>, wanted: i32, generation: Option<i64>) -> bool {
+    counts.of("/status/observedGeneration") >= generation
+        && ["replicas", "updatedReplicas", "availableReplicas"]
+            .iter()
+            .all(|field| counts.replicas(field) == wanted)
+        && counts.replicas("unavailableReplicas") == 0
 }
 
-/// What the Deployment itself says, where no pod says more.
-fn deployment_cause(status: &DeploymentStatus) -> Option<Cause> {
-    let conditions = status.conditions.as_deref().unwrap_or_default();
-    let find = |type_: &str, value: &str| conditions.iter().find(|c| c.type_ == type_ && c.status == value);
-    let message = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
+/// What the workload itself says, where no pod says more.
+fn workload_cause(object: &Value) -> Option<Cause> {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let find = |type_: &str, status: &str| {
+        conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == type_ && condition["status"] == status)
+    };
+    let message = |condition: &Value| condition["message"].as_str().unwrap_or_default().to_owned();
     if let Some(condition) = find("ReplicaFailure", "True") {
         let message = message(condition);
         let reason = if message.contains("exceeded quota") {
@@ -199,7 +260,7 @@ fn deployment_cause(status: &DeploymentStatus) -> Option<Cause> {
         return Some(Cause { reason, message });
     }
     find("Progressing", "False")
-        .filter(|condition| condition.reason.as_deref() == Some("ProgressDeadlineExceeded"))
+        .filter(|condition| condition["reason"] == "ProgressDeadlineExceeded")
         .map(|condition| Cause {
             reason: Reason::ProgressDeadlineExceeded,
             message: message(condition),

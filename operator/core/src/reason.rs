@@ -51,6 +51,8 @@ reasons! {
     ClusterUnavailable,
     /// A Secret or a ConfigMap that the Platform refers to is missing. The message names it and who needs it: create it. What runs goes on as it is; changes of it wait.
     ReferenceMissing,
+    /// The spec asks for an object of a kind that the cluster does not have. Install the CRD that the message names; the operator sees it within a minute.
+    KindMissing,
     /// An image cannot be pulled. Check its name, its tag and the access to its registry.
     ImagePullFailed,
     /// A container cannot be made, most often because a Secret, a ConfigMap or a key in one is missing. The message names it.
@@ -77,6 +79,20 @@ reasons! {
     Accepted,
     /// Every Secret and ConfigMap that the Platform refers to is there.
     AllReferencesFound,
+    /// Every rule holds, but managementState is Paused: nothing is written besides the status. Set it to Managed to go on.
+    Paused,
+    /// No DSN is named in telemetry.errors: the services log what they would send.
+    ErrorTrackingDisabled,
+    /// The Secret that telemetry.errors names for the DSN is there.
+    DsnFound,
+    /// exposure.type is None: the gateway is reached from inside the cluster.
+    InsideOnly,
+    /// The spec asks for a way in from outside, and its list of services has no gateway.
+    NoGateway,
+    /// Users get in.
+    EntranceOpen,
+    /// Whoever opens the way in has not done so yet: an ingress controller, or a Gateway. The message says which, and what it said.
+    EntranceWaiting,
     /// Every service and the tracing backend serve.
     AllComponentsReady,
     /// Every service has all its pods, of the current version, and they serve.

@@ -51,17 +51,26 @@ pub fn references(platform: &Platform) -> BTreeSet<Reference> {
         .errors
         .iter()
         .flat_map(|errors| &errors.dsn_secret_ref);
-    spec.services
+    let exporters = spec.telemetry.tracing.exporters.iter().flat_map(|exporter| {
+        let headers = exporter.headers.iter().map(|header| &header.secret_key_ref);
+        headers.chain(&exporter.ca_secret_ref)
+    });
+    let tls = spec
+        .exposure
+        .ingress
         .iter()
-        .flat_map(of_service)
-        .chain(errors.map(|dsn| Reference::secret(&dsn.name)))
-        .collect()
+        .flat_map(|ingress| &ingress.tls_secret_ref);
+    let keys = errors.chain(exporters).map(|key| &key.name);
+    let secrets = keys.chain(tls.map(|secret| &secret.name)).map(Reference::secret);
+    spec.services.iter().flat_map(of_service).chain(secrets).collect()
 }
 
 /// What the environment of one service refers to.
-pub(crate) fn of_service(service: &ServiceSpec) -> BTreeSet<Reference> {
-    let sources = service.env.iter().filter_map(|entry| entry.value_from.as_ref());
-    sources
+fn of_service(service: &ServiceSpec) -> BTreeSet<Reference> {
+    let keys = service
+        .env
+        .iter()
+        .filter_map(|entry| entry.value_from.as_ref())
         .flat_map(|source| {
             let secret = source
                 .secret_key_ref
@@ -72,8 +81,19 @@ pub(crate) fn of_service(service: &ServiceSpec) -> BTreeSet<Reference> {
                 .iter()
                 .map(|key| Reference::config_map(&key.name));
             secret.chain(config)
-        })
-        .collect()
+        });
+    let whole = service.env_from.iter().flat_map(|source| {
+        let secret = source
+            .secret_ref
+            .iter()
+            .map(|secret| Reference::secret(&secret.name));
+        let config = source
+            .config_map_ref
+            .iter()
+            .map(|config| Reference::config_map(&config.name));
+        secret.chain(config)
+    });
+    keys.chain(whole).collect()
 }
 
 /// Where the pods of a Deployment, a `StatefulSet` or a Job are described, and those of a `CronJob`.

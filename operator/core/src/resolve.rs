@@ -3,7 +3,9 @@
 //! Past this point nothing can fail: builders take a [`Resolved`] and give objects.
 
 mod errors;
+mod exposure;
 mod service;
+mod tracing;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,10 +14,14 @@ use kube::ResourceExt;
 
 pub use self::errors::Errors;
 use self::errors::{resolve_environment, resolve_errors};
+use self::exposure::resolve_exposure;
+pub use self::exposure::{Exposure, NodePorts};
 use self::service::resolve_service;
-pub use self::service::{ContainerSizes, Service};
+pub use self::service::{ContainerSizes, Scale, Service};
+use self::tracing::resolve_tracing;
+pub use self::tracing::{Backend, Collector, CollectorTier, JaegerStorage, Tracing};
 pub use self::violation::Violation;
-use crate::api::{CollectorMode, ExposureType, JaegerType, Platform, TelemetrySpec};
+use crate::api::{ApiDocs, ManagementState, NetworkPolicyMode, Platform, Profile};
 use crate::known::{GATEWAY, known_service};
 use crate::names::{PlatformName, ServiceName};
 use crate::references::Reference;
@@ -41,55 +47,37 @@ pub struct Resolved {
     pub errors: Option<Errors>,
     /// Versions of what it refers to; None for what is missing.
     pub references: BTreeMap<Reference, Option<String>>,
-    /// Its ports on the nodes; None if it has none.
-    pub node_ports: Option<NodePorts>,
-}
-
-/// How services are traced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tracing {
-    /// Share of new traces that are recorded, 0–100.
-    pub sampling_percent: i32,
-    /// Image of the collector beside each service; None if services send their spans themselves.
-    pub collector_image: Option<String>,
-    /// Where spans go.
-    pub backend: Backend,
-}
-
-/// Where spans go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// To a Jaeger of this Platform.
-    Managed {
-        /// Its image.
-        image: String,
-        /// Number of traces that it keeps in memory.
-        max_traces: i32,
-    },
-    /// To a backend of somebody else's.
-    External {
-        /// Base URL of its OTLP/HTTP receiver.
-        endpoint: String,
-        /// Base URL of its user interface.
-        query_url: Option<String>,
-    },
-}
-
-/// Ports on every node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodePorts {
-    /// Name or address of a node, as users reach it.
-    pub host: String,
-    /// The gateway's port.
-    pub gateway: i32,
-    /// The port of a managed Jaeger.
-    pub jaeger: i32,
+    /// How it is reached from outside.
+    pub exposure: Exposure,
+    /// Numbers and sizes of pods where the spec names none.
+    pub profile: Profile,
+    /// Where the API documents are.
+    pub api_docs: ApiDocs,
+    /// Whether network policies let in only what is declared.
+    pub network_policies: bool,
+    /// Seconds after which a rollout without progress is stalled.
+    pub progress_deadline_seconds: i32,
+    /// Whether nothing is written but the status.
+    pub paused: bool,
 }
 
 impl Resolved {
     /// The service with this name.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name.as_str() == name)
+    }
+
+    /// Its ports on the nodes; None if it has none.
+    pub fn node_ports(&self) -> Option<&NodePorts> {
+        match &self.exposure {
+            Exposure::NodePort(ports) => Some(ports),
+            _ => None,
+        }
+    }
+
+    /// The collector of its services; None if they send their spans themselves.
+    pub fn collector(&self) -> Option<&Collector> {
+        self.tracing.as_ref()?.collector.as_ref()
     }
 
     /// URL of a port of a Service inside the cluster.
@@ -119,7 +107,8 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
         .collect();
     let mut services: BTreeMap<ServiceName, Service> = BTreeMap::new();
     for spec in &platform.spec.services {
-        let Some(service) = resolve_service(spec, &listed, settings, &mut violations) else {
+        let Some(service) = resolve_service(spec, platform.spec.profile, &listed, settings, &mut violations)
+        else {
             continue;
         };
         if let Some(twin) = services.insert(service.name.clone(), service) {
@@ -135,7 +124,13 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
     let tracing = resolve_tracing(telemetry, settings, &mut violations);
     let environment = resolve_environment(platform, &mut violations);
     let errors = resolve_errors(telemetry, &mut violations);
-    let node_ports = resolve_node_ports(platform, &mut violations);
+    let exposure = resolve_exposure(platform, facts, &mut violations);
+    let progress_deadline_seconds = platform.spec.rollout.progress_deadline_seconds;
+    if !(30..=3600).contains(&progress_deadline_seconds) {
+        violations.push(Violation::ProgressDeadline {
+            seconds: progress_deadline_seconds,
+        });
+    }
 
     match name {
         Ok(name) if violations.is_empty() => Ok(Resolved {
@@ -147,7 +142,12 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
             tracing,
             errors,
             references: facts.references.clone(),
-            node_ports,
+            exposure,
+            profile: platform.spec.profile,
+            api_docs: platform.spec.api_docs,
+            network_policies: platform.spec.security.network_policy == NetworkPolicyMode::Enforced,
+            progress_deadline_seconds,
+            paused: platform.spec.management_state == ManagementState::Paused,
         }),
         _ => {
             violations.sort();
@@ -243,81 +243,10 @@ fn find_cycle(services: &BTreeMap<ServiceName, Service>) -> String {
     String::new()
 }
 
-fn resolve_tracing(
-    spec: &TelemetrySpec,
-    settings: &Settings,
-    violations: &mut Vec<Violation>,
-) -> Option<Tracing> {
-    let jaeger = &spec.tracing.jaeger;
-    check_percent(
-        "tracing.samplingPercent",
-        spec.tracing.sampling_percent,
-        violations,
-    );
-    let backend = match (jaeger.type_, &jaeger.external) {
-        (JaegerType::Disabled, _) => return None,
-        (JaegerType::Managed, _) => Backend::Managed {
-            image: settings.jaeger_image.clone(),
-            max_traces: jaeger
-                .managed
-                .clone()
-                .unwrap_or_default()
-                .storage
-                .memory
-                .max_traces,
-        },
-        (JaegerType::External, Some(external)) => {
-            if spec.collector.mode == CollectorMode::None && !external.endpoint.starts_with("http://") {
-                violations.push(Violation::EndpointNeedsCollector {
-                    endpoint: external.endpoint.clone(),
-                });
-            }
-            Backend::External {
-                endpoint: external.endpoint.clone(),
-                query_url: external.query_url.clone(),
-            }
-        }
-        (JaegerType::External, None) => {
-            violations.push(Violation::ExternalMissing);
-            return None;
-        }
-    };
-    let collector_image = match spec.collector.mode {
-        CollectorMode::None => None,
-        CollectorMode::Sidecar => Some(
-            spec.collector
-                .image
-                .clone()
-                .unwrap_or_else(|| settings.collector_image.clone()),
-        ),
-    };
-    Some(Tracing {
-        sampling_percent: spec.tracing.sampling_percent,
-        collector_image,
-        backend,
-    })
-}
-
 fn check_percent(field: &'static str, value: i32, violations: &mut Vec<Violation>) {
     if !(0..=100).contains(&value) {
         violations.push(Violation::Percent { field, value });
     }
-}
-
-fn resolve_node_ports(platform: &Platform, violations: &mut Vec<Violation>) -> Option<NodePorts> {
-    let exposure = &platform.spec.exposure;
-    if exposure.type_ == ExposureType::None {
-        return None;
-    }
-    let ports = exposure.node_port.clone().unwrap_or_default();
-    if ports.gateway == ports.jaeger {
-        violations.push(Violation::SharedNodePort { port: ports.gateway });
-    }
-    Some(NodePorts {
-        host: ports.host,
-        gateway: ports.gateway,
-        jaeger: ports.jaeger,
-    })
 }
 
 /// Image of one of Tracewell's own services in the operator's release.

@@ -15,7 +15,7 @@ use crate::holds::find_holds;
 use crate::kinds::{Kind, ObjectKey};
 use crate::observe::observe;
 use crate::references::Reference;
-use crate::resolve::resolve;
+use crate::resolve::{Violation, resolve};
 use crate::settings::Settings;
 use crate::status::{Frame, accepted_status, is_ready, rejected_status, transition_events, was_complete};
 
@@ -54,6 +54,21 @@ pub struct Facts {
     pub kinds: BTreeSet<Kind>,
     /// What the Platform [refers to](crate::references::references): its version, None where it is missing.
     pub references: BTreeMap<Reference, Option<String>>,
+    /// The host names that Platforms claim, if this one claims any.
+    pub claims: Vec<HostClaim>,
+}
+
+/// A host name that a Platform claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostClaim {
+    /// The host name.
+    pub host: String,
+    /// Namespace of the Platform.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
 }
 
 impl Facts {
@@ -193,14 +208,22 @@ pub fn step(input: Input<'_>) -> Output {
         Err(violations) => (
             Changes::default(),
             rejected_status(frame, &violations),
-            Requeue::AwaitChange,
+            // What only another Platform's end can mend is not told by a change of this one.
+            if violations.iter().any(Violation::is_transient) {
+                Requeue::After(FOLLOW_UP)
+            } else {
+                Requeue::AwaitChange
+            },
         ),
         Ok(resolved) => {
             let desired = Desired::new(&resolved);
             let was_complete = was_complete(platform, &settings.operator_version);
             let observation = observe(&resolved, &desired, live, input.now);
-            let holds = find_holds(&resolved, &desired, live, &observation);
-            let changes = diff(&desired, live, &resolved.uid, was_complete, &holds);
+            let holds = find_holds(&resolved, facts, &desired, live, &observation);
+            let mut changes = diff(&desired, live, &resolved.uid, was_complete, &holds);
+            if resolved.paused {
+                changes = changes.into_paused();
+            }
             let observation = observation.with_waits(&resolved, &changes);
             let status = accepted_status(frame, &resolved, &observation, &changes, input.last_apply);
             let requeue = Requeue::After(if is_ready(&status) { RESYNC } else { FOLLOW_UP });

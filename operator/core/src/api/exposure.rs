@@ -4,6 +4,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::NameRef;
+
 /// Where services with a database keep their data.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,7 +27,14 @@ pub enum DatabaseType {
 /// How the gateway and Jaeger are reached from outside the cluster.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.type == 'NodePort' || !has(self.nodePort)").message("nodePort is allowed only when type is NodePort"))]
+#[x_kube(
+    validation = Rule::new("self.type == 'NodePort' || !has(self.nodePort)")
+        .message("nodePort is allowed only when type is NodePort"),
+    validation = Rule::new("(self.type == 'Ingress') == has(self.ingress)")
+        .message("ingress is required when type is Ingress, and allowed only then"),
+    validation = Rule::new("(self.type == 'Gateway') == has(self.gateway)")
+        .message("gateway is required when type is Gateway, and allowed only then")
+)]
 pub struct ExposureSpec {
     /// Way in.
     #[serde(default, rename = "type")]
@@ -33,6 +42,12 @@ pub struct ExposureSpec {
     /// Settings of the way in by node ports. Left out, its defaults are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_port: Option<NodePortExposure>,
+    /// Settings of the way in by an Ingress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<IngressExposure>,
+    /// Settings of the way in by a Gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayExposure>,
 }
 
 /// Way into the Platform.
@@ -43,7 +58,58 @@ pub enum ExposureType {
     None,
     /// Reached on a port of every node.
     NodePort,
+    /// Reached by the cluster's ingress controller.
+    Ingress,
+    /// Reached by a Gateway of the Gateway API, which somebody else keeps.
+    Gateway,
 }
+
+/// The way in by an Ingress. It leads to the gateway; Jaeger has no login of its own and stays inside.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IngressExposure {
+    /// Host name under which users reach the gateway.
+    #[schemars(length(min = 1, max = 253), regex(pattern = HOST))]
+    pub host: String,
+    /// Class of the Ingress. Default: the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub class_name: Option<String>,
+    /// Secret of type kubernetes.io/tls for the host. With it, the URL is https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_secret_ref: Option<NameRef>,
+}
+
+/// The way in by a Gateway: an `HTTPRoute`. TLS is the Gateway's listener's.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayExposure {
+    /// Host name under which users reach the gateway.
+    #[schemars(length(min = 1, max = 253), regex(pattern = HOST))]
+    pub host: String,
+    /// The Gateway.
+    pub parent_ref: ParentRef,
+}
+
+/// A Gateway, and which of its listeners.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentRef {
+    /// Name of the Gateway.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace. Default: the Platform's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// Its listener. Default: every listener that takes the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub section_name: Option<String>,
+}
+
+/// A host name in lower case.
+const HOST: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// Ports of every node that lead into the Platform.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,19 +10,26 @@
 
 mod errors;
 mod exposure;
+mod operation;
 mod service;
 mod status;
 mod telemetry;
 
 pub use errors::{DebugEndpoints, ErrorsSpec};
-pub use exposure::{DatabaseSpec, DatabaseType, ExposureSpec, ExposureType, NodePortExposure};
+pub use exposure::{
+    DatabaseSpec, DatabaseType, ExposureSpec, ExposureType, GatewayExposure, IngressExposure,
+    NodePortExposure, ParentRef,
+};
+pub use operation::{ApiDocs, ManagementState, NetworkPolicyMode, Profile, RolloutSpec, SecuritySpec};
 pub use service::{
-    EnvVar, EnvVarSource, KeyRef, Probes, Resources, Route, ServiceDatabase, ServiceSpec, Sizes,
+    Autoscaling, EnvFrom, EnvVar, EnvVarSource, KeyRef, NameRef, Probes, Resources, Route, ServiceApiDocs,
+    ServiceDatabase, ServiceSpec, ServiceTelemetry, Sizes,
 };
 pub use status::{Condition, Endpoint, PlatformStatus, ServiceStatus};
 pub use telemetry::{
-    CollectorMode, CollectorSpec, ExternalJaeger, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType,
-    ManagedJaeger, MemoryStorage, TelemetrySpec, TracingSpec,
+    BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec, ExporterHeader, ExporterSpec,
+    ExternalJaeger, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, ManagedJaeger, MemoryStorage,
+    OtlpProtocol, Redaction, TailSampling, TelemetrySpec, TracingSpec,
 };
 
 use kube::{CustomResource, KubeSchema};
@@ -62,10 +69,18 @@ pub const GROUP: &str = "tracewell.dev";
         .message("dependsOn may only name services of the same Platform's services list"),
     validation = Rule::new("!has(self.services) || self.services.all(s, !has(s.route) || self.services.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
         .message("each route.pathPrefix may be used by one service only"),
-    validation = Rule::new("self.database.type != 'Embedded' || !has(self.services) || self.services.all(s, s.replicas <= 1 || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))")
-        .message("replicas must be 0 or 1 for a service with an Embedded database: its file has one writer")
+    validation = Rule::new("self.database.type != 'Embedded' || !has(self.services) || self.services.all(s, ((!has(s.replicas) || s.replicas <= 1) && !has(s.autoscaling)) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))")
+        .message("replicas must be 0 or 1, and autoscaling left out, for a service with an Embedded database: its file has one writer")
 )]
 pub struct PlatformSpec {
+    /// Numbers and sizes of pods where the spec names none.
+    #[serde(default)]
+    pub profile: Profile,
+
+    /// Whether Tracewell writes what the spec asks for.
+    #[serde(default)]
+    pub management_state: ManagementState,
+
     /// The services to run. Left out, it means Tracewell's own: gateway, auth, chat and billing. These four names
     /// need nothing else; any other service needs an image and a port.
     // The API server must not fill this in: nobody would own the entries, and a server-side apply of a shorter list
@@ -86,6 +101,18 @@ pub struct PlatformSpec {
     /// How the gateway and Jaeger are reached from outside the cluster.
     #[serde(default)]
     pub exposure: ExposureSpec,
+
+    /// Where the API documents of the services are.
+    #[serde(default)]
+    pub api_docs: ApiDocs,
+
+    /// Who may speak to whom.
+    #[serde(default)]
+    pub security: SecuritySpec,
+
+    /// How new versions of the pods come.
+    #[serde(default)]
+    pub rollout: RolloutSpec,
 }
 
 fn without_default(schema: &mut schemars::Schema) {

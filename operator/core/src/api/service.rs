@@ -12,12 +12,14 @@ use crate::known::KNOWN_SERVICES;
 #[x_kube(
     validation = Rule::new("self.name in ['gateway', 'auth', 'chat', 'billing'] || (has(self.image) && has(self.port))")
         .message("image and port are required for a service that is not one of gateway, auth, chat, billing"),
-    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector'])")
-        .message("name must not be jaeger, jaeger-query or collector: Tracewell's own objects have these names"),
+    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny'])")
+        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny: Tracewell's own objects have these names"),
+    validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
+        .message("replicas and autoscaling exclude each other: autoscaling decides the number of pods"),
     validation = Rule::new("!has(self.dependsOn) || !(self.name in self.dependsOn)")
         .message("dependsOn must not name the service itself"),
-    validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 9464, 13133])")
-        .message("port must not be 4317, 4318, 9464 or 13133: the collector and the metrics listen there in the same pod")
+    validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 8888, 9464, 13133])")
+        .message("port must not be 4317, 4318, 8888, 9464 or 13133: the collector and the metrics listen there in the same pod")
 )]
 pub struct ServiceSpec {
     /// Name of the service, unique in the Platform.
@@ -34,10 +36,14 @@ pub struct ServiceSpec {
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
 
-    /// Number of pods.
-    #[serde(default = "one")]
+    /// Number of pods. Left out, it is 1; 2 in the profile Production for a service whose data allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
-    pub replicas: i32,
+    pub replicas: Option<i32>,
+
+    /// Lets the number of pods follow their load, instead of replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 
     /// Whether the service gets a database (as `DATABASE_URL`). Default: Enabled for auth, chat and billing, else
     /// Disabled.
@@ -55,6 +61,12 @@ pub struct ServiceSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
 
+    /// Secrets and ConfigMaps whose every key becomes a variable. An entry of env with the same name wins, and what
+    /// Tracewell sets itself does too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub env_from: Vec<EnvFrom>,
+
     /// Services that this one calls; each is told to it as `{NAME}_URL`. Default: what is known of Tracewell's own
     /// services, as far as they are in the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +81,14 @@ pub struct ServiceSpec {
     /// HTTP paths that say how the service is.
     #[serde(default)]
     pub probes: Probes,
+
+    /// Where the service has its API document.
+    #[serde(default)]
+    pub api_docs: ServiceApiDocs,
+
+    /// What of the Platform's telemetry is different for this service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<ServiceTelemetry>,
 }
 
 impl ServiceSpec {
@@ -78,13 +98,17 @@ impl ServiceSpec {
             name: name.into(),
             image: None,
             port: None,
-            replicas: one(),
+            replicas: None,
+            autoscaling: None,
             database: None,
             resources: Resources::default(),
             env: Vec::new(),
+            env_from: Vec::new(),
             depends_on: None,
             route: None,
             probes: Probes::default(),
+            api_docs: ServiceApiDocs::default(),
+            telemetry: None,
         }
     }
 }
@@ -99,6 +123,86 @@ pub(super) fn known_services() -> Vec<ServiceSpec> {
 
 fn one() -> i32 {
     1
+}
+
+/// How the number of pods follows their load.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.minReplicas <= self.maxReplicas").message("minReplicas must be less than or equal to maxReplicas"))]
+pub struct Autoscaling {
+    /// Pods that are always there.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 100))]
+    pub min_replicas: i32,
+    /// Pods that there are at most.
+    #[schemars(range(min = 1, max = 100))]
+    pub max_replicas: i32,
+    /// CPU that the pods use on average, in percent of what they request; more pods come above it.
+    #[serde(default = "eighty", rename = "targetCPUPercent")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub target_cpu_percent: i32,
+}
+
+fn eighty() -> i32 {
+    80
+}
+
+/// A Secret or a `ConfigMap` whose every key becomes a variable.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretRef) != has(self.configMapRef)").message("an envFrom entry has exactly one of secretRef and configMapRef"))]
+pub struct EnvFrom {
+    /// What the name of each variable begins with, before the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
+    pub prefix: Option<String>,
+    /// A Secret in the Platform's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<NameRef>,
+    /// A `ConfigMap` in the Platform's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_ref: Option<NameRef>,
+}
+
+/// An object in the Platform's namespace.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameRef {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Where a service has its API document.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceApiDocs {
+    /// Path of the OpenAPI document in JSON. A service without one answers 404 there, and the portal says so.
+    #[serde(default = "document_path")]
+    #[schemars(length(min = 2, max = 256), regex(pattern = r"^/[^\s,=]+$"))]
+    pub path: String,
+}
+
+impl Default for ServiceApiDocs {
+    fn default() -> Self {
+        Self {
+            path: document_path(),
+        }
+    }
+}
+
+fn document_path() -> String {
+    "/api-docs.json".to_owned()
+}
+
+/// What of the Platform's telemetry is different for one service.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceTelemetry {
+    /// Share of new traces that begin at this service and are recorded, in percent, instead of
+    /// telemetry.tracing.samplingPercent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub sampling_percent: Option<i32>,
 }
 
 /// Whether a service has a database.

@@ -1,118 +1,260 @@
-//! The collector beside each service: a native sidecar, so that it starts before its service and ends after it, and
-//! the last span is not lost.
+//! Where collectors run: beside each service, as a native sidecar that starts before its service and ends after it, so
+//! that the last span is not lost; or in pods of their own.
 
-use k8s_openapi::api::core::v1::{Container, Volume};
-use serde_json::{Value, json};
-
-use super::Part;
-use super::config::{FILE, build_config};
-use super::environment::{OTLP_HTTP_PORT, backend_endpoint};
-use super::pod::{
-    LIVENESS, STARTUP, config_volume, container_port, http_probe, mount, restricted_container, variable,
+use k8s_openapi::api::core::v1::{
+    Container, EnvVar, KeyToPath, SecretVolumeSource, ServicePort, Volume, VolumeMount,
 };
-use crate::labels::Component;
-use crate::resolve::{ContainerSizes, Resolved, Tracing};
+use serde_json::Value;
 
-/// A sidecar serves its own pod only.
-pub(super) const LOOPBACK: &str = "127.0.0.1";
-/// Port where a collector, or Jaeger, says how it is. The kubelet asks on the pod's address.
-pub(super) const HEALTH_PORT: i32 = 13133;
-/// Name of that port.
+use super::config::{FILE, build_config};
+use super::environment::{OTLP_HTTP_PORT, from_secret};
+use super::network::{build_headless, build_ports, named_port};
+use super::pipeline::{
+    AUTHORITIES, AUTHORITY, GATEWAY, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, OTLP_GRPC_PORT, SIDECAR,
+    balancing_config, exporting_config, header_variable,
+};
+use super::pod::{
+    LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, config_volume, container_port,
+    http_probe, mount, restricted_container, restricted_pod, scrape_annotations, variable,
+};
+use super::{Body, Part};
+use crate::api::{ExporterSpec, TailSampling};
+use crate::labels::Component;
+use crate::resolve::{Collector, CollectorTier, ContainerSizes, Resolved, Scale, Tracing};
+
+/// Name of the port where a collector, or Jaeger, says how it is.
 pub(super) const HEALTH_PORT_NAME: &str = "health";
-/// Path where it says so: it is well as long as its own parts run, whatever the backend does.
-pub(super) const HEALTH_PATH: &str = "/status";
-const OTLP_GRPC_PORT: i32 = 4317;
 const DIRECTORY: &str = "/etc/collector";
 const NAME: &str = "collector";
+const SAMPLER: &str = "collector-sampler";
+/// What it has received it sends on, as far as the backends take it.
+const GRACE_SECONDS: i64 = 30;
 
-/// Attributes that may hold credentials, by name. Values are never looked at: that costs more and misses more.
-const CREDENTIALS: &str =
-    r"(?i)(^|[._-])(authorization|cookie|set-cookie|password|passwd|secret|token|api[-_]?key)([._-]|$)";
-
-/// What a pod needs to have a collector.
+/// The container of a collector, and what its pod needs for it.
 #[derive(Clone, Debug)]
-pub(super) struct Collector {
-    /// Its configuration, shared by all pods of the Platform.
-    pub config: Part,
-    /// The container, to be the first of the init containers.
-    pub sidecar: Container,
-    /// The volume of its configuration.
-    pub volume: Volume,
+pub(super) struct CollectorPod {
+    /// The container.
+    pub container: Container,
+    /// The volumes that it mounts.
+    pub volumes: Vec<Volume>,
 }
 
-/// The collector of a Platform; None if its services send their spans themselves.
-pub(super) fn build_collector(resolved: &Resolved, tracing: &Tracing) -> Option<Collector> {
-    let image = tracing.collector_image.as_ref()?;
-    let backend = backend_endpoint(resolved, &tracing.backend);
-    let config = build_config(Component::CollectorConfig, &collector_config(&backend), |hash| {
+/// The collectors of a Platform.
+pub(super) struct Collectors {
+    /// Objects of their own.
+    pub parts: Vec<Part>,
+    /// What stands beside each service, to be the first of its init containers.
+    pub sidecar: Option<CollectorPod>,
+}
+
+/// The collectors of a Platform.
+pub(super) fn build_collectors(resolved: &Resolved, tracing: &Tracing, collector: &Collector) -> Collectors {
+    match &collector.tier {
+        CollectorTier::Sidecar => {
+            let content = exporting_config(resolved, tracing, &SIDECAR, collector.redaction, None);
+            let config = collector_config(resolved, &content);
+            let sidecar = build_sidecar(&collector.image, &config.name, &tracing.exporters);
+            Collectors {
+                parts: vec![config],
+                sidecar: Some(sidecar),
+            }
+        }
+        CollectorTier::Gateway {
+            replicas,
+            tail_sampling,
+        } => Collectors {
+            parts: build_gateway(resolved, tracing, collector, *replicas, tail_sampling.as_ref()),
+            sidecar: None,
+        },
+    }
+}
+
+fn collector_config(resolved: &Resolved, content: &Value) -> Part {
+    build_config(Component::CollectorConfig, content, |hash| {
         resolved.name.collector_config(hash)
-    });
-    let volume = config_volume("collector-config", &config.name);
-    Some(Collector {
-        config,
-        sidecar: build_sidecar(image),
-        volume,
     })
 }
 
-fn build_sidecar(image: &str) -> Container {
+fn build_sidecar(image: &str, config: &str, exporters: &[ExporterSpec]) -> CollectorPod {
     let sizes = ContainerSizes {
         cpu_request: "10m".to_owned(),
         memory_request: "32Mi".to_owned(),
         cpu_limit: None,
         memory_limit: "128Mi".to_owned(),
     };
-    Container {
-        args: Some(vec![format!("--config={DIRECTORY}/{FILE}")]),
-        // The Go runtime collects garbage harder before the container's limit is reached.
-        env: Some(vec![variable("GOMEMLIMIT", "100MiB")]),
-        ports: Some(vec![container_port(HEALTH_PORT_NAME, HEALTH_PORT)]),
-        // An init container that goes on running is a sidecar: the service starts once its startup probe passed.
-        restart_policy: Some("Always".to_owned()),
-        startup_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, STARTUP)),
-        liveness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, LIVENESS)),
-        volume_mounts: Some(vec![mount("collector-config", DIRECTORY, true)]),
-        ..restricted_container(NAME, image, &sizes)
+    let pod = build_pod(image, config, exporters, &sizes, "100MiB");
+    CollectorPod {
+        container: Container {
+            // An init container that goes on running is a sidecar: the service starts once its startup probe passed.
+            restart_policy: Some("Always".to_owned()),
+            ports: Some(vec![
+                container_port(HEALTH_PORT_NAME, HEALTH_PORT),
+                container_port("otel-metrics", METRICS_PORT),
+            ]),
+            ..pod.container
+        },
+        ..pod
     }
 }
 
-/// Receives on the pod's loopback, drops what may be a credential, and sends on with a bounded queue: a dead backend
-/// costs spans, never a service.
-fn collector_config(backend: &str) -> Value {
-    json!({
-        "receivers": {"otlp": {"protocols": {
-            "grpc": {"endpoint": format!("{LOOPBACK}:{OTLP_GRPC_PORT}")},
-            "http": {"endpoint": format!("{LOOPBACK}:{OTLP_HTTP_PORT}")},
-        }}},
-        "processors": {
-            "memory_limiter": {"check_interval": "1s", "limit_mib": 96, "spike_limit_mib": 24},
-            "attributes/redact": {"actions": [{"action": "delete", "pattern": CREDENTIALS}]},
-            "batch": {"timeout": "200ms", "send_batch_size": 512, "send_batch_max_size": 2048},
+/// Collectors in pods of their own: one tier, or two where a decision about whole traces has to be shared by several.
+fn build_gateway(
+    resolved: &Resolved,
+    tracing: &Tracing,
+    collector: &Collector,
+    replicas: i32,
+    tail_sampling: Option<&TailSampling>,
+) -> Vec<Part> {
+    let exporting = exporting_config(resolved, tracing, &GATEWAY, collector.redaction, tail_sampling);
+    if tail_sampling.is_none() || replicas == 1 {
+        let config = collector_config(resolved, &exporting);
+        let ports = build_ports(resolved, NAME, otlp_ports());
+        return tier(
+            resolved,
+            collector,
+            &tracing.exporters,
+            (NAME, resolved.name.collector()),
+            replicas,
+            config,
+            ports,
+        );
+    }
+    let config = collector_config(resolved, &balancing_config(resolved));
+    let ports = build_ports(resolved, NAME, otlp_ports());
+    let mut parts = tier(
+        resolved,
+        collector,
+        &[],
+        (NAME, resolved.name.collector()),
+        replicas,
+        config,
+        ports,
+    );
+    let config = build_config(Component::SamplerConfig, &exporting, |hash| {
+        format!("{}-{hash}", resolved.name.sampler())
+    });
+    // Each of them has to be addressed: the tier before decides which trace goes where.
+    let ports = build_headless(resolved, SAMPLER, otlp_ports());
+    let sampler = (SAMPLER, resolved.name.sampler());
+    parts.extend(tier(
+        resolved,
+        collector,
+        &tracing.exporters,
+        sampler,
+        replicas,
+        config,
+        ports,
+    ));
+    parts
+}
+
+fn otlp_ports() -> Vec<ServicePort> {
+    vec![
+        named_port("otlp-grpc", OTLP_GRPC_PORT),
+        named_port("otlp-http", OTLP_HTTP_PORT),
+    ]
+}
+
+/// Configuration, Service and Deployment of some equal collectors.
+fn tier(
+    resolved: &Resolved,
+    collector: &Collector,
+    exporters: &[ExporterSpec],
+    (app, name): (&str, String),
+    replicas: i32,
+    config: Part,
+    ports: Body,
+) -> Vec<Part> {
+    let sizes = ContainerSizes {
+        cpu_request: "50m".to_owned(),
+        memory_request: "64Mi".to_owned(),
+        cpu_limit: None,
+        memory_limit: "512Mi".to_owned(),
+    };
+    let pod = build_pod(&collector.image, &config.name, exporters, &sizes, "448MiB");
+    let container = Container {
+        ports: Some(vec![
+            container_port("otlp-grpc", OTLP_GRPC_PORT),
+            container_port("otlp-http", OTLP_HTTP_PORT),
+            container_port(HEALTH_PORT_NAME, HEALTH_PORT),
+            container_port("metrics", METRICS_PORT),
+        ]),
+        readiness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, READINESS)),
+        ..pod.container
+    };
+    let workload = Workload {
+        app,
+        scale: &Scale::Fixed(replicas),
+        rollout: Rollout::SurgeFirst,
+        annotations: scrape_annotations(METRICS_PORT),
+        pod: restricted_pod(Vec::new(), vec![container], pod.volumes, GRACE_SECONDS),
+    };
+    let deployment = Body::of(&build_deployment(resolved, workload));
+    let part = |body: Body| Part {
+        name: name.clone(),
+        app: app.to_owned(),
+        component: Component::Collector,
+        body,
+    };
+    vec![config, part(ports), part(deployment)]
+}
+
+/// `memory` is what the Go runtime is told: it collects garbage harder before the container's limit is reached.
+fn build_pod(
+    image: &str,
+    config: &str,
+    exporters: &[ExporterSpec],
+    sizes: &ContainerSizes,
+    memory: &str,
+) -> CollectorPod {
+    let mut volumes = vec![config_volume("collector-config", config)];
+    let mut mounts = vec![mount("collector-config", DIRECTORY, true)];
+    for exporter in exporters {
+        if let Some((volume, mounted)) = authority(exporter) {
+            volumes.push(volume);
+            mounts.push(mounted);
+        }
+    }
+    CollectorPod {
+        container: Container {
+            args: Some(vec![format!("--config={DIRECTORY}/{FILE}")]),
+            env: Some([vec![variable("GOMEMLIMIT", memory)], header_variables(exporters)].concat()),
+            startup_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, STARTUP)),
+            liveness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, LIVENESS)),
+            volume_mounts: Some(mounts),
+            ..restricted_container(NAME, image, sizes)
         },
-        "exporters": {"otlphttp": {
-            "endpoint": backend,
-            "timeout": "5s",
-            "sending_queue": {"enabled": true, "num_consumers": 2, "queue_size": 256},
-            "retry_on_failure": {
-                "enabled": true, "initial_interval": "500ms", "max_interval": "10s", "max_elapsed_time": "300s",
-            },
-        }},
-        "extensions": {"healthcheckv2": {
-            "use_v2": true,
-            "http": {"endpoint": format!("0.0.0.0:{HEALTH_PORT}"), "status": {"enabled": true, "path": HEALTH_PATH}},
-        }},
-        "service": {
-            "extensions": ["healthcheckv2"],
-            "pipelines": {"traces": {
-                "receivers": ["otlp"],
-                "processors": ["memory_limiter", "attributes/redact", "batch"],
-                "exporters": ["otlphttp"],
-            }},
-            "telemetry": {
-                "resource": {"service.name": NAME},
-                "metrics": {"level": "none"},
-                "logs": {"level": "info", "encoding": "json"},
-            },
-        },
-    })
+        volumes,
+    }
+}
+
+/// Values of headers come from Secrets, so they are no part of the configuration.
+fn header_variables(exporters: &[ExporterSpec]) -> Vec<EnvVar> {
+    let of_one = |(index, exporter): (usize, &ExporterSpec)| {
+        let headers = exporter.headers.iter().enumerate();
+        headers
+            .map(|(position, header)| from_secret(&header_variable(index, position), &header.secret_key_ref))
+            .collect::<Vec<_>>()
+    };
+    exporters.iter().enumerate().flat_map(of_one).collect()
+}
+
+fn authority(exporter: &ExporterSpec) -> Option<(Volume, VolumeMount)> {
+    let key = exporter.ca_secret_ref.as_ref()?;
+    let name = format!("authority-{}", exporter.name);
+    let volume = Volume {
+        name: name.clone(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(key.name.clone()),
+            items: Some(vec![KeyToPath {
+                key: key.key.clone(),
+                path: AUTHORITY.to_owned(),
+                mode: None,
+            }]),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let mounted = mount(&name, &format!("{AUTHORITIES}/{}", exporter.name), true);
+    Some((volume, mounted))
 }

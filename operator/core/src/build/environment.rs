@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapKeySelector, EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector,
+    ConfigMapEnvSource, ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector,
+    SecretEnvSource, SecretKeySelector,
 };
 
-use super::collector;
 use super::jaeger::trace_ui_url;
+use super::pipeline;
 use super::pod::variable;
 use super::workload::{DATA_DIRECTORY, METRICS_PORT};
 use crate::api::{self, KeyRef};
 use crate::known::GATEWAY;
 use crate::names::image_version;
-use crate::resolve::{Backend, Resolved, Service, Tracing};
+use crate::resolve::{Backend, CollectorTier, Resolved, Service, Tracing};
 
 /// Variables that a Platform's author may set to something else: no field of the Platform says them.
 const OVERRIDABLE: &[&str] = &["RUST_LOG", "LOG_FORMAT", "SENTRY_CAPTURE_STATUS"];
@@ -40,6 +41,22 @@ pub(super) fn build_environment(resolved: &Resolved, service: &Service) -> Vec<E
         .filter(|entry| !fixed.contains(&entry.name))
         .map(author_variable);
     own.chain(authors).collect()
+}
+
+/// The Secrets and `ConfigMap`s whose keys become variables. Every variable of [`build_environment`] wins over them.
+pub(super) fn build_sources(service: &Service) -> Option<Vec<EnvFromSource>> {
+    let source = |source: &api::EnvFrom| EnvFromSource {
+        prefix: source.prefix.clone(),
+        secret_ref: source.secret_ref.as_ref().map(|secret| SecretEnvSource {
+            name: secret.name.clone(),
+            optional: None,
+        }),
+        config_map_ref: source.config_map_ref.as_ref().map(|config| ConfigMapEnvSource {
+            name: config.name.clone(),
+            optional: None,
+        }),
+    };
+    (!service.env_from.is_empty()).then(|| service.env_from.iter().map(source).collect())
 }
 
 /// Names that the Platform's author set and that Tracewell sets itself: they have no effect.
@@ -69,7 +86,7 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         variable("OTEL_SERVICE_NAME", service.name.as_str()),
         variable("OTEL_RESOURCE_ATTRIBUTES", resource_attributes(resolved, service)),
     ];
-    variables.extend(tracing_variables(resolved));
+    variables.extend(tracing_variables(resolved, service));
     variables.extend(error_variables(resolved, service));
     if service.database {
         variables.push(variable(
@@ -105,7 +122,7 @@ fn resource_attributes(resolved: &Resolved, service: &Service) -> String {
     .join(",")
 }
 
-fn tracing_variables(resolved: &Resolved) -> Vec<EnvVar> {
+fn tracing_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
     let Some(tracing) = &resolved.tracing else {
         return vec![variable("OTEL_TRACES_EXPORTER", "none")];
     };
@@ -114,7 +131,10 @@ fn tracing_variables(resolved: &Resolved) -> Vec<EnvVar> {
         variable("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_endpoint(resolved, tracing)),
         variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
-        variable("OTEL_TRACES_SAMPLER_ARG", ratio(tracing.sampling_percent)),
+        variable(
+            "OTEL_TRACES_SAMPLER_ARG",
+            ratio(service.sampling_percent.unwrap_or(tracing.sampling_percent)),
+        ),
         variable("OTEL_PROPAGATORS", "tracecontext,baggage"),
         // The default of 5 s is meant for a backend far away. People look for a trace right after their request.
         variable("OTEL_BSP_SCHEDULE_DELAY", "1000"),
@@ -132,13 +152,7 @@ fn error_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         variable("SENTRY_RELEASE", image_version(&service.image)),
     ];
     if let Some(errors) = &resolved.errors {
-        variables.extend(errors.dsn.as_ref().map(|dsn| {
-            let source = EnvVarSource {
-                secret_key_ref: Some(secret_key(dsn)),
-                ..EnvVarSource::default()
-            };
-            from_source("SENTRY_DSN", source)
-        }));
+        variables.extend(errors.dsn.as_ref().map(|dsn| from_secret("SENTRY_DSN", dsn)));
         variables.extend([
             variable("SENTRY_TRACES_SAMPLE_RATE", ratio(errors.traces_sample_percent)),
             variable(
@@ -155,8 +169,11 @@ fn error_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
 
 /// Where a service sends its spans: its collector, or the backend.
 fn otlp_endpoint(resolved: &Resolved, tracing: &Tracing) -> String {
-    match tracing.collector_image {
-        Some(_) => format!("http://{}:{OTLP_HTTP_PORT}", collector::LOOPBACK),
+    match tracing.collector.as_ref().map(|collector| &collector.tier) {
+        Some(CollectorTier::Sidecar) => format!("http://{}:{OTLP_HTTP_PORT}", pipeline::LOOPBACK),
+        Some(CollectorTier::Gateway { .. }) => {
+            format!("http://{}:{OTLP_HTTP_PORT}", resolved.name.collector())
+        }
         None => backend_endpoint(resolved, &tracing.backend),
     }
 }
@@ -201,6 +218,16 @@ fn from_field(name: &str, path: &str) -> EnvVar {
         name,
         EnvVarSource {
             field_ref: Some(field),
+            ..EnvVarSource::default()
+        },
+    )
+}
+
+pub(super) fn from_secret(name: &str, key: &KeyRef) -> EnvVar {
+    from_source(
+        name,
+        EnvVarSource {
+            secret_key_ref: Some(secret_key(key)),
             ..EnvVarSource::default()
         },
     )

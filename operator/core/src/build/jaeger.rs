@@ -3,61 +3,68 @@
 use k8s_openapi::api::core::v1::{Container, ServicePort};
 use serde_json::{Value, json};
 
-use super::collector::{HEALTH_PATH, HEALTH_PORT, HEALTH_PORT_NAME};
+use super::collector::HEALTH_PORT_NAME;
 use super::config::{FILE, build_config};
 use super::environment::OTLP_HTTP_PORT;
 use super::network::{build_ports, named_port};
+use super::pipeline::{HEALTH_PATH, HEALTH_PORT, METRICS_PORT, OTLP_GRPC_PORT, telemetry};
 use super::pod::{
-    LIVENESS, READINESS, Rollout, STARTUP, build_deployment, config_volume, container_port, http_probe,
-    memory_volume, mount, restricted_container, restricted_pod, scrape_annotations, variable,
+    LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, config_volume, container_port,
+    http_probe, memory_volume, mount, restricted_container, restricted_pod, scrape_annotations, variable,
 };
+use super::storage::{build_volume_claim, claim_volume};
 use super::{Body, Part};
+use crate::api::Profile;
 use crate::labels::Component;
-use crate::resolve::{Backend, ContainerSizes, Resolved};
+use crate::resolve::{Backend, ContainerSizes, JaegerStorage, Resolved, Scale};
 
 /// Port of the query API and of the user interface.
-const QUERY_PORT: i32 = 16686;
+pub(super) const QUERY_PORT: i32 = 16686;
 const QUERY_GRPC_PORT: i32 = 16685;
-const OTLP_GRPC_PORT: i32 = 4317;
-const METRICS_PORT: i32 = 8888;
 const DIRECTORY: &str = "/etc/jaeger";
 const APP: &str = "jaeger";
 const STORE: &str = "traces";
+/// Directory of the volume of a Badger database.
+const DATA_DIRECTORY: &str = "/badger";
 /// What it has in memory is lost with the pod in any case; it only has to answer the queries under way.
 const GRACE_SECONDS: i64 = 20;
 
 /// Base URL of the tracing backend's user interface, as a browser reaches it from where the Platform is exposed; None
 /// where there is none that is known.
 pub(crate) fn trace_ui_url(resolved: &Resolved) -> Option<String> {
-    match (&resolved.tracing.as_ref()?.backend, &resolved.node_ports) {
+    match (&resolved.tracing.as_ref()?.backend, resolved.node_ports()) {
         (Backend::External { query_url, .. }, _) => query_url.clone(),
         (Backend::Managed { .. }, Some(ports)) => Some(format!("http://{}:{}", ports.host, ports.jaeger)),
         (Backend::Managed { .. }, None) => Some(resolved.in_cluster_url(&resolved.name.jaeger(), QUERY_PORT)),
     }
 }
 
-/// Configuration, Deployment and Services of the managed Jaeger.
-pub(super) fn build_jaeger(resolved: &Resolved, image: &str, max_traces: i32) -> Vec<Part> {
-    let config = build_config(Component::JaegerConfig, &jaeger_config(max_traces), |hash| {
+/// Configuration, volume, Deployment and Services of the managed Jaeger.
+pub(super) fn build_jaeger(resolved: &Resolved, image: &str, storage: &JaegerStorage) -> Vec<Part> {
+    let config = build_config(Component::JaegerConfig, &jaeger_config(storage), |hash| {
         resolved.name.jaeger_config(hash)
     });
-    let pod = restricted_pod(
-        Vec::new(),
-        vec![build_container(image)],
-        vec![
-            memory_volume("tmp", "16Mi"),
-            config_volume("config", &config.name),
-        ],
-        GRACE_SECONDS,
-    );
-    let deployment = build_deployment(
-        resolved,
-        APP,
-        1,
-        Rollout::SurgeFirst,
-        scrape_annotations(METRICS_PORT),
-        pod,
-    );
+    let mut volumes = vec![
+        memory_volume("tmp", "16Mi"),
+        config_volume("config", &config.name),
+    ];
+    // A Badger database is one process's: the pod before has to be gone.
+    let rollout = match storage {
+        JaegerStorage::Memory { .. } => Rollout::SurgeFirst,
+        JaegerStorage::Badger(_) => {
+            volumes.push(claim_volume("data", &resolved.name.jaeger_claim()));
+            Rollout::Recreate
+        }
+    };
+    let container = build_container(image, storage, resolved.profile);
+    let workload = Workload {
+        app: APP,
+        scale: &Scale::Fixed(1),
+        rollout,
+        annotations: scrape_annotations(METRICS_PORT),
+        pod: restricted_pod(Vec::new(), vec![container], volumes, GRACE_SECONDS),
+    };
+    let deployment = build_deployment(resolved, workload);
     let part = |name: String, body: Body| Part {
         name,
         app: APP.to_owned(),
@@ -74,8 +81,12 @@ pub(super) fn build_jaeger(resolved: &Resolved, image: &str, max_traces: i32) ->
         part(resolved.name.jaeger(), build_ports(resolved, APP, ports)),
         part(resolved.name.jaeger(), Body::of(&deployment)),
     ];
+    if let JaegerStorage::Badger(badger) = storage {
+        let claim = build_volume_claim(&badger.size, badger.storage_class_name.as_deref());
+        objects.push(part(resolved.name.jaeger_claim(), claim));
+    }
     // A Service of its own: in one of type NodePort, the receivers too would be open on every node.
-    objects.extend(resolved.node_ports.as_ref().map(|node_ports| {
+    objects.extend(resolved.node_ports().map(|node_ports| {
         let query = ServicePort {
             node_port: Some(node_ports.jaeger),
             ..named_port("query", QUERY_PORT)
@@ -88,17 +99,25 @@ pub(super) fn build_jaeger(resolved: &Resolved, image: &str, max_traces: i32) ->
     objects
 }
 
-fn build_container(image: &str) -> Container {
+fn build_container(image: &str, storage: &JaegerStorage, profile: Profile) -> Container {
+    // The Go runtime collects garbage harder before the container's limit is reached.
+    let (memory_request, memory_limit, memory) = match (storage, profile) {
+        (JaegerStorage::Memory { .. }, Profile::Local) => ("128Mi", "512Mi", "448MiB"),
+        _ => ("256Mi", "1Gi", "896MiB"),
+    };
     let sizes = ContainerSizes {
         cpu_request: "50m".to_owned(),
-        memory_request: "128Mi".to_owned(),
+        memory_request: memory_request.to_owned(),
         cpu_limit: None,
-        memory_limit: "512Mi".to_owned(),
+        memory_limit: memory_limit.to_owned(),
     };
+    let mut mounts = vec![mount("tmp", "/tmp", false), mount("config", DIRECTORY, true)];
+    if matches!(storage, JaegerStorage::Badger(_)) {
+        mounts.push(mount("data", DATA_DIRECTORY, false));
+    }
     Container {
         args: Some(vec![format!("--config={DIRECTORY}/{FILE}")]),
-        // The Go runtime collects garbage harder before the container's limit is reached.
-        env: Some(vec![variable("GOMEMLIMIT", "448MiB")]),
+        env: Some(vec![variable("GOMEMLIMIT", memory)]),
         ports: Some(vec![
             container_port("otlp-grpc", OTLP_GRPC_PORT),
             container_port("otlp-http", OTLP_HTTP_PORT),
@@ -109,23 +128,28 @@ fn build_container(image: &str) -> Container {
         startup_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, STARTUP)),
         liveness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, LIVENESS)),
         readiness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, READINESS)),
-        volume_mounts: Some(vec![
-            mount("tmp", "/tmp", false),
-            mount("config", DIRECTORY, true),
-        ]),
+        volume_mounts: Some(mounts),
         ..restricted_container(APP, image, &sizes)
     }
 }
 
 /// Every address, port and protocol is written out: defaults differ between versions, and most are loopback.
-fn jaeger_config(max_traces: i32) -> Value {
+fn jaeger_config(storage: &JaegerStorage) -> Value {
+    let backend = match storage {
+        JaegerStorage::Memory { max_traces } => json!({"memory": {"max_traces": max_traces}}),
+        JaegerStorage::Badger(badger) => json!({"badger": {
+            "directories": {"keys": format!("{DATA_DIRECTORY}/keys"), "values": format!("{DATA_DIRECTORY}/values")},
+            "ephemeral": false,
+            "ttl": {"spans": format!("{}h", badger.retention_hours)},
+        }}),
+    };
     let on = |port: i32| json!({"endpoint": format!("0.0.0.0:{port}")});
     json!({
         "receivers": {"otlp": {"protocols": {"grpc": on(OTLP_GRPC_PORT), "http": on(OTLP_HTTP_PORT)}}},
         "processors": {"batch": {"timeout": "200ms", "send_batch_size": 1024}},
         "exporters": {"jaeger_storage_exporter": {"trace_storage": STORE}},
         "extensions": {
-            "jaeger_storage": {"backends": {STORE: {"memory": {"max_traces": max_traces}}}},
+            "jaeger_storage": {"backends": {STORE: backend}},
             "jaeger_query": {
                 "storage": {"traces": STORE},
                 "http": on(QUERY_PORT),
@@ -146,13 +170,7 @@ fn jaeger_config(max_traces: i32) -> Value {
                 "processors": ["batch"],
                 "exporters": ["jaeger_storage_exporter"],
             }},
-            "telemetry": {
-                "resource": {"service.name": APP},
-                "metrics": {"level": "normal", "readers": [
-                    {"pull": {"exporter": {"prometheus": {"host": "0.0.0.0", "port": METRICS_PORT}}}},
-                ]},
-                "logs": {"level": "info", "encoding": "json"},
-            },
+            "telemetry": telemetry(APP),
         },
     })
 }

@@ -6,9 +6,13 @@
 mod collector;
 mod config;
 mod environment;
+mod exposure;
 mod jaeger;
 mod network;
+mod pipeline;
 mod pod;
+mod policies;
+mod scaling;
 mod storage;
 mod workload;
 
@@ -98,23 +102,24 @@ managed_types!(
 
 /// Every object of a Platform.
 pub fn build(resolved: &Resolved) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let collector = resolved
-        .tracing
-        .as_ref()
-        .and_then(|tracing| collector::build_collector(resolved, tracing));
-    if let Some(collector) = &collector {
-        parts.push(collector.config.clone());
-    }
-    if let Some(tracing) = &resolved.tracing
-        && let Backend::Managed { image, max_traces } = &tracing.backend
-    {
-        parts.extend(jaeger::build_jaeger(resolved, image, *max_traces));
+    let mut parts = policies::build_policies(resolved);
+    let mut sidecar = None;
+    if let Some(tracing) = &resolved.tracing {
+        if let Some(collector) = &tracing.collector {
+            let collectors = collector::build_collectors(resolved, tracing, collector);
+            parts.extend(collectors.parts);
+            sidecar = collectors.sidecar;
+        }
+        if let Backend::Managed { image, storage } = &tracing.backend {
+            parts.extend(jaeger::build_jaeger(resolved, image, storage));
+        }
     }
     for service in &resolved.services {
         parts.extend(storage::build_claim(resolved, service));
         parts.push(network::build_service(resolved, service));
-        parts.push(workload::build_workload(resolved, service, collector.as_ref()));
+        parts.push(workload::build_workload(resolved, service, sidecar.as_ref()));
+        parts.extend(scaling::build_scaling(resolved, service));
     }
+    parts.extend(exposure::build_entrance(resolved));
     parts
 }

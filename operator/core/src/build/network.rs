@@ -13,8 +13,7 @@ use crate::resolve::{Resolved, Service};
 /// The Service of a service. The gateway's is open on the nodes where the Platform asks for it.
 pub(super) fn build_service(resolved: &Resolved, service: &Service) -> Part {
     let node_port = resolved
-        .node_ports
-        .as_ref()
+        .node_ports()
         .filter(|_| service.name.as_str() == GATEWAY)
         .map(|ports| ports.gateway);
     Part {
@@ -38,6 +37,19 @@ pub(super) fn build_ports(resolved: &Resolved, app: &str, ports: Vec<ServicePort
     Body::of(&ServiceObject {
         spec: Some(ServiceSpec {
             type_: Some(if on_nodes { "NodePort" } else { "ClusterIP" }.to_owned()),
+            selector: Some(selector(resolved, app)),
+            ports: Some(ports),
+            ..ServiceSpec::default()
+        }),
+        ..ServiceObject::default()
+    })
+}
+
+/// A Service of the pods of `app` that resolves to each of them.
+pub(super) fn build_headless(resolved: &Resolved, app: &str, ports: Vec<ServicePort>) -> Body {
+    Body::of(&ServiceObject {
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
             selector: Some(selector(resolved, app)),
             ports: Some(ports),
             ..ServiceSpec::default()

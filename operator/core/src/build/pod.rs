@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
     HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-    SeccompProfile, SecurityContext, Volume, VolumeMount,
+    SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -14,14 +14,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::FILE;
 use super::network::selector;
-use crate::resolve::{ContainerSizes, Resolved};
+use crate::resolve::{ContainerSizes, Resolved, Scale};
 
 /// Name of the port that serves a service's API.
 pub(super) const HTTP_PORT: &str = "http";
 /// User and group of every process: the one of distroless images, which our own images have too.
 const USER: i64 = 65532;
-/// A rollout that makes no progress for so long is reported as stalled.
-const PROGRESS_DEADLINE_SECONDS: i32 = 300;
 /// Old ReplicaSets kept, to look back at.
 const REVISIONS: i32 = 3;
 
@@ -34,15 +32,32 @@ pub(super) enum Rollout {
     Recreate,
 }
 
+/// What is particular to a Deployment.
+pub(super) struct Workload<'a> {
+    /// Value of the label `app.kubernetes.io/name`.
+    pub app: &'a str,
+    /// Number of its pods.
+    pub scale: &'a Scale,
+    /// How it replaces them.
+    pub rollout: Rollout,
+    /// Annotations of the pods.
+    pub annotations: BTreeMap<String, String>,
+    /// The pods.
+    pub pod: PodSpec,
+}
+
 /// A Deployment of the pods of `app`.
-pub(super) fn build_deployment(
-    resolved: &Resolved,
-    app: &str,
-    replicas: i32,
-    rollout: Rollout,
-    annotations: BTreeMap<String, String>,
-    pod: PodSpec,
-) -> Deployment {
+pub(super) fn build_deployment(resolved: &Resolved, workload: Workload<'_>) -> Deployment {
+    let Workload {
+        app,
+        scale,
+        rollout,
+        annotations,
+        mut pod,
+    } = workload;
+    if scale.max() > 1 {
+        pod.topology_spread_constraints = Some(spread(resolved, app));
+    }
     let strategy = match rollout {
         Rollout::Recreate => DeploymentStrategy {
             type_: Some("Recreate".to_owned()),
@@ -58,13 +73,17 @@ pub(super) fn build_deployment(
     };
     Deployment {
         spec: Some(DeploymentSpec {
-            replicas: Some(replicas),
+            // Who scales decides: a number here would be written over the autoscaler's with every change.
+            replicas: match scale {
+                Scale::Fixed(replicas) => Some(*replicas),
+                Scale::Automatic(_) => None,
+            },
             selector: LabelSelector {
                 match_labels: Some(selector(resolved, app)),
                 match_expressions: None,
             },
             strategy: Some(strategy),
-            progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
+            progress_deadline_seconds: Some(resolved.progress_deadline_seconds),
             revision_history_limit: Some(REVISIONS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
@@ -77,6 +96,24 @@ pub(super) fn build_deployment(
         }),
         ..Deployment::default()
     }
+}
+
+/// Pods keep apart where they can: a node or a zone that goes should not take all of them.
+fn spread(resolved: &Resolved, app: &str) -> Vec<TopologySpreadConstraint> {
+    ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        .map(|topology_key| TopologySpreadConstraint {
+            topology_key: topology_key.to_owned(),
+            max_skew: 1,
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(LabelSelector {
+                match_labels: Some(selector(resolved, app)),
+                match_expressions: None,
+            }),
+            // Pods of the version before are about to go and must not decide where the new ones are.
+            match_label_keys: Some(vec!["pod-template-hash".to_owned()]),
+            ..TopologySpreadConstraint::default()
+        })
+        .into()
 }
 
 /// A pod that passes Pod Security `restricted`.

@@ -1,13 +1,14 @@
 //! The pods of a service.
 
-use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaimVolumeSource, Volume};
+use k8s_openapi::api::core::v1::Container;
 
-use super::collector::Collector;
-use super::environment::build_environment;
+use super::collector::CollectorPod;
+use super::environment::{build_environment, build_sources};
 use super::pod::{
-    HTTP_PORT, LIVENESS, READINESS, Rollout, STARTUP, build_deployment, container_port, http_probe,
+    HTTP_PORT, LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, container_port, http_probe,
     memory_volume, mount, restricted_container, restricted_pod, scrape_annotations,
 };
+use super::storage::claim_volume;
 use super::{Body, Part};
 use crate::labels::Component;
 use crate::resolve::{Resolved, Service};
@@ -21,12 +22,16 @@ pub(super) const DATA_DIRECTORY: &str = "/data";
 const GRACE_SECONDS: i64 = 40;
 
 /// The Deployment of a service, with its collector beside it.
-pub(super) fn build_workload(resolved: &Resolved, service: &Service, collector: Option<&Collector>) -> Part {
+pub(super) fn build_workload(resolved: &Resolved, service: &Service, sidecar: Option<&CollectorPod>) -> Part {
     let mut volumes = vec![memory_volume("tmp", "16Mi")];
-    volumes.extend(service.database.then(|| data_volume(resolved, service)));
-    volumes.extend(collector.map(|collector| collector.volume.clone()));
-    let sidecars = collector
-        .map(|collector| collector.sidecar.clone())
+    volumes.extend(
+        service
+            .database
+            .then(|| claim_volume("data", &resolved.name.data_claim(&service.name))),
+    );
+    volumes.extend(sidecar.iter().flat_map(|sidecar| sidecar.volumes.clone()));
+    let sidecars = sidecar
+        .map(|sidecar| sidecar.container.clone())
         .into_iter()
         .collect();
     let pod = restricted_pod(
@@ -46,11 +51,13 @@ pub(super) fn build_workload(resolved: &Resolved, service: &Service, collector: 
         component: Component::Service,
         body: Body::of(&build_deployment(
             resolved,
-            service.name.as_str(),
-            service.replicas,
-            rollout,
-            scrape_annotations(METRICS_PORT),
-            pod,
+            Workload {
+                app: service.name.as_str(),
+                scale: &service.scale,
+                rollout,
+                annotations: scrape_annotations(METRICS_PORT),
+                pod,
+            },
         )),
     }
 }
@@ -60,6 +67,7 @@ fn build_container(resolved: &Resolved, service: &Service) -> Container {
     mounts.extend(service.database.then(|| mount("data", DATA_DIRECTORY, false)));
     Container {
         env: Some(build_environment(resolved, service)),
+        env_from: build_sources(service),
         ports: Some(vec![
             container_port(HTTP_PORT, service.port),
             container_port("metrics", METRICS_PORT),
@@ -69,16 +77,5 @@ fn build_container(resolved: &Resolved, service: &Service) -> Container {
         readiness_probe: Some(http_probe(HTTP_PORT, &service.probes.readiness_path, READINESS)),
         volume_mounts: Some(mounts),
         ..restricted_container(service.name.as_str(), &service.image, &service.sizes)
-    }
-}
-
-fn data_volume(resolved: &Resolved, service: &Service) -> Volume {
-    Volume {
-        name: "data".to_owned(),
-        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-            claim_name: resolved.name.data_claim(&service.name),
-            read_only: None,
-        }),
-        ..Volume::default()
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{Violation, release_image};
-use crate::api::{EnvVar, Probes, Resources, ServiceDatabase, ServiceSpec, Sizes};
+use super::{Violation, check_percent, release_image};
+use crate::api::{
+    Autoscaling, EnvFrom, EnvVar, Probes, Profile, Resources, ServiceDatabase, ServiceSpec, Sizes,
+};
 use crate::known::{KnownService, known_service};
 use crate::names::ServiceName;
 use crate::quantity::parse_quantity;
 use crate::settings::Settings;
 
 /// Ports that the collector and the metrics use in every pod.
-const RESERVED_PORTS: &[i32] = &[4317, 4318, 9464, 13133];
+const RESERVED_PORTS: &[i32] = &[4317, 4318, 8888, 9464, 13133];
 /// Paths that the gateway answers itself.
 const RESERVED_PREFIXES: &[&str] = &[
     "/v1",
@@ -22,8 +24,10 @@ const RESERVED_PREFIXES: &[&str] = &[
     "/readyz",
 ];
 
-const DEFAULT_CPU_REQUEST: &str = "25m";
-const DEFAULT_MEMORY_REQUEST: &str = "32Mi";
+/// What the scheduler reserves where the spec says nothing: enough to start on a laptop.
+const LOCAL_REQUESTS: (&str, &str) = ("25m", "32Mi");
+/// The same for users: what a service of ours takes under some load.
+const PRODUCTION_REQUESTS: (&str, &str) = ("100m", "64Mi");
 // Four times what the hungriest service of ours takes on two cores: auth, at most 60 MB during 200 sign-ups, of which
 // 19 MiB are for each core that hashes a password. A node has more cores than that; what is in /tmp counts as well. A
 // limit reserves nothing, while a service that reaches it is killed.
@@ -39,19 +43,44 @@ pub struct Service {
     /// TCP port of its API.
     pub port: i32,
     /// Number of its pods.
-    pub replicas: i32,
+    pub scale: Scale,
     /// Whether it keeps data.
     pub database: bool,
     /// CPU and memory of its container.
     pub sizes: ContainerSizes,
     /// Environment that the Platform's author wants.
     pub env: Vec<EnvVar>,
+    /// Secrets and `ConfigMap`s whose keys become variables.
+    pub env_from: Vec<EnvFrom>,
     /// Services that it calls.
     pub depends_on: BTreeSet<ServiceName>,
     /// Its place behind the gateway.
     pub path_prefix: Option<String>,
     /// Paths that say how it is.
     pub probes: Probes,
+    /// Path of its API document.
+    pub api_document: String,
+    /// Share of new traces that begin at it and are recorded, 0–100; None: the Platform's.
+    pub sampling_percent: Option<i32>,
+}
+
+/// Number of pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// So many.
+    Fixed(i32),
+    /// As many as the load needs.
+    Automatic(Autoscaling),
+}
+
+impl Scale {
+    /// The most pods that there may be.
+    pub fn max(&self) -> i32 {
+        match self {
+            Self::Fixed(replicas) => *replicas,
+            Self::Automatic(autoscaling) => autoscaling.max_replicas,
+        }
+    }
 }
 
 /// CPU and memory of a container, as quantities.
@@ -70,6 +99,7 @@ pub struct ContainerSizes {
 /// Resolves a service, and reports every rule that it breaks. None if it has no usable name, image or port.
 pub(super) fn resolve_service(
     spec: &ServiceSpec,
+    profile: Profile,
     listed: &BTreeSet<&str>,
     settings: &Settings,
     violations: &mut Vec<Violation>,
@@ -101,27 +131,84 @@ pub(super) fn resolve_service(
         Some(database) => database == ServiceDatabase::Enabled,
         None => known.is_some_and(|known| known.database),
     };
-    let replicas = spec.replicas;
-    if !(0..=100).contains(&replicas) {
-        violations.push(Violation::Replicas { service, replicas });
-    } else if database && replicas > 1 {
-        violations.push(Violation::EmbeddedReplicas { service, replicas });
-    }
+    let scale = resolve_scale(spec, profile, database, violations);
     let depends_on = resolve_dependencies(spec, known, listed, violations);
     let path_prefix = resolve_prefix(spec, known, violations);
-    let sizes = resolve_sizes(&spec.name, &spec.resources, violations);
+    let sizes = resolve_sizes(&spec.name, &spec.resources, profile, violations);
+    let sampling_percent = spec
+        .telemetry
+        .as_ref()
+        .and_then(|telemetry| telemetry.sampling_percent);
+    if let Some(percent) = sampling_percent {
+        check_percent("samplingPercent", percent, violations);
+    }
+    if spec
+        .env_from
+        .iter()
+        .any(|source| source.secret_ref.is_some() == source.config_map_ref.is_some())
+    {
+        violations.push(Violation::EnvFrom {
+            service: service.clone(),
+        });
+    }
     Some(Service {
         name: name.ok()?,
         image: image?,
         port: port?,
-        replicas,
+        scale,
         database,
         sizes,
         env: spec.env.clone(),
+        env_from: spec.env_from.clone(),
         depends_on,
         path_prefix,
         probes: spec.probes.clone(),
+        api_document: spec.api_docs.path.clone(),
+        sampling_percent,
     })
+}
+
+/// The number of pods that the spec names, else the profile's.
+fn resolve_scale(
+    spec: &ServiceSpec,
+    profile: Profile,
+    single_writer: bool,
+    violations: &mut Vec<Violation>,
+) -> Scale {
+    let service = || spec.name.clone();
+    let scale = match (&spec.autoscaling, spec.replicas) {
+        (Some(autoscaling), replicas) => {
+            if replicas.is_some() {
+                violations.push(Violation::ReplicasAndAutoscaling { service: service() });
+            }
+            let Autoscaling {
+                min_replicas,
+                max_replicas,
+                ..
+            } = autoscaling;
+            if !(1 <= *min_replicas && min_replicas <= max_replicas && *max_replicas <= 100) {
+                violations.push(Violation::AutoscalingBounds { service: service() });
+            }
+            Scale::Automatic(autoscaling.clone())
+        }
+        (None, Some(replicas)) => Scale::Fixed(replicas),
+        (None, None) if profile == Profile::Production && !single_writer => Scale::Fixed(2),
+        (None, None) => Scale::Fixed(1),
+    };
+    if let Scale::Fixed(replicas) = scale
+        && !(0..=100).contains(&replicas)
+    {
+        violations.push(Violation::Replicas {
+            service: service(),
+            replicas,
+        });
+    } else if single_writer && (scale.max() > 1 || spec.autoscaling.is_some()) {
+        violations.push(Violation::EmbeddedReplicas {
+            service: service(),
+            replicas: scale.max(),
+        });
+    }
+    scale
 }
 
 fn resolve_dependencies(
@@ -178,7 +265,16 @@ fn resolve_prefix(
 }
 
 /// What is left out gets a small default; one that contradicts what is given gives way to it.
-fn resolve_sizes(service: &str, resources: &Resources, violations: &mut Vec<Violation>) -> ContainerSizes {
+fn resolve_sizes(
+    service: &str,
+    resources: &Resources,
+    profile: Profile,
+    violations: &mut Vec<Violation>,
+) -> ContainerSizes {
+    let (default_cpu, default_memory) = match profile {
+        Profile::Local => LOCAL_REQUESTS,
+        Profile::Production => PRODUCTION_REQUESTS,
+    };
     let requests = resources.requests.clone().unwrap_or_default();
     let limits = resources.limits.clone().unwrap_or_default();
     check_quantities(service, &requests, &limits, violations);
@@ -189,12 +285,12 @@ fn resolve_sizes(service: &str, resources: &Resources, violations: &mut Vec<Viol
         _ => DEFAULT_MEMORY_LIMIT.to_owned(),
     });
     let memory_request = requests.memory.unwrap_or_else(|| match &limits.memory {
-        Some(limit) if smaller(limit, DEFAULT_MEMORY_REQUEST) => limit.clone(),
-        _ => DEFAULT_MEMORY_REQUEST.to_owned(),
+        Some(limit) if smaller(limit, default_memory) => limit.clone(),
+        _ => default_memory.to_owned(),
     });
     let cpu_request = requests.cpu.unwrap_or_else(|| match &limits.cpu {
-        Some(limit) if smaller(limit, DEFAULT_CPU_REQUEST) => limit.clone(),
-        _ => DEFAULT_CPU_REQUEST.to_owned(),
+        Some(limit) if smaller(limit, default_cpu) => limit.clone(),
+        _ => default_cpu.to_owned(),
     });
     ContainerSizes {
         cpu_request,

@@ -37,7 +37,7 @@ pub enum Violation {
     },
     /// A port that is none, or that something else in the pod uses.
     #[error(
-        "spec.services[{service}].port: {port} must be between 1 and 65535, and not 4317, 4318, 9464 or 13133: the \
+        "spec.services[{service}].port: {port} must be between 1 and 65535, and not 4317, 4318, 8888, 9464 or 13133: the \
          collector and the metrics listen there in the same pod"
     )]
     Port {
@@ -56,14 +56,37 @@ pub enum Violation {
     },
     /// Several pods on one SQLite file.
     #[error(
-        "spec.services[{service}].replicas: {replicas} must be 0 or 1 for a service with an Embedded database: its \
-         file has one writer"
+        "spec.services[{service}].replicas: {replicas} must be 0 or 1, and autoscaling left out, for a service with an \
+         Embedded database: its file has one writer"
     )]
     EmbeddedReplicas {
         /// The service.
         service: String,
         /// The number.
         replicas: i32,
+    },
+    /// A number of pods, and something that decides it.
+    #[error(
+        "spec.services[{service}]: replicas and autoscaling exclude each other: autoscaling decides the number of pods"
+    )]
+    ReplicasAndAutoscaling {
+        /// The service.
+        service: String,
+    },
+    /// Bounds of a number of pods that are none.
+    #[error(
+        "spec.services[{service}].autoscaling: minReplicas must be less than or equal to maxReplicas, both between 1 \
+         and 100"
+    )]
+    AutoscalingBounds {
+        /// The service.
+        service: String,
+    },
+    /// A source of variables that is none, or two.
+    #[error("spec.services[{service}].envFrom: an entry has exactly one of secretRef and configMapRef")]
+    EnvFrom {
+        /// The service.
+        service: String,
     },
     /// An amount that is none.
     #[error("spec.services[{service}].resources.{field}: `{value}` must be a quantity such as 50m or 64Mi")]
@@ -149,10 +172,60 @@ pub enum Violation {
         /// The address.
         endpoint: String,
     },
+    /// Further backends, and nothing that sends to them.
+    #[error(
+        "spec.telemetry.tracing.exporters: need a collector: collector.mode must not be None, and tracing.jaeger.type \
+         not Disabled"
+    )]
+    ExportersNeedCollector,
+    /// Settings of collectors that there are not.
+    #[error(
+        "spec.telemetry.collector.gateway: allowed only when mode is Gateway: a decision about a trace needs all of its \
+         spans in one place"
+    )]
+    GatewayCollectorOnly,
+    /// Several collectors that decide about whole traces, and nothing that brings a trace together.
+    #[error(
+        "spec.telemetry.collector.gateway.replicas: {replicas} with tailSampling need an image that has the \
+         loadbalancing exporter, which the default does not: name it, or use one replica"
+    )]
+    BalancedCollectorImage {
+        /// The number.
+        replicas: i32,
+    },
+    /// A way in without its settings.
+    #[error("spec.exposure.{field}: required when type is {type_}")]
+    ExposureMissing {
+        /// The field.
+        field: &'static str,
+        /// The way in.
+        type_: &'static str,
+    },
+    /// A host name that another Platform has.
+    #[error("spec.exposure: host {host} is taken by Platform {owner}, which is older; choose another")]
+    HostTaken {
+        /// The host name.
+        host: String,
+        /// Namespace and name of the other Platform.
+        owner: String,
+    },
+    /// A deadline that is none.
+    #[error("spec.rollout.progressDeadlineSeconds: {seconds} must be between 30 and 3600")]
+    ProgressDeadline {
+        /// The number.
+        seconds: i32,
+    },
     /// One port for two things.
     #[error("spec.exposure.nodePort: gateway and jaeger must be different ports, both are {port}")]
     SharedNodePort {
         /// The port.
         port: i32,
     },
+}
+
+impl Violation {
+    /// Whether it may go without a change of the Platform that has it.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::HostTaken { .. })
+    }
 }

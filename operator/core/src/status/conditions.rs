@@ -24,6 +24,10 @@ pub enum ConditionType {
     ServicesAvailable,
     /// Whether the tracing backend serves now.
     TracingAvailable,
+    /// Whether errors are reported somewhere.
+    ErrorTrackingConfigured,
+    /// Whether users get in.
+    Exposed,
 }
 
 impl ConditionType {
@@ -32,6 +36,8 @@ impl ConditionType {
         Self::SecretsResolved,
         Self::ServicesAvailable,
         Self::TracingAvailable,
+        Self::ErrorTrackingConfigured,
+        Self::Exposed,
     ];
 
     /// The type in the status.
@@ -44,6 +50,8 @@ impl ConditionType {
             Self::SecretsResolved => "SecretsResolved",
             Self::ServicesAvailable => "ServicesAvailable",
             Self::TracingAvailable => "TracingAvailable",
+            Self::ErrorTrackingConfigured => "ErrorTrackingConfigured",
+            Self::Exposed => "Exposed",
         }
     }
 }

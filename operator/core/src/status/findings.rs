@@ -4,8 +4,9 @@ use super::ConditionType;
 use super::conditions::Finding;
 use crate::build::ignored_variables;
 use crate::diff::Changes;
-use crate::observe::{BackendObservation, Cause, Observation, WorkloadState};
+use crate::observe::{BackendObservation, Cause, EntranceObservation, Observation, WorkloadState};
 use crate::reason::Reason;
+use crate::references::Reference;
 use crate::resolve::Resolved;
 use crate::step::ApplyFailure;
 
@@ -18,7 +19,7 @@ pub(super) fn find_all(
     ready_services: &str,
 ) -> Vec<Finding> {
     let services = find_services(observation, ready_services);
-    let tracing = find_tracing(&observation.backend);
+    let tracing = find_tracing(observation);
     // What is in the way, most urgent first: a refused write, then the workloads.
     let obstacle = failure
         .map(failure_cause)
@@ -33,10 +34,12 @@ pub(super) fn find_all(
         ready,
         reconciling,
         find_stalled(stalled),
-        find_accepted(resolved),
+        find_accepted(resolved, changes.paused),
         find_secrets(resolved),
         services,
         tracing,
+        find_error_tracking(resolved),
+        find_exposed(observation),
     ]
 }
 
@@ -85,7 +88,56 @@ fn find_stalled(stalled: Option<&Cause>) -> Finding {
     }
 }
 
-fn find_accepted(resolved: &Resolved) -> Finding {
+fn find_error_tracking(resolved: &Resolved) -> Finding {
+    let type_ = ConditionType::ErrorTrackingConfigured;
+    let Some(dsn) = resolved.errors.as_ref().and_then(|errors| errors.dsn.as_ref()) else {
+        let message = "telemetry.errors names no DSN: the services log what they would send".to_owned();
+        return Finding::new(type_, false, Reason::ErrorTrackingDisabled, message);
+    };
+    let secret = Reference::secret(&dsn.name);
+    if matches!(resolved.references.get(&secret), Some(None)) {
+        let message = format!(
+            "{secret} with the DSN is missing in namespace {}",
+            resolved.namespace
+        );
+        return Finding::new(type_, false, Reason::ReferenceMissing, message);
+    }
+    let message = format!("errors go where key {} of {secret} says", dsn.key);
+    Finding::new(type_, true, Reason::DsnFound, message)
+}
+
+fn find_exposed(observation: &Observation) -> Finding {
+    let type_ = ConditionType::Exposed;
+    match &observation.entrance {
+        EntranceObservation::InsideOnly => Finding::new(
+            type_,
+            true,
+            Reason::InsideOnly,
+            "exposure.type is None: the gateway is reached from inside the cluster".to_owned(),
+        ),
+        EntranceObservation::NoGateway => Finding::new(
+            type_,
+            false,
+            Reason::NoGateway,
+            "the list of services has no gateway that the way in could lead to".to_owned(),
+        ),
+        EntranceObservation::Open => {
+            Finding::new(type_, true, Reason::EntranceOpen, "users get in".to_owned())
+        }
+        EntranceObservation::Waiting(text) => {
+            Finding::new(type_, false, Reason::EntranceWaiting, text.clone())
+        }
+    }
+}
+
+fn find_accepted(resolved: &Resolved, paused: Option<usize>) -> Finding {
+    if let Some(differences) = paused {
+        let message = format!(
+            "every rule holds; managementState is Paused: {differences} objects differ from the spec and are left as \
+             they are"
+        );
+        return Finding::new(ConditionType::Accepted, true, Reason::Paused, message);
+    }
     let ignored: Vec<String> = resolved
         .services
         .iter()
@@ -165,9 +217,22 @@ fn find_services(observation: &Observation, ready_services: &str) -> Finding {
     }
 }
 
-fn find_tracing(backend: &BackendObservation) -> Finding {
+fn find_tracing(observation: &Observation) -> Finding {
     let type_ = ConditionType::TracingAvailable;
-    match backend {
+    // Without its collectors, the backend gets nothing.
+    let collectors = observation
+        .components
+        .iter()
+        .filter(|component| component.name.starts_with("collector"));
+    for collector in collectors {
+        let (reason, text) = match &collector.workload {
+            WorkloadState::Available => continue,
+            WorkloadState::Progressing(text) => (Reason::Progressing, text),
+            WorkloadState::Failing(cause) => (cause.reason, &cause.message),
+        };
+        return Finding::new(type_, false, reason, format!("{}: {text}", collector.name));
+    }
+    match &observation.backend {
         BackendObservation::Disabled => Finding::new(
             type_,
             false,
@@ -202,6 +267,12 @@ fn workloads(observation: &Observation) -> impl Iterator<Item = (&str, &Workload
         .iter()
         .map(|service| (service.name.as_str(), &service.workload))
         .chain(backend)
+        .chain(
+            observation
+                .components
+                .iter()
+                .map(|component| (component.name.as_str(), &component.workload)),
+        )
 }
 
 fn worst_cause(observation: &Observation) -> Option<Cause> {

@@ -1,0 +1,205 @@
+//! Network policies: nothing gets into a pod of the Platform but what the spec declares. Ways out stay open: services
+//! call what the spec does not know, such as mail servers and payment providers.
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::jaeger::QUERY_PORT;
+use super::network::selector;
+use super::pipeline::{METRICS_PORT as COLLECTOR_METRICS_PORT, OTLP_GRPC_PORT};
+use super::workload::METRICS_PORT;
+use super::{Body, Part};
+use crate::build::environment::OTLP_HTTP_PORT;
+use crate::known::GATEWAY;
+use crate::labels::{self, Component};
+use crate::resolve::{Backend, CollectorTier, Exposure, Resolved, Service};
+
+/// Every network policy of a Platform.
+pub(super) fn build_policies(resolved: &Resolved) -> Vec<Part> {
+    if !resolved.network_policies {
+        return Vec::new();
+    }
+    let mut parts = vec![part(
+        resolved.name.default_deny(),
+        Component::Network.as_str(),
+        whole_platform(resolved),
+        Vec::new(),
+    )];
+    parts.extend(
+        resolved
+            .services
+            .iter()
+            .map(|service| of_service(resolved, service)),
+    );
+    parts.extend(of_telemetry(resolved));
+    parts
+}
+
+fn of_service(resolved: &Resolved, service: &Service) -> Part {
+    let callers = resolved
+        .services
+        .iter()
+        .filter(|other| other.depends_on.contains(&service.name))
+        .map(|other| pods_of(resolved, other.name.as_str()));
+    let mut peers: Vec<_> = callers.chain([the_operator()]).collect();
+    if service.name.as_str() == GATEWAY {
+        peers.extend(entrances(&resolved.exposure));
+    }
+    // Empty peers mean everybody.
+    if service.name.as_str() == GATEWAY && is_open(&resolved.exposure) {
+        peers.clear();
+    }
+    let rules = vec![
+        allow(peers, &[service.port]),
+        allow(vec![anybody_inside()], &[METRICS_PORT, COLLECTOR_METRICS_PORT]),
+    ];
+    let app = service.name.as_str();
+    part(
+        resolved.name.workload(&service.name),
+        app,
+        pods(resolved, app),
+        rules,
+    )
+}
+
+/// Jaeger and the collectors take spans from the Platform's own pods.
+fn of_telemetry(resolved: &Resolved) -> Vec<Part> {
+    let Some(tracing) = &resolved.tracing else {
+        return Vec::new();
+    };
+    let own = || NetworkPolicyPeer {
+        pod_selector: Some(whole_platform(resolved)),
+        ..NetworkPolicyPeer::default()
+    };
+    let otlp = [OTLP_GRPC_PORT, OTLP_HTTP_PORT];
+    let mut parts = Vec::new();
+    if matches!(tracing.backend, Backend::Managed { .. }) {
+        let readers = if is_open(&resolved.exposure) {
+            vec![]
+        } else {
+            vec![anybody_inside()]
+        };
+        // The operator's own traces are kept by the Jaeger of a Platform, if it is told so.
+        let rules = vec![
+            allow(vec![own(), the_operator()], &otlp),
+            allow(readers, &[QUERY_PORT]),
+            allow(vec![anybody_inside()], &[COLLECTOR_METRICS_PORT]),
+        ];
+        parts.push(part(
+            resolved.name.jaeger(),
+            "jaeger",
+            pods(resolved, "jaeger"),
+            rules,
+        ));
+    }
+    if let Some(CollectorTier::Gateway { .. }) = resolved.collector().map(|collector| &collector.tier) {
+        for (name, app) in [
+            (resolved.name.collector(), "collector"),
+            (resolved.name.sampler(), "collector-sampler"),
+        ] {
+            let rules = vec![
+                allow(vec![own()], &otlp),
+                allow(vec![anybody_inside()], &[COLLECTOR_METRICS_PORT]),
+            ];
+            parts.push(part(name, app, pods(resolved, app), rules));
+        }
+    }
+    parts
+}
+
+/// Whether users come from anywhere: traffic through a port of a node has lost its source.
+fn is_open(exposure: &Exposure) -> bool {
+    matches!(exposure, Exposure::NodePort(_))
+}
+
+/// Who may speak to the gateway. Where ingress controllers and Gateways run is the cluster's affair.
+fn entrances(exposure: &Exposure) -> Option<NetworkPolicyPeer> {
+    match exposure {
+        Exposure::NodePort(_) => None,
+        Exposure::None | Exposure::Ingress(_) | Exposure::Gateway(_) => Some(anybody_inside()),
+    }
+}
+
+/// Any pod of any namespace.
+fn anybody_inside() -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+/// The operator asks services and Jaeger for evidence.
+fn the_operator() -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        pod_selector: Some(select(
+            [(labels::NAME.to_owned(), labels::FIELD_MANAGER.to_owned())].into(),
+        )),
+        ip_block: None,
+    }
+}
+
+fn pods_of(resolved: &Resolved, app: &str) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(pods(resolved, app)),
+        ..NetworkPolicyPeer::default()
+    }
+}
+
+fn pods(resolved: &Resolved, app: &str) -> LabelSelector {
+    select(selector(resolved, app))
+}
+
+fn whole_platform(resolved: &Resolved) -> LabelSelector {
+    select(
+        [
+            (labels::PLATFORM.to_owned(), resolved.name.to_string()),
+            (labels::PART_OF.to_owned(), labels::PART_OF_VALUE.to_owned()),
+        ]
+        .into(),
+    )
+}
+
+fn select(match_labels: std::collections::BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector {
+        match_labels: Some(match_labels),
+        match_expressions: None,
+    }
+}
+
+/// Lets these peers, or everybody where there are none, in on these ports.
+fn allow(peers: Vec<NetworkPolicyPeer>, ports: &[i32]) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule {
+        from: (!peers.is_empty()).then_some(peers),
+        ports: Some(
+            ports
+                .iter()
+                .map(|port| NetworkPolicyPort {
+                    port: Some(IntOrString::Int(*port)),
+                    protocol: Some("TCP".to_owned()),
+                    end_port: None,
+                })
+                .collect(),
+        ),
+    }
+}
+
+fn part(name: String, app: &str, pods: LabelSelector, rules: Vec<NetworkPolicyIngressRule>) -> Part {
+    Part {
+        name,
+        app: app.to_owned(),
+        component: Component::Network,
+        body: Body::of(&NetworkPolicy {
+            spec: Some(NetworkPolicySpec {
+                pod_selector: Some(pods),
+                policy_types: Some(vec!["Ingress".to_owned()]),
+                ingress: (!rules.is_empty()).then_some(rules),
+                egress: None,
+            }),
+            ..NetworkPolicy::default()
+        }),
+    }
+}

@@ -1,0 +1,111 @@
+//! Ways in from outside, with their defaults.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::Violation;
+use crate::api::{ExposureType, GatewayExposure, IngressExposure, Platform};
+use crate::step::{Facts, HostClaim};
+
+/// How a Platform is reached from outside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Not at all.
+    None,
+    /// On ports of every node.
+    NodePort(NodePorts),
+    /// By an Ingress.
+    Ingress(IngressExposure),
+    /// By an `HTTPRoute` of a Gateway.
+    Gateway(GatewayExposure),
+}
+
+impl Exposure {
+    /// The host name that the Platform claims, which no other may claim.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::None | Self::NodePort(_) => None,
+            Self::Ingress(ingress) => Some(&ingress.host),
+            Self::Gateway(gateway) => Some(&gateway.host),
+        }
+    }
+}
+
+/// Ports on every node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePorts {
+    /// Name or address of a node, as users reach it.
+    pub host: String,
+    /// The gateway's port.
+    pub gateway: i32,
+    /// The port of a managed Jaeger.
+    pub jaeger: i32,
+}
+
+/// Resolves the way in, and reports every rule that it breaks.
+pub(super) fn resolve_exposure(
+    platform: &Platform,
+    facts: &Facts,
+    violations: &mut Vec<Violation>,
+) -> Exposure {
+    let exposure = resolve_type(platform, violations);
+    if let Some(host) = exposure.host()
+        && let Some(owner) = find_elder(platform, host, facts)
+    {
+        violations.push(Violation::HostTaken {
+            host: host.to_owned(),
+            owner: format!("{}/{}", owner.namespace, owner.name),
+        });
+    }
+    exposure
+}
+
+/// Another Platform that claimed the host before this one.
+fn find_elder<'a>(platform: &Platform, host: &str, facts: &'a Facts) -> Option<&'a HostClaim> {
+    let age = |created: Option<Timestamp>, namespace: &str, name: &str| {
+        (created, namespace.to_owned(), name.to_owned())
+    };
+    let created = platform.creation_timestamp().map(|time| time.0);
+    let own = age(
+        created,
+        &platform.namespace().unwrap_or_default(),
+        &platform.name_any(),
+    );
+    facts
+        .claims
+        .iter()
+        .filter(|claim| claim.host == host)
+        .filter(|claim| age(claim.created, &claim.namespace, &claim.name) < own)
+        .min_by_key(|claim| age(claim.created, &claim.namespace, &claim.name))
+}
+
+fn resolve_type(platform: &Platform, violations: &mut Vec<Violation>) -> Exposure {
+    let spec = &platform.spec.exposure;
+    match spec.type_ {
+        ExposureType::None => Exposure::None,
+        ExposureType::NodePort => {
+            let ports = spec.node_port.clone().unwrap_or_default();
+            if ports.gateway == ports.jaeger {
+                violations.push(Violation::SharedNodePort { port: ports.gateway });
+            }
+            Exposure::NodePort(NodePorts {
+                host: ports.host,
+                gateway: ports.gateway,
+                jaeger: ports.jaeger,
+            })
+        }
+        ExposureType::Ingress => match &spec.ingress {
+            Some(ingress) => Exposure::Ingress(ingress.clone()),
+            None => missing("ingress", "Ingress", violations),
+        },
+        ExposureType::Gateway => match &spec.gateway {
+            Some(gateway) => Exposure::Gateway(gateway.clone()),
+            None => missing("gateway", "Gateway", violations),
+        },
+    }
+}
+
+fn missing(field: &'static str, type_: &'static str, violations: &mut Vec<Violation>) -> Exposure {
+    violations.push(Violation::ExposureMissing { field, type_ });
+    Exposure::None
+}
