@@ -12,7 +12,7 @@ pub use self::entrance::EntranceObservation;
 use self::entrance::observe_entrance;
 use self::pods::find_cause;
 use crate::desired::Desired;
-use crate::diff::Changes;
+use crate::diff::{Changes, Held};
 use crate::hash::short_hash_of;
 use crate::kinds::{Kind, ObjectKey};
 use crate::labels::{self, Component};
@@ -155,7 +155,9 @@ impl Observation {
     /// Says of workloads that are not there yet what they wait for.
     #[must_use]
     pub fn with_waits(mut self, resolved: &Resolved, changes: &Changes) -> Self {
-        for held in changes.held.iter().filter(|held| held.apply.cause.is_creation()) {
+        let is_workload =
+            |held: &&Held| held.apply.cause.is_creation() && held.apply.key.kind == Kind::Deployment;
+        for held in changes.held.iter().filter(is_workload) {
             let waiting = self.services.iter_mut().find(|observed| {
                 let service = resolved.service(&observed.name);
                 service.is_some_and(|service| resolved.name.workload(&service.name) == held.apply.key.name)

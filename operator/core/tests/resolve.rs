@@ -141,11 +141,11 @@ fn every_rule_that_is_broken_is_named() {
         "exposure": {"type": "NodePort", "nodePort": {"gateway": 30000, "jaeger": 30000}},
     }));
     let expected = [
-        "collector` must not be jaeger, jaeger-query or collector",
+        "collector` must not be jaeger, jaeger-query, collector",
         "auth is listed more than once",
         "services[mine].image: required",
         "services[mine].port: required",
-        "services[auth].port: 4318 must be between 1 and 65535, and not 4317, 4318, 9464 or 13133",
+        "services[auth].port: 4318 must be between 1 and 65535, and not 4317, 4318, 8888, 9464 or 13133",
         "services[auth].replicas: 2 must be 0 or 1",
         "resources.requests.cpu: `lots` must be a quantity",
         "requests.memory must be less than or equal to limits.memory",

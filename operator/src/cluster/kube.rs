@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
-    core::{DynamicObject, TypeMeta},
+    core::{ApiResource, DynamicObject, TypeMeta},
 };
 use platform_core::{
     api::{Platform, PlatformStatus},
@@ -14,7 +14,7 @@ use platform_core::{
     kinds::{Kind, ObjectKey},
     labels,
     references::Reference,
-    step::EventNote,
+    step::{EventNote, HostClaim},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -110,6 +110,14 @@ impl Cluster for KubeCluster {
         Ok(found.and_then(|object| object.resource_version()))
     }
 
+    async fn host_claims(&self) -> Result<Vec<HostClaim>, ClusterError> {
+        // Untyped: a Platform that does not parse must not stop the others.
+        let resource = ApiResource::erase::<Platform>(&());
+        let platforms = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let found = list_pages(&platforms, ListParams::default()).await?;
+        Ok(found.iter().filter_map(claim_of).collect())
+    }
+
     async fn apply(
         &self,
         key: &ObjectKey,
@@ -167,14 +175,38 @@ pub(super) async fn within_deadline<T>(
     }
 }
 
-/// All pages of the Platform's objects. A continuation that expired meanwhile fails the whole list, which is then read
-/// again by the next attempt: half of an old list and half of a new one would be a cluster that never was.
+/// The host name that a Platform claims.
+fn claim_of(platform: &DynamicObject) -> Option<HostClaim> {
+    let exposure = platform.data.pointer("/spec/exposure")?;
+    let host = match exposure.get("type")?.as_str()? {
+        "Ingress" => exposure.pointer("/ingress/host"),
+        "Gateway" => exposure.pointer("/gateway/host"),
+        _ => None,
+    };
+    Some(HostClaim {
+        host: host?.as_str()?.to_owned(),
+        namespace: platform.namespace().unwrap_or_default(),
+        name: platform.name_any(),
+        created: platform.creation_timestamp().map(|time| time.0),
+    })
+}
+
+/// All of the Platform's objects.
 async fn list_all<K>(api: &Api<K>, platform: &Platform) -> Result<Vec<K>, ClusterError>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt,
 {
     let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
-    let mut params = ListParams::default().labels(&selector).limit(PAGE_SIZE);
+    list_pages(api, ListParams::default().labels(&selector)).await
+}
+
+/// All pages of a list. A continuation that expired meanwhile fails the whole list, which is then read again by the next
+/// attempt: half of an old list and half of a new one would be a cluster that never was.
+async fn list_pages<K>(api: &Api<K>, params: ListParams) -> Result<Vec<K>, ClusterError>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt,
+{
+    let mut params = params.limit(PAGE_SIZE);
     let mut items = Vec::new();
     loop {
         let page = within_deadline(api.list(&params)).await?;

@@ -16,7 +16,7 @@ use platform_core::{
     diff::Prune,
     kinds::{Kind, ObjectKey},
     references::Reference,
-    step::EventNote,
+    step::{EventNote, HostClaim},
 };
 
 pub use self::{
@@ -74,6 +74,9 @@ pub trait Cluster: Send + Sync + 'static {
         namespace: &str,
         reference: &Reference,
     ) -> impl Future<Output = Result<Option<String>, ClusterError>> + Send;
+
+    /// The host names that the Platforms of all namespaces claim.
+    fn host_claims(&self) -> impl Future<Output = Result<Vec<HostClaim>, ClusterError>> + Send;
 
     /// Server-side apply under [`FIELD_MANAGER`](platform_core::labels::FIELD_MANAGER), with strict field validation.
     /// Gives the object as stored.

@@ -38,9 +38,19 @@ pub async fn read_facts<C: Cluster>(
             Ok((reference, version))
         }
     });
+    let exposure = &platform.spec.exposure;
+    let claims = if exposure.ingress.is_some() || exposure.gateway.is_some() {
+        let claims = cluster
+            .host_claims()
+            .instrument(info_span!("list", kind = "Platform"));
+        claims.await.map_err(ReconcileError::reading("platforms"))?
+    } else {
+        Vec::new()
+    };
     Ok(Facts {
         kinds: kinds.clone(),
         references: try_join_all(versions).await?.into_iter().collect(),
+        claims,
     })
 }
 

@@ -12,7 +12,7 @@ use platform_core::diff::Prune;
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::references::Reference;
-use platform_core::step::{EventNote, FailureCategory};
+use platform_core::step::{EventNote, FailureCategory, HostClaim};
 use platform_operator::cluster::{Cluster, ClusterError, Contested, PlatformKey};
 use serde_json::Value;
 
@@ -322,6 +322,23 @@ impl Cluster for FakeCluster {
         state.admit_read()?;
         let key = (namespace.to_owned(), reference.clone());
         Ok(state.referred.get(&key).map(ToString::to_string))
+    }
+
+    async fn host_claims(&self) -> Result<Vec<HostClaim>, ClusterError> {
+        let state = self.lock();
+        state.admit_read()?;
+        let claims = state.platforms.iter().filter_map(|(key, platform)| {
+            let exposure = &platform.spec.exposure;
+            let ingress = exposure.ingress.as_ref().map(|ingress| &ingress.host);
+            let host = ingress.or(exposure.gateway.as_ref().map(|gateway| &gateway.host));
+            Some(HostClaim {
+                host: host?.clone(),
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                created: platform.creation_timestamp().map(|time| time.0),
+            })
+        });
+        Ok(claims.collect())
     }
 
     async fn apply(

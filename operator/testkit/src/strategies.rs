@@ -2,11 +2,15 @@
 
 use kube::core::ObjectMeta;
 use platform_core::api::{
-    CollectorMode, CollectorSpec, DatabaseSpec, DebugEndpoints, EnvVar, ErrorsSpec, ExposureSpec,
-    ExposureType, ExternalJaeger, JaegerSpec, JaegerType, KeyRef, Platform, PlatformSpec, Resources, Route,
-    ServiceDatabase, ServiceSpec, Sizes, TelemetrySpec, TracingSpec,
+    ApiDocs, Autoscaling, BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec, DatabaseSpec,
+    DebugEndpoints, EnvFrom, EnvVar, ErrorsSpec, ExporterHeader, ExporterSpec, ExposureSpec, ExposureType,
+    ExternalJaeger, IngressExposure, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, KeyRef,
+    ManagedJaeger, NameRef, NetworkPolicyMode, OtlpProtocol, Platform, PlatformSpec, Profile, Redaction,
+    Resources, RolloutSpec, Route, SecuritySpec, ServiceDatabase, ServiceSpec, ServiceTelemetry, Sizes,
+    TailErrors, TailSampling, TelemetrySpec, TracingSpec,
 };
 use proptest::prelude::*;
+use proptest::sample::select;
 use proptest::{option, sample};
 
 /// Names that are nobody's, some of which are the longest allowed or the beginning of another.
@@ -15,8 +19,9 @@ const KNOWN_NAMES: &[&str] = &["gateway", "auth", "chat", "billing"];
 
 /// Any Platform that keeps every rule.
 pub fn platforms() -> impl Strategy<Value = Platform> {
-    (services(), telemetry(), exposure(), "[a-z][a-z0-9]{0,28}[a-z0-9]").prop_map(
-        |(services, telemetry, exposure, name)| Platform {
+    let name = "[a-z][a-z0-9]{0,28}[a-z0-9]";
+    (services(), telemetry(), exposure(), operation(), name).prop_map(
+        |(services, telemetry, exposure, operation, name)| Platform {
             metadata: ObjectMeta {
                 name: Some(name),
                 namespace: Some("shop".to_owned()),
@@ -29,8 +34,27 @@ pub fn platforms() -> impl Strategy<Value = Platform> {
                 database: DatabaseSpec::default(),
                 telemetry,
                 exposure,
+                ..operation
             },
             status: None,
+        },
+    )
+}
+
+/// The parts of a spec that say how the Platform is run. It stays managed: a paused one has nothing to show.
+fn operation() -> impl Strategy<Value = PlatformSpec> {
+    let profile = select(vec![Profile::Local, Profile::Production]);
+    let api_docs = select(vec![ApiDocs::Portal, ApiDocs::PerService, ApiDocs::Disabled]);
+    let network_policy = select(vec![NetworkPolicyMode::Enforced, NetworkPolicyMode::Disabled]);
+    (profile, api_docs, network_policy, 30..=3600_i32).prop_map(
+        |(profile, api_docs, network_policy, progress_deadline_seconds)| PlatformSpec {
+            profile,
+            api_docs,
+            security: SecuritySpec { network_policy },
+            rollout: RolloutSpec {
+                progress_deadline_seconds,
+            },
+            ..PlatformSpec::default()
         },
     )
 }
@@ -91,16 +115,28 @@ fn other_service(
         depends_on,
         route,
         1024..4000_i32,
-        0..4_i32,
+        scale(),
         any::<bool>(),
     )
         .prop_map(
-            move |(env, resources, depends_on, route, port, replicas, database)| {
-                let database = database && replicas <= 1;
+            move |(env, resources, depends_on, route, port, (replicas, autoscaling), database)| {
+                let database =
+                    database && replicas.is_none_or(|replicas| replicas <= 1) && autoscaling.is_none();
                 ServiceSpec {
                     image: Some(format!("registry.test/{name}@sha256:{:064}", 7)),
                     port: Some(port),
                     replicas,
+                    autoscaling,
+                    env_from: vec![EnvFrom {
+                        prefix: None,
+                        secret_ref: Some(NameRef {
+                            name: "shared".to_owned(),
+                        }),
+                        config_map_ref: None,
+                    }],
+                    telemetry: Some(ServiceTelemetry {
+                        sampling_percent: Some(port % 101),
+                    }),
                     database: database.then_some(ServiceDatabase::Enabled),
                     env,
                     resources,
@@ -110,6 +146,22 @@ fn other_service(
                 }
             },
         )
+}
+
+/// A number of pods, or what decides it, or neither.
+fn scale() -> impl Strategy<Value = (Option<i32>, Option<Autoscaling>)> {
+    let automatic = (1..4_i32, 0..4_i32).prop_map(|(min_replicas, more)| {
+        let autoscaling = Autoscaling {
+            min_replicas,
+            max_replicas: min_replicas + more,
+            target_cpu_percent: 80,
+        };
+        (None, Some(autoscaling))
+    });
+    prop_oneof![
+        option::of(0..4_i32).prop_map(|replicas| (replicas, None)),
+        automatic
+    ]
 }
 
 fn env() -> impl Strategy<Value = Vec<EnvVar>> {
@@ -150,26 +202,105 @@ fn telemetry() -> impl Strategy<Value = TelemetrySpec> {
         JaegerType::External,
         JaegerType::Disabled,
     ]);
-    let mode = sample::select(vec![CollectorMode::Sidecar, CollectorMode::None]);
-    (backend, mode, 0..=100_i32, option::of(errors())).prop_map(|(type_, mode, sampling_percent, errors)| {
-        let external = (type_ == JaegerType::External).then(|| ExternalJaeger {
-            endpoint: "http://jaeger.test:4318".to_owned(),
-            query_url: None,
-        });
-        let jaeger = JaegerSpec {
-            type_,
-            managed: None,
-            external,
-        };
-        TelemetrySpec {
-            tracing: TracingSpec {
-                sampling_percent,
-                jaeger,
+    (
+        backend,
+        collector(),
+        exporters(),
+        option::of(badger()),
+        0..=100_i32,
+        option::of(errors()),
+    )
+        .prop_map(
+            |(type_, collector, exporters, badger, sampling_percent, errors)| {
+                let external = (type_ == JaegerType::External).then(|| ExternalJaeger {
+                    endpoint: "http://jaeger.test:4318".to_owned(),
+                    query_url: None,
+                });
+                let managed = badger
+                    .filter(|_| type_ == JaegerType::Managed)
+                    .map(|badger| ManagedJaeger {
+                        storage: JaegerStorage {
+                            type_: JaegerStorageType::Badger,
+                            badger: Some(badger),
+                            ..JaegerStorage::default()
+                        },
+                    });
+                let sends = collector.mode != CollectorMode::None && type_ != JaegerType::Disabled;
+                TelemetrySpec {
+                    tracing: TracingSpec {
+                        sampling_percent,
+                        jaeger: JaegerSpec {
+                            type_,
+                            managed,
+                            external,
+                        },
+                        exporters: if sends { exporters } else { Vec::new() },
+                    },
+                    collector,
+                    errors,
+                }
             },
-            collector: CollectorSpec { mode, image: None },
-            errors,
-        }
+        )
+}
+
+fn badger() -> impl Strategy<Value = BadgerStorage> {
+    (1..100_i32).prop_map(|retention_hours| BadgerStorage {
+        retention_hours,
+        ..BadgerStorage::default()
     })
+}
+
+fn collector() -> impl Strategy<Value = CollectorSpec> {
+    let mode = select(vec![
+        CollectorMode::Sidecar,
+        CollectorMode::Gateway,
+        CollectorMode::None,
+    ]);
+    let redaction = select(vec![Redaction::Standard, Redaction::Strict, Redaction::Off]);
+    let tail_sampling = (
+        select(vec![TailErrors::Keep, TailErrors::Sample]),
+        option::of(1..60_000_i32),
+        0..=100_i32,
+    )
+        .prop_map(|(errors, slower_than_milliseconds, other_percent)| TailSampling {
+            errors,
+            slower_than_milliseconds,
+            other_percent,
+        });
+    let gateway =
+        (1..3_i32, option::of(tail_sampling)).prop_map(|(replicas, tail_sampling)| CollectorGateway {
+            replicas,
+            tail_sampling,
+        });
+    (mode, redaction, option::of(gateway)).prop_map(|(mode, redaction, gateway)| CollectorSpec {
+        mode,
+        // Any image, so that several may decide about whole traces.
+        image: Some("registry.test/collector-contrib:1".to_owned()),
+        redaction,
+        gateway: gateway.filter(|_| mode == CollectorMode::Gateway),
+    })
+}
+
+fn exporters() -> impl Strategy<Value = Vec<ExporterSpec>> {
+    let key = |key: &str| KeyRef {
+        name: "vendor".to_owned(),
+        key: key.to_owned(),
+    };
+    let exporter = move |name: &str, protocol| ExporterSpec {
+        name: name.to_owned(),
+        protocol,
+        endpoint: format!("https://{name}.test:4318"),
+        headers: vec![ExporterHeader {
+            name: "x-api-key".to_owned(),
+            secret_key_ref: key("api-key"),
+        }],
+        ca_secret_ref: Some(key("ca")),
+    };
+    let all = vec![
+        exporter("first", OtlpProtocol::Http),
+        exporter("second", OtlpProtocol::Grpc),
+    ];
+    sample::subsequence(all, 0..=2)
 }
 
 fn errors() -> impl Strategy<Value = ErrorsSpec> {
@@ -189,8 +320,22 @@ fn errors() -> impl Strategy<Value = ErrorsSpec> {
 }
 
 fn exposure() -> impl Strategy<Value = ExposureSpec> {
-    sample::select(vec![ExposureType::None, ExposureType::NodePort]).prop_map(|type_| ExposureSpec {
-        type_,
-        node_port: None,
-    })
+    let host = || "shop.example.com".to_owned();
+    let ingress = ExposureSpec {
+        type_: ExposureType::Ingress,
+        ingress: Some(IngressExposure {
+            host: host(),
+            class_name: None,
+            tls_secret_ref: Some(NameRef {
+                name: "tls".to_owned(),
+            }),
+        }),
+        ..ExposureSpec::default()
+    };
+    // An HTTPRoute needs a CRD, which the cluster in memory does not have: that is tested apart.
+    let node_port = ExposureSpec {
+        type_: ExposureType::NodePort,
+        ..ExposureSpec::default()
+    };
+    select(vec![ExposureSpec::default(), node_port, ingress])
 }

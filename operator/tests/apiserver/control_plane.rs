@@ -20,7 +20,7 @@ use ring::{
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::fixture::install_crd;
+use crate::fixture::{install_crd, install_http_routes};
 
 /// The directory that holds `etcd` and `kube-apiserver`.
 const ASSETS: &str = "TRACEWELL_ASSETS";
@@ -63,6 +63,7 @@ pub(crate) async fn control_plane() -> Option<&'static ControlPlane> {
         .get_or_init(|| async {
             let plane = ControlPlane::start(&assets()?).await;
             install_crd(&plane.client().await, &Platform::crd()).await;
+            install_http_routes(&plane.client().await).await;
             Some(plane)
         })
         .await

@@ -9,7 +9,7 @@ use platform_core::{
     diff::Prune,
     kinds::{Kind, ObjectKey},
     references::Reference,
-    step::EventNote,
+    step::{EventNote, HostClaim},
 };
 use platform_operator::cluster::{Cluster, ClusterError, Contested, KubeCluster, PlatformKey};
 
@@ -77,6 +77,10 @@ impl Cluster for Faulty {
 
     async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
         self.cluster.version(namespace, reference).await
+    }
+
+    async fn host_claims(&self) -> Result<Vec<HostClaim>, ClusterError> {
+        self.cluster.host_claims().await
     }
 
     async fn apply(

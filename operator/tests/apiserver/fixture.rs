@@ -1,6 +1,6 @@
 //! What the tests of this binary share: a namespace with Platforms in it, and one reconcile at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -20,7 +20,7 @@ use platform_core::{
     step::Requeue,
 };
 use platform_operator::{
-    cluster::{Cluster, KubeCluster, PlatformKey},
+    cluster::{Cluster, KubeCluster, PlatformKey, known_kinds},
     controller::{Knowledge, ReconcileError, Referrers, reconcile},
 };
 use serde_json::{Value, json};
@@ -47,6 +47,58 @@ pub(crate) async fn world(namespace: &str) -> Option<World> {
         client,
         namespace: namespace.to_owned(),
     })
+}
+
+/// Lets the API server know routes of the Gateway API.
+pub(crate) async fn install_http_routes(client: &Client) {
+    install_crd(client, &http_route_crd()).await;
+    let resource = Kind::HttpRoute.info().api_resource();
+    let routes = Api::<DynamicObject>::all_with(client.clone(), &resource);
+    // It is established a moment before it can be listed.
+    while let Err(error) = routes.list(&ListParams::default()).await {
+        assert!(
+            matches!(&error, kube::Error::Api(status) if [404, 429].contains(&status.code)),
+            "{error}"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The part of the Gateway API's CRD that has the fields of our routes, and takes no others.
+fn http_route_crd() -> CustomResourceDefinition {
+    let text = json!({"type": "string"});
+    let object = |fields: Value| json!({"type": "object", "properties": fields});
+    let list = |items: Value| json!({"type": "array", "items": items});
+    let parent = object(json!({
+        "group": text, "kind": text, "name": text, "namespace": text, "sectionName": text,
+    }));
+    let rule = object(json!({
+        "matches": list(object(json!({"path": object(json!({"type": text, "value": text}))}))),
+        "backendRefs": list(object(json!({
+            "group": text, "kind": text, "name": text, "port": {"type": "integer"},
+        }))),
+    }));
+    let spec =
+        object(json!({"parentRefs": list(parent), "hostnames": list(text.clone()), "rules": list(rule)}));
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": "httproutes.gateway.networking.k8s.io",
+            // The group is protected: its CRDs have to name who approved them.
+            "annotations": {"api-approved.kubernetes.io": "unapproved, a test's"},
+        },
+        "spec": {
+            "group": "gateway.networking.k8s.io",
+            "names": {"kind": "HTTPRoute", "plural": "httproutes", "singular": "httproute"},
+            "scope": "Namespaced",
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": object(json!({
+                    "spec": spec, "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                }))},
+            }],
+        },
+    }))
+    .unwrap()
 }
 
 /// Settings that stay the same from one version of the operator to the next.
@@ -130,7 +182,7 @@ impl World {
         };
         let knowledge = Knowledge {
             settings: &settings(),
-            kinds: &BTreeSet::new(),
+            kinds: &known_kinds(&self.client).await.unwrap(),
             referrers: &Referrers::default(),
         };
         reconcile(cluster, &knowledge, &key, Timestamp::now).await

@@ -13,6 +13,7 @@ mod chart;
 mod command_line;
 mod control_plane;
 mod convergence;
+mod exposure;
 mod faulty;
 mod fixture;
 mod running;

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use kube::{CustomResourceExt as _, api::DeleteParams};
-use platform_core::api::Platform;
+use platform_core::{api::Platform, resolve::resolve, step::Facts};
 use serde_json::{Value, json};
 
-use crate::fixture::world;
+use crate::fixture::{settings, world};
 
 /// A spec that breaks a rule, the beginning of the rule's message, and a twin that keeps the rule.
 type Case = (Value, &'static str, Value);
@@ -70,7 +70,7 @@ fn service_cases() -> Vec<Case> {
         ),
         (
             service(json!({"port": 9464})),
-            "port must not be 4317, 4318, 9464 or 13133",
+            "port must not be 4317, 4318, 8888, 9464 or 13133",
             service(json!({"port": 9465})),
         ),
         (
@@ -101,6 +101,130 @@ fn service_cases() -> Vec<Case> {
     ]
 }
 
+fn collector(collector: &Value) -> Value {
+    json!({"telemetry": {"collector": collector}})
+}
+
+fn exporters(mode: &str, jaeger: &Value) -> Value {
+    let exporters = json!([{"name": "vendor", "endpoint": "https://otlp.example:4318"}]);
+    json!({"telemetry": {
+        "collector": {"mode": mode}, "tracing": {"jaeger": {"type": jaeger}, "exporters": exporters},
+    }})
+}
+
+fn badger(badger: &Value) -> Value {
+    jaeger(&json!({"managed": {"storage": {"type": "Badger", "badger": badger}}}))
+}
+
+/// Rules about the number of a service's pods and about where its variables come from.
+fn scale_cases() -> Vec<Case> {
+    let autoscaled = |autoscaling: Value| service(json!({"autoscaling": autoscaling}));
+    vec![
+        (
+            service(json!({"replicas": 2, "autoscaling": {"maxReplicas": 3}})),
+            "replicas and autoscaling exclude each other",
+            autoscaled(json!({"maxReplicas": 3})),
+        ),
+        (
+            autoscaled(json!({"minReplicas": 4, "maxReplicas": 3})),
+            "minReplicas must be less than or equal to maxReplicas",
+            autoscaled(json!({"minReplicas": 3, "maxReplicas": 3})),
+        ),
+        (
+            service(json!({"envFrom": [{"prefix": "A_"}]})),
+            "an envFrom entry has exactly one of secretRef and configMapRef",
+            service(json!({"envFrom": [{"secretRef": {"name": "a"}}, {"configMapRef": {"name": "a"}}]})),
+        ),
+    ]
+}
+
+/// Rules about collectors and further backends.
+fn collector_cases() -> Vec<Case> {
+    let two = json!({"mode": "Gateway", "gateway": {"replicas": 2, "tailSampling": {}}});
+    let mut named = two.clone();
+    named["image"] = json!("collector-contrib:1");
+    let exporter = |exporter: Value| json!({"telemetry": {"tracing": {"exporters": [exporter]}}});
+    let authority = json!({"name": "ca", "key": "ca.crt"});
+    vec![
+        (
+            collector(&json!({"mode": "Sidecar", "gateway": {"tailSampling": {}}})),
+            "gateway, and so tailSampling, is allowed only when mode is Gateway",
+            collector(&json!({"mode": "Gateway", "gateway": {"tailSampling": {}}})),
+        ),
+        (
+            collector(&two),
+            "several replicas with tailSampling need an image that has the loadbalancing exporter",
+            collector(&named),
+        ),
+        (
+            exporters("None", &json!("Managed")),
+            "tracing.exporters need a collector",
+            exporters("Gateway", &json!("Managed")),
+        ),
+        (
+            exporter(json!({"name": "a", "endpoint": "http://a.example:4318", "caSecretRef": authority})),
+            "caSecretRef is allowed only with an https endpoint",
+            exporter(json!({"name": "a", "endpoint": "https://a.example:4318", "caSecretRef": authority})),
+        ),
+        (
+            jaeger(&json!({"managed": {"storage": {"badger": {}}}})),
+            "badger is allowed only when type is Badger",
+            badger(&json!({})),
+        ),
+    ]
+}
+
+/// Rules about ways in.
+fn exposure_cases() -> Vec<Case> {
+    let parent = json!({"name": "public"});
+    vec![
+        (
+            json!({"exposure": {"type": "Ingress"}}),
+            "ingress is required when type is Ingress, and allowed only then",
+            json!({"exposure": {"type": "Ingress", "ingress": {"host": "shop.example.com"}}}),
+        ),
+        (
+            json!({"exposure": {"gateway": {"host": "shop.example.com", "parentRef": parent}}}),
+            "gateway is required when type is Gateway, and allowed only then",
+            json!({"exposure": {"type": "Gateway", "gateway": {"host": "shop.example.com", "parentRef": parent}}}),
+        ),
+    ]
+}
+
+/// Rules about a change of what is there: the spec before, one that must not follow, the rule's message, one that may.
+fn changes() -> Vec<(Value, Value, &'static str, Value)> {
+    let memory = jaeger(&json!({"managed": {"storage": {"type": "Memory"}}}));
+    vec![
+        (
+            json!({}),
+            badger(&json!({})),
+            "managed.storage.type cannot be changed",
+            memory.clone(),
+        ),
+        (
+            badger(&json!({"size": "5Gi"})),
+            badger(&json!({"size": "4Gi"})),
+            "size can only grow",
+            badger(&json!({"size": "6Gi"})),
+        ),
+        (
+            badger(&json!({"storageClassName": "fast"})),
+            badger(&json!({"storageClassName": "slow"})),
+            "storageClassName cannot be changed",
+            badger(&json!({"storageClassName": "fast", "retentionHours": 1})),
+        ),
+    ]
+}
+
+fn all_cases() -> impl Iterator<Item = Case> {
+    service_cases()
+        .into_iter()
+        .chain(scale_cases())
+        .chain(collector_cases())
+        .chain(exposure_cases())
+        .chain(platform_cases())
+}
+
 /// Rules about a Platform as a whole.
 fn platform_cases() -> Vec<Case> {
     let two = |first: Value, second: Value| json!({"services": [service(first)["services"][0], service(second)["services"][0]]});
@@ -123,7 +247,7 @@ fn platform_cases() -> Vec<Case> {
         ),
         (
             json!({"services": [{"name": "auth", "replicas": 2}]}),
-            "replicas must be 0 or 1 for a service with an Embedded database",
+            "replicas must be 0 or 1, and autoscaling left out, for a service with an Embedded database",
             json!({"services": [{"name": "auth", "replicas": 2, "database": "Disabled"}]}),
         ),
         (
@@ -133,7 +257,7 @@ fn platform_cases() -> Vec<Case> {
         ),
         (
             direct("https://jaeger.example:4318"),
-            "an https endpoint needs collector.mode Sidecar",
+            "an https endpoint needs collector.mode Sidecar or Gateway",
             direct("http://jaeger.example:4318"),
         ),
         (
@@ -170,7 +294,13 @@ const CASES_OF_THEIR_OWN: [&str; 2] = [
 #[tokio::test]
 async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
     let Some(world) = world("rules").await else { return };
-    for (bad, message, good) in service_cases().into_iter().chain(platform_cases()) {
+    for (bad, message, good) in all_cases() {
+        assert!(!lint(&bad).is_empty(), "`lint` finds nothing wrong: {message}");
+        assert_eq!(
+            lint(&good),
+            Vec::<String>::new(),
+            "`lint` refuses the twin of {message}"
+        );
         let refusal = world.try_apply("bad", bad).await.expect_err(message).to_string();
         assert!(refusal.contains(message), "{refusal}\nshould say\n{message}");
         world
@@ -190,15 +320,34 @@ async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
     world.apply(&"a".repeat(30), json!({})).await;
 }
 
+/// What the local validator finds wrong.
+fn lint(spec: &Value) -> Vec<String> {
+    let platform = serde_json::from_value(crate::fixture::manifest("rules", "demo", spec)).unwrap();
+    let resolved = resolve(&platform, &Facts::default(), &settings());
+    let violations = resolved.err().unwrap_or_default();
+    violations.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn what_must_not_change_is_refused_and_what_may_is_taken() {
+    let Some(world) = world("changes").await else {
+        return;
+    };
+    for (number, (before, bad, message, good)) in changes().into_iter().enumerate() {
+        let name = format!("demo-{number}");
+        world.apply(&name, before).await;
+        let refusal = world.try_apply(&name, bad).await.expect_err(message).to_string();
+        assert!(refusal.contains(message), "{refusal}\nshould say\n{message}");
+        world.apply(&name, good).await;
+    }
+}
+
 #[test]
 fn every_rule_of_the_crd_has_a_case() {
     let mut messages = BTreeSet::new();
     collect_messages(&json!(Platform::crd()), &mut messages);
-    let cases: Vec<_> = service_cases()
-        .iter()
-        .chain(&platform_cases())
-        .map(|case| case.1)
-        .collect();
+    let of_changes = changes().into_iter().map(|case| case.2);
+    let cases: Vec<_> = all_cases().map(|case| case.1).chain(of_changes).collect();
     for message in &messages {
         let covered = cases
             .iter()
@@ -241,7 +390,7 @@ async fn bounds_and_enums_are_refused_with_what_is_allowed() {
         ),
         (
             json!({"telemetry": {"collector": {"mode": "Sideway"}}}),
-            "\"Sidecar\", \"None\"",
+            "\"Sidecar\", \"Gateway\", \"None\"",
         ),
         (
             errors(&json!({"tracesSamplePercent": 101})),

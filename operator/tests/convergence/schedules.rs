@@ -60,19 +60,22 @@ fn apply_edit(spec: &mut PlatformSpec, edit: &Edit) {
                 managed: None,
                 external: None,
             };
+            if *type_ == JaegerType::Disabled {
+                spec.telemetry.tracing.exporters.clear();
+            }
         }
         Edit::Exposure(type_) => {
             spec.exposure = ExposureSpec {
                 type_: *type_,
-                node_port: None,
-            }
+                ..ExposureSpec::default()
+            };
         }
         Edit::AddService(replicas) => {
             spec.services.retain(|service| service.name != EXTRA);
             spec.services.push(ServiceSpec {
                 image: Some("registry.test/extra:1".to_owned()),
                 port: Some(8080),
-                replicas: *replicas,
+                replicas: Some(*replicas),
                 env: vec![EnvVar {
                     name: "N".to_owned(),
                     value: Some(replicas.to_string()),

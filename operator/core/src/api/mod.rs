@@ -29,7 +29,7 @@ pub use status::{Condition, Endpoint, PlatformStatus, ServiceStatus};
 pub use telemetry::{
     BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec, ExporterHeader, ExporterSpec,
     ExternalJaeger, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, ManagedJaeger, MemoryStorage,
-    OtlpProtocol, Redaction, TailSampling, TelemetrySpec, TracingSpec,
+    OtlpProtocol, Redaction, TailErrors, TailSampling, TelemetrySpec, TracingSpec,
 };
 
 use kube::{CustomResource, KubeSchema};

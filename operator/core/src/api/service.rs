@@ -65,6 +65,7 @@ pub struct ServiceSpec {
     /// Tracewell sets itself does too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub env_from: Vec<EnvFrom>,
 
     /// Services that this one calls; each is told to it as `{NAME}_URL`. Default: what is known of Tracewell's own

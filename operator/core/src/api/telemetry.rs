@@ -335,9 +335,9 @@ fn one() -> i32 {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TailSampling {
-    /// Whether every trace with an error is kept.
-    #[serde(default = "yes")]
-    pub keep_errors: bool,
+    /// What becomes of traces with an error.
+    #[serde(default)]
+    pub errors: TailErrors,
     /// Every trace that lasts longer is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 600_000))]
@@ -348,8 +348,14 @@ pub struct TailSampling {
     pub other_percent: i32,
 }
 
-fn yes() -> bool {
-    true
+/// What becomes of traces with an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TailErrors {
+    /// Every one is kept.
+    #[default]
+    Keep,
+    /// They are sampled like the others.
+    Sample,
 }
 
 fn ten() -> i32 {

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::environment::{OTLP_HTTP_PORT, backend_endpoint};
-use crate::api::{ExporterSpec, OtlpProtocol, Redaction, TailSampling};
+use crate::api::{ExporterSpec, OtlpProtocol, Redaction, TailErrors, TailSampling};
 use crate::resolve::{Resolved, Tracing};
 
 /// A sidecar serves its own pod only.
@@ -151,7 +151,7 @@ fn redaction_pattern(redaction: Redaction) -> Option<String> {
 
 fn tail_sampling_processor(sampling: &TailSampling) -> Value {
     let mut policies = Vec::new();
-    if sampling.keep_errors {
+    if sampling.errors == TailErrors::Keep {
         policies.push(
             json!({"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}),
         );

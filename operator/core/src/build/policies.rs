@@ -24,7 +24,7 @@ pub(super) fn build_policies(resolved: &Resolved) -> Vec<Part> {
     }
     let mut parts = vec![part(
         resolved.name.default_deny(),
-        Component::Network.as_str(),
+        (Component::Network, Component::Network.as_str()),
         whole_platform(resolved),
         Vec::new(),
     )];
@@ -59,7 +59,7 @@ fn of_service(resolved: &Resolved, service: &Service) -> Part {
     let app = service.name.as_str();
     part(
         resolved.name.workload(&service.name),
-        app,
+        (Component::Service, app),
         pods(resolved, app),
         rules,
     )
@@ -90,7 +90,7 @@ fn of_telemetry(resolved: &Resolved) -> Vec<Part> {
         ];
         parts.push(part(
             resolved.name.jaeger(),
-            "jaeger",
+            (Component::Jaeger, "jaeger"),
             pods(resolved, "jaeger"),
             rules,
         ));
@@ -104,7 +104,12 @@ fn of_telemetry(resolved: &Resolved) -> Vec<Part> {
                 allow(vec![own()], &otlp),
                 allow(vec![anybody_inside()], &[COLLECTOR_METRICS_PORT]),
             ];
-            parts.push(part(name, app, pods(resolved, app), rules));
+            parts.push(part(
+                name,
+                (Component::Collector, app),
+                pods(resolved, app),
+                rules,
+            ));
         }
     }
     parts
@@ -187,11 +192,16 @@ fn allow(peers: Vec<NetworkPolicyPeer>, ports: &[i32]) -> NetworkPolicyIngressRu
     }
 }
 
-fn part(name: String, app: &str, pods: LabelSelector, rules: Vec<NetworkPolicyIngressRule>) -> Part {
+fn part(
+    name: String,
+    (component, app): (Component, &str),
+    pods: LabelSelector,
+    rules: Vec<NetworkPolicyIngressRule>,
+) -> Part {
     Part {
         name,
         app: app.to_owned(),
-        component: Component::Network,
+        component,
         body: Body::of(&NetworkPolicy {
             spec: Some(NetworkPolicySpec {
                 pod_selector: Some(pods),

@@ -48,6 +48,34 @@ pub(super) fn resolve_exposure(
     facts: &Facts,
     violations: &mut Vec<Violation>,
 ) -> Exposure {
+    let spec = &platform.spec.exposure;
+    for (is_there, type_, field, only) in [
+        (
+            spec.node_port.is_some(),
+            ExposureType::NodePort,
+            "nodePort",
+            "type is NodePort",
+        ),
+        (
+            spec.ingress.is_some(),
+            ExposureType::Ingress,
+            "ingress",
+            "type is Ingress",
+        ),
+        (
+            spec.gateway.is_some(),
+            ExposureType::Gateway,
+            "gateway",
+            "type is Gateway",
+        ),
+    ] {
+        if is_there && spec.type_ != type_ {
+            violations.push(Violation::NotAllowed {
+                field: format!("exposure.{field}"),
+                only,
+            });
+        }
+    }
     let exposure = resolve_type(platform, violations);
     if let Some(host) = exposure.host()
         && let Some(owner) = find_elder(platform, host, facts)

@@ -133,6 +133,7 @@ pub(super) fn resolve_service(
     };
     let scale = resolve_scale(spec, profile, database, violations);
     let depends_on = resolve_dependencies(spec, known, listed, violations);
+    check_variables(spec, violations);
     let path_prefix = resolve_prefix(spec, known, violations);
     let sizes = resolve_sizes(&spec.name, &spec.resources, profile, violations);
     let sampling_percent = spec
@@ -166,6 +167,24 @@ pub(super) fn resolve_service(
         api_document: spec.api_docs.path.clone(),
         sampling_percent,
     })
+}
+
+/// A variable has one value at most.
+fn check_variables(spec: &ServiceSpec, violations: &mut Vec<Violation>) {
+    for entry in &spec.env {
+        let rule = match (&entry.value, &entry.value_from) {
+            (Some(_), Some(_)) => "has value or valueFrom, not both",
+            (_, Some(from)) if from.secret_key_ref.is_some() == from.config_map_key_ref.is_some() => {
+                "valueFrom has exactly one of secretKeyRef and configMapKeyRef"
+            }
+            _ => continue,
+        };
+        violations.push(Violation::Variable {
+            service: spec.name.clone(),
+            variable: entry.name.clone(),
+            rule,
+        });
+    }
 }
 
 /// The number of pods that the spec names, else the profile's.

@@ -97,6 +97,15 @@ pub(super) fn resolve_tracing(
     if !spec.tracing.exporters.is_empty() && (collector.is_none() || !is_traced) {
         violations.push(Violation::ExportersNeedCollector);
     }
+    let unneeded = |exporter: &&ExporterSpec| {
+        exporter.ca_secret_ref.is_some() && !exporter.endpoint.starts_with("https://")
+    };
+    for exporter in spec.tracing.exporters.iter().filter(unneeded) {
+        violations.push(Violation::NotAllowed {
+            field: format!("telemetry.tracing.exporters[{}].caSecretRef", exporter.name),
+            only: "endpoint begins with https://",
+        });
+    }
     Some(Tracing {
         sampling_percent,
         collector,
@@ -111,6 +120,7 @@ fn resolve_backend(
     settings: &Settings,
     violations: &mut Vec<Violation>,
 ) -> Option<Backend> {
+    check_settings(spec, violations);
     match (spec.type_, &spec.external) {
         (JaegerType::Disabled, _) => None,
         (JaegerType::Managed, _) => {
@@ -136,13 +146,45 @@ fn resolve_backend(
     }
 }
 
+/// Settings stand only beside the type that they belong to.
+fn check_settings(spec: &JaegerSpec, violations: &mut Vec<Violation>) {
+    let storage = spec.managed.as_ref().map(|managed| &managed.storage);
+    let badger = storage.filter(|storage| storage.badger.is_some());
+    let rules = [
+        (
+            spec.external.is_some() && spec.type_ != JaegerType::External,
+            "external",
+            "type is External",
+        ),
+        (
+            spec.managed.is_some() && spec.type_ != JaegerType::Managed,
+            "managed",
+            "type is Managed",
+        ),
+        (
+            badger.is_some_and(|storage| storage.type_ != JaegerStorageType::Badger),
+            "managed.storage.badger",
+            "storage.type is Badger",
+        ),
+    ];
+    for (_, field, only) in rules.into_iter().filter(|rule| rule.0) {
+        violations.push(Violation::NotAllowed {
+            field: format!("telemetry.tracing.jaeger.{field}"),
+            only,
+        });
+    }
+}
+
 fn resolve_collector(
     spec: &CollectorSpec,
     settings: &Settings,
     violations: &mut Vec<Violation>,
 ) -> Option<Collector> {
     if spec.mode != CollectorMode::Gateway && spec.gateway.is_some() {
-        violations.push(Violation::GatewayCollectorOnly);
+        violations.push(Violation::NotAllowed {
+            field: "telemetry.collector.gateway".to_owned(),
+            only: "mode is Gateway: a decision about a trace needs all of its spans in one place",
+        });
     }
     let tier = match spec.mode {
         CollectorMode::None => return None,

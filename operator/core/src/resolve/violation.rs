@@ -178,12 +178,6 @@ pub enum Violation {
          not Disabled"
     )]
     ExportersNeedCollector,
-    /// Settings of collectors that there are not.
-    #[error(
-        "spec.telemetry.collector.gateway: allowed only when mode is Gateway: a decision about a trace needs all of its \
-         spans in one place"
-    )]
-    GatewayCollectorOnly,
     /// Several collectors that decide about whole traces, and nothing that brings a trace together.
     #[error(
         "spec.telemetry.collector.gateway.replicas: {replicas} with tailSampling need an image that has the \
@@ -192,6 +186,24 @@ pub enum Violation {
     BalancedCollectorImage {
         /// The number.
         replicas: i32,
+    },
+    /// Settings of something that is not asked for.
+    #[error("spec.{field}: allowed only when {only}")]
+    NotAllowed {
+        /// Path below `spec`.
+        field: String,
+        /// What would have to be so.
+        only: &'static str,
+    },
+    /// A variable with two values.
+    #[error("spec.services[{service}].env[{variable}]: {rule}")]
+    Variable {
+        /// The service.
+        service: String,
+        /// The variable.
+        variable: String,
+        /// What is allowed.
+        rule: &'static str,
     },
     /// A way in without its settings.
     #[error("spec.exposure.{field}: required when type is {type_}")]

@@ -176,6 +176,13 @@ fn only_owned_objects_are_pruned() {
     platform.spec.services.retain(|service| service.name != "chat");
     let prunes = decide(&platform, &live).changes.prunes;
     let names: Vec<_> = prunes.iter().map(|prune| prune.key.to_string()).collect();
-    assert_eq!(names, ["Deployment shop/demo-chat", "Service shop/demo-chat"]);
+    assert_eq!(
+        names,
+        [
+            "Deployment shop/demo-chat",
+            "NetworkPolicy shop/demo-chat",
+            "Service shop/demo-chat"
+        ]
+    );
     assert_eq!(prunes[0].resource_version, "7");
 }

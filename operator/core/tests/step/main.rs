@@ -5,4 +5,5 @@ mod causes;
 mod changes;
 mod fixture;
 mod holds;
+mod operation;
 mod status;

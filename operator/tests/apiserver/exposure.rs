@@ -1,0 +1,64 @@
+//! Ways in: two Platforms never share a host, and what opens the way is waited for.
+
+use kube::api::{DeleteParams, Patch, PatchParams};
+use platform_core::kinds::Kind;
+use serde_json::json;
+
+use crate::fixture::world;
+
+#[tokio::test]
+async fn a_host_belongs_to_the_older_platform_until_that_is_gone() {
+    let Some(world) = world("hosts").await else { return };
+    let spec = json!({
+        "services": [{"name": "gateway"}],
+        "exposure": {"type": "Ingress", "ingress": {"host": "hosts.example.com"}},
+    });
+    world.apply("older", spec.clone()).await;
+    world.bring_up("older").await.unwrap();
+    world.apply("younger", spec).await;
+    world.reconcile("younger").await.unwrap();
+    let accepted = world.condition("younger", "Accepted").await;
+    assert_eq!(accepted["status"], "False");
+    assert_eq!(
+        accepted["message"],
+        "spec.exposure: host hosts.example.com is taken by Platform hosts/older, which is older; choose another"
+    );
+    world.bring_up("older").await.unwrap();
+    assert_eq!(world.condition("older", "Ready").await["status"], "True");
+
+    world
+        .platforms()
+        .delete("older", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.bring_up("younger").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_ingress_is_open_once_a_controller_gave_it_an_address() {
+    let Some(world) = world("ingress").await else {
+        return;
+    };
+    let spec = json!({
+        "services": [{"name": "gateway"}],
+        "exposure": {"type": "Ingress", "ingress": {"host": "ingress.example.com", "tlsSecretRef": {"name": "tls"}}},
+    });
+    world.apply("demo", spec).await;
+    world.bring_up("demo").await.unwrap();
+    let exposed = world.condition("demo", "Exposed").await;
+    assert_eq!(
+        (&exposed["status"], &exposed["reason"]),
+        (&json!("False"), &json!("EntranceWaiting"))
+    );
+
+    let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}});
+    world
+        .objects(Kind::Ingress)
+        .patch_status("demo-gateway", &PatchParams::default(), &Patch::Merge(&address))
+        .await
+        .unwrap();
+    world.reconcile("demo").await.unwrap();
+    assert_eq!(world.condition("demo", "Exposed").await["status"], "True");
+    let status = world.platforms().get("demo").await.unwrap().status.unwrap();
+    assert_eq!(status.url.as_deref(), Some("https://ingress.example.com"));
+}
