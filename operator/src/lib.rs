@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cluster`] | requests to the API server, and nothing but requests |
 //! | [`controller`] | watches, and one reconcile from reading to status |
+//! | [`evidence`] | whether spans arrive: services, Jaeger and collectors are asked |
 //! | [`http`] | probes and metrics |
 //! | [`run`], [`preflight`] | wiring of the three for `tracewell-operator run` |
 //! | [`manifest`], [`render`], [`diff`] | the same brain on a file instead of a watch |
@@ -13,6 +14,7 @@
 pub mod cluster;
 pub mod controller;
 pub mod diff;
+pub mod evidence;
 pub mod http;
 pub mod manifest;
 pub mod permissions;

@@ -20,6 +20,7 @@ use tracewell_telemetry::{Readiness, Telemetry};
 use crate::{
     cluster::{ClusterError, ConnectError, KubeCluster, connect, known_kinds},
     controller::{Backoff, Operator, Progress, Referrers, Watched, controller, watch},
+    evidence::Inquiries,
     http,
     preflight::{PreflightError, preflight},
     settings::{RunArgs, VERSION},
@@ -104,7 +105,7 @@ async fn watch_again(
     stores: watch::Sender<Option<Store<Watched>>>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let referrers = Arc::new(Referrers::default());
+    let (referrers, inquiries) = (Arc::new(Referrers::default()), Arc::new(Inquiries::default()));
     let mut kinds = known_kinds(&client).await.map_err(RunError::Discovery)?;
     while !shutdown.is_cancelled() {
         let (controller, platforms) = controller(&client, &kinds, &referrers);
@@ -114,6 +115,7 @@ async fn watch_again(
             settings: arguments.images.settings(),
             kinds: kinds.clone(),
             referrers: referrers.clone(),
+            inquiries: inquiries.clone(),
             progress: progress.clone(),
             backoff: Backoff::default(),
         };

@@ -11,6 +11,7 @@
 //! | [`observe`] | what does the cluster really run? |
 //! | [`holds`] | what has to wait, and for what? |
 //! | [`diff`] | what has to be done, and why? |
+//! | [`evidence`] | what has to be asked to know whether spans arrive, and what do the answers mean? |
 //! | [`status`] | what is there to say about it? |
 //!
 //! Nothing here reads a clock, the environment, a file or the network: `Cargo.toml` and `clippy.toml` see to that.
@@ -19,6 +20,7 @@ pub mod api;
 pub mod build;
 pub mod desired;
 pub mod diff;
+pub mod evidence;
 pub mod hash;
 pub mod holds;
 pub mod kinds;

@@ -81,6 +81,14 @@ reasons! {
     AllReferencesFound,
     /// Every rule holds, but managementState is Paused: nothing is written besides the status. Set it to Managed to go on.
     Paused,
+    /// Jaeger has not been asked for spans yet: that is done once every service serves.
+    NotAskedYet,
+    /// A span of every service arrived in Jaeger when one was asked for last.
+    SpansArrive,
+    /// A request was sent through each service, and of some no span arrived in Jaeger. The message names them, and the hop that loses their spans as far as the collectors' counters tell.
+    SpansMissing,
+    /// Jaeger's query API cannot be asked for spans. The message says why; for an external Jaeger check queryURL, and that the operator's pod may reach it.
+    JaegerUnanswered,
     /// No DSN is named in telemetry.errors: the services log what they would send.
     ErrorTrackingDisabled,
     /// The Secret that telemetry.errors names for the DSN is there.

@@ -15,7 +15,7 @@ use crate::diff::Changes;
 use crate::observe::{Observation, WorkloadState};
 use crate::reason::Reason;
 use crate::resolve::{Resolved, Violation};
-use crate::step::{ApplyFailure, EventNote, EventType};
+use crate::step::{ApplyFailure, EventNote, EventType, Facts};
 
 /// Longest message of a condition, in bytes: the API's own limit.
 const MESSAGE_MAX: usize = 32_768;
@@ -39,6 +39,7 @@ pub fn accepted_status(
     resolved: &Resolved,
     observation: &Observation,
     changes: &Changes,
+    facts: &Facts,
     failure: Option<&ApplyFailure>,
 ) -> PlatformStatus {
     let services: Vec<ServiceStatus> = observation
@@ -50,6 +51,11 @@ pub fn accepted_status(
             ready_replicas: service.ready_replicas,
             desired_replicas: service.desired_replicas,
             config_hash: service.config_hash.clone(),
+            traces_seen: facts
+                .evidence
+                .as_ref()
+                .filter(|evidence| evidence.unanswered.is_none())
+                .map(|evidence| evidence.seen.contains(&service.name)),
         })
         .collect();
     let available = observation
@@ -58,7 +64,7 @@ pub fn accepted_status(
         .filter(|s| s.workload == WorkloadState::Available)
         .count();
     let ready_services = format!("{available}/{}", services.len());
-    let findings = find_all(resolved, observation, changes, failure, &ready_services);
+    let findings = find_all(resolved, observation, changes, facts, failure, &ready_services);
     finish(
         frame,
         findings,

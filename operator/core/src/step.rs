@@ -11,6 +11,7 @@ use kube::core::DynamicObject;
 use crate::api::{Platform, PlatformStatus};
 use crate::desired::Desired;
 use crate::diff::{Changes, diff};
+use crate::evidence::{self, Evidence, Questions};
 use crate::holds::find_holds;
 use crate::kinds::{Kind, ObjectKey};
 use crate::observe::observe;
@@ -56,6 +57,8 @@ pub struct Facts {
     pub references: BTreeMap<Reference, Option<String>>,
     /// The host names that Platforms claim, if this one claims any.
     pub claims: Vec<HostClaim>,
+    /// What was answered when Jaeger was asked last.
+    pub evidence: Option<Evidence>,
 }
 
 /// A host name that a Platform claims.
@@ -141,6 +144,8 @@ pub struct Output {
     pub events: Vec<EventNote>,
     /// When to look again without being asked.
     pub requeue: Requeue,
+    /// What to ask about the spans of the services, and to give back as [`Facts::evidence`].
+    pub questions: Option<Questions>,
 }
 
 /// An event for the people who watch the Platform.
@@ -196,8 +201,10 @@ pub fn step(input: Input<'_>) -> Output {
             status: platform.status.clone().unwrap_or_default(),
             events: Vec::new(),
             requeue: Requeue::AwaitChange,
+            questions: None,
         };
     }
+    let mut questions = None;
     let frame = Frame {
         platform,
         operator_version: &settings.operator_version,
@@ -225,7 +232,8 @@ pub fn step(input: Input<'_>) -> Output {
                 changes = changes.into_paused();
             }
             let observation = observation.with_waits(&resolved, &changes);
-            let status = accepted_status(frame, &resolved, &observation, &changes, input.last_apply);
+            let status = accepted_status(frame, &resolved, &observation, &changes, facts, input.last_apply);
+            questions = evidence::questions(&resolved, &observation, live, facts, input.now);
             let requeue = Requeue::After(if is_ready(&status) { RESYNC } else { FOLLOW_UP });
             (changes, status, requeue)
         }
@@ -236,5 +244,6 @@ pub fn step(input: Input<'_>) -> Output {
         status,
         events,
         requeue,
+        questions,
     }
 }

@@ -51,6 +51,7 @@ pub async fn read_facts<C: Cluster>(
         kinds: kinds.clone(),
         references: try_join_all(versions).await?.into_iter().collect(),
         claims,
+        evidence: None,
     })
 }
 

@@ -14,7 +14,7 @@ pub use self::{
     effects::{read_facts, read_live},
     error::{ReconcileError, WriteFailure},
     progress::Progress,
-    reconcile::{Knowledge, reconcile},
+    reconcile::{Knowledge, Reconciled, reconcile},
     referrers::Referrers,
     watches::{Operator, Watched, controller, watch},
 };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use platform_core::{
+    evidence::{Evidence, Questions},
     kinds::Kind,
     references::references,
     settings::Settings,
@@ -23,8 +24,26 @@ pub struct Knowledge<'a> {
     pub settings: &'a Settings,
     /// The kinds of others' CRDs that the cluster knows.
     pub kinds: &'a BTreeSet<Kind>,
+    /// What was answered when Jaeger was asked last.
+    pub evidence: Option<&'a Evidence>,
     /// Is told what the Platform refers to.
     pub referrers: &'a Referrers,
+}
+
+/// What is left to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// When to look again.
+    pub requeue: Requeue,
+    /// What to ask about the spans of the services.
+    pub questions: Option<Questions>,
+}
+
+impl Reconciled {
+    const GONE: Self = Self {
+        requeue: Requeue::AwaitChange,
+        questions: None,
+    };
 }
 
 /// Brings the cluster one step nearer to what the Platform asks for and writes down what was seen.
@@ -36,20 +55,21 @@ pub async fn reconcile<C: Cluster>(
     knowledge: &Knowledge<'_>,
     key: &PlatformKey,
     clock: impl Fn() -> Timestamp,
-) -> Result<Requeue, ReconcileError> {
+) -> Result<Reconciled, ReconcileError> {
     let Some(platform) = cluster
         .get(key)
         .await
         .map_err(ReconcileError::reading("the Platform"))?
     else {
-        return Ok(Requeue::AwaitChange);
+        return Ok(Reconciled::GONE);
     };
     if platform.metadata.deletion_timestamp.is_some() {
         // Its objects go with it, by their owner references: making them anew would race with that.
-        return Ok(Requeue::AwaitChange);
+        return Ok(Reconciled::GONE);
     }
     knowledge.referrers.set(key, references(&platform));
-    let facts = read_facts(cluster, &platform, knowledge.kinds).await?;
+    let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
+    facts.evidence = knowledge.evidence.cloned();
     let mut live = read_live(cluster, &platform, &facts).await?;
     let trace_id = tracewell_telemetry::current_trace_id();
     let decide = |live: &_, last_apply| {
@@ -73,13 +93,16 @@ pub async fn reconcile<C: Cluster>(
     let verdict = decide(&live, applied.failure.as_ref().map(|failure| &failure.told));
     if platform.status.as_ref() != Some(&verdict.status) {
         match cluster.put_status(&platform, &verdict.status).await {
-            Err(ClusterError::NotFound(_)) => return Ok(Requeue::AwaitChange),
+            Err(ClusterError::NotFound(_)) => return Ok(Reconciled::GONE),
             written => written.map_err(ReconcileError::Status)?,
         }
         publish(cluster, &platform, &verdict.events).await;
     }
     match applied.failure {
-        None => Ok(verdict.requeue),
+        None => Ok(Reconciled {
+            requeue: verdict.requeue,
+            questions: verdict.questions,
+        }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
 }

@@ -37,7 +37,10 @@ use super::{
     progress::{LONGEST_RESYNC, SHORTEST_RESYNC},
     reconcile,
 };
-use crate::cluster::{Cluster, PlatformKey};
+use crate::{
+    cluster::{Cluster, PlatformKey},
+    evidence::Inquiries,
+};
 
 /// A Platform as the watch remembers it: its metadata alone. Its spec is read anew by each reconcile, and one that does
 /// not parse fails there, by itself, instead of in the list of all.
@@ -49,6 +52,9 @@ const CONCURRENCY: u16 = 8;
 
 /// Changes that come within this time lead to one reconcile: a rollout changes a Deployment and its pods together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// How soon to look for the answer to a question that is under way.
+const ANSWER_PAUSE: Duration = Duration::from_secs(3);
 
 /// Objects per page of a watch's first list.
 const PAGE_SIZE: u32 = 50;
@@ -67,6 +73,8 @@ pub struct Operator<C> {
     pub kinds: BTreeSet<Kind>,
     /// Which Platforms refer to what.
     pub referrers: Arc<Referrers>,
+    /// What is asked about the spans of the services.
+    pub inquiries: Arc<Inquiries>,
     /// Read by the liveness probe.
     pub progress: Arc<Progress>,
     /// Pauses after failures.
@@ -179,6 +187,7 @@ impl<C> Operator<C> {
         self.backoff.succeeded(key);
         self.progress.gone(key);
         self.referrers.set(key, BTreeSet::new());
+        self.inquiries.forget(key);
     }
 }
 
@@ -198,8 +207,10 @@ async fn reconcile_watched<C: Cluster>(
         "otel.status_code" = field::Empty,
     );
     let started = Instant::now();
+    let evidence = operator.inquiries.answer(&key);
     let knowledge = Knowledge {
         settings: &operator.settings,
+        evidence: evidence.as_ref(),
         kinds: &operator.kinds,
         referrers: &operator.referrers,
     };
@@ -217,7 +228,14 @@ async fn reconcile_watched<C: Cluster>(
             tracing::warn!(parent: &span, platform = %key, error, "not reconciled");
         }
     }
-    result.map(|requeue| next_look(&key, requeue))
+    let reconciled = result?;
+    if let Some(questions) = reconciled.questions {
+        operator.inquiries.ask(&key, questions);
+    }
+    if operator.inquiries.is_under_way(&key) {
+        return Ok(Action::requeue(ANSWER_PAUSE));
+    }
+    Ok(next_look(&key, reconciled.requeue))
 }
 
 fn next_look(key: &PlatformKey, requeue: Requeue) -> Action {

@@ -183,6 +183,7 @@ impl World {
         let knowledge = Knowledge {
             settings: &settings(),
             kinds: &known_kinds(&self.client).await.unwrap(),
+            evidence: None,
             referrers: &Referrers::default(),
         };
         reconcile(cluster, &knowledge, &key, Timestamp::now).await

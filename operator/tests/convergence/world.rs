@@ -53,6 +53,7 @@ impl World {
         let knowledge = Knowledge {
             settings: &settings,
             kinds: &BTreeSet::new(),
+            evidence: None,
             referrers: &self.referrers,
         };
         self.runtime

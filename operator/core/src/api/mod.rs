@@ -58,7 +58,7 @@ pub const GROUP: &str = "tracewell.dev";
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether every service and the tracing backend serve now"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why the Platform is ready or not"),
     printcolumn(name = "Services", type_ = "string", json_path = ".status.readyServices", description = "Ready services of all services"),
-    printcolumn(name = "Traces", type_ = "string", json_path = ".status.conditions[?(@.type==\"TracingAvailable\")].status", description = "Whether the tracing backend serves now"),
+    printcolumn(name = "Traces", type_ = "string", json_path = ".status.conditions[?(@.type==\"TelemetryFlowing\")].status", description = "Whether spans of every service arrive in Jaeger, by evidence"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url", priority = 1, description = "Where the gateway is reached"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.operatorVersion", priority = 1, description = "Version of the operator that wrote the status")

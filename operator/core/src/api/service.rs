@@ -61,7 +61,7 @@ pub struct ServiceSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
 
-    /// Secrets and ConfigMaps whose every key becomes a variable. An entry of env with the same name wins, and what
+    /// Secrets and config maps whose every key becomes a variable. An entry of env with the same name wins, and what
     /// Tracewell sets itself does too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -177,7 +177,7 @@ pub struct NameRef {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceApiDocs {
-    /// Path of the OpenAPI document in JSON. A service without one answers 404 there, and the portal says so.
+    /// Path of the `OpenAPI` document in JSON. A service without one answers 404 there, and the portal says so.
     #[serde(default = "document_path")]
     #[schemars(length(min = 2, max = 256), regex(pattern = r"^/[^\s,=]+$"))]
     pub path: String,

@@ -35,7 +35,7 @@ pub struct PlatformStatus {
         skip_serializing_if = "Option::is_none"
     )]
     pub last_reconcile_trace_id: Option<String>,
-    /// `Ready`, `Reconciling`, `Stalled`, `Accepted`, `ServicesAvailable` and `TracingAvailable`.
+    /// `Ready`, `Reconciling` and `Stalled` sum up; `Accepted` is about the spec; each of the others is about one part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -64,4 +64,7 @@ pub struct ServiceStatus {
     pub desired_replicas: i32,
     /// Changes whenever the service's pods have to be replaced.
     pub config_hash: String,
+    /// Whether a span of it arrived in Jaeger when one was asked for last. Left out while nobody could ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces_seen: Option<bool>,
 }

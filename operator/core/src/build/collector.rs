@@ -121,7 +121,7 @@ fn build_gateway(
     }
     let config = collector_config(resolved, &balancing_config(resolved));
     let ports = build_ports(resolved, NAME, otlp_ports());
-    let mut parts = tier(
+    let mut objects = tier(
         resolved,
         collector,
         &[],
@@ -136,7 +136,7 @@ fn build_gateway(
     // Each of them has to be addressed: the tier before decides which trace goes where.
     let ports = build_headless(resolved, SAMPLER, otlp_ports());
     let sampler = (SAMPLER, resolved.name.sampler());
-    parts.extend(tier(
+    objects.extend(tier(
         resolved,
         collector,
         &tracing.exporters,
@@ -145,7 +145,7 @@ fn build_gateway(
         config,
         ports,
     ));
-    parts
+    objects
 }
 
 fn otlp_ports() -> Vec<ServicePort> {

@@ -33,9 +33,16 @@ const GRACE_SECONDS: i64 = 20;
 /// where there is none that is known.
 pub(crate) fn trace_ui_url(resolved: &Resolved) -> Option<String> {
     match (&resolved.tracing.as_ref()?.backend, resolved.node_ports()) {
-        (Backend::External { query_url, .. }, _) => query_url.clone(),
         (Backend::Managed { .. }, Some(ports)) => Some(format!("http://{}:{}", ports.host, ports.jaeger)),
-        (Backend::Managed { .. }, None) => Some(resolved.in_cluster_url(&resolved.name.jaeger(), QUERY_PORT)),
+        _ => query_url(resolved),
+    }
+}
+
+/// Base URL of the query API as the operator reaches it; None where it is not known.
+pub(crate) fn query_url(resolved: &Resolved) -> Option<String> {
+    match &resolved.tracing.as_ref()?.backend {
+        Backend::External { query_url, .. } => query_url.clone(),
+        Backend::Managed { .. } => Some(resolved.in_cluster_url(&resolved.name.jaeger(), QUERY_PORT)),
     }
 }
 

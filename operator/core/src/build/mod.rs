@@ -26,7 +26,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use self::environment::ignored_variables;
-pub(crate) use self::jaeger::trace_ui_url;
+pub(crate) use self::jaeger::{query_url, trace_ui_url};
+pub(crate) use self::pipeline::METRICS_PORT as COLLECTOR_METRICS_PORT;
 use crate::desired::to_value;
 use crate::kinds::Kind;
 use crate::labels::Component;

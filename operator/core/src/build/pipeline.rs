@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::environment::{OTLP_HTTP_PORT, backend_endpoint};
 use crate::api::{ExporterSpec, OtlpProtocol, Redaction, TailErrors, TailSampling};
+use crate::evidence::TRACE_STATE;
 use crate::resolve::{Resolved, Tracing};
 
 /// A sidecar serves its own pod only.
@@ -19,7 +20,7 @@ pub(super) const HEALTH_PORT: i32 = 13133;
 /// Path where it says so: it is well as long as its own parts run, whatever the backend does.
 pub(super) const HEALTH_PATH: &str = "/status";
 /// Port of a collector's own metrics, which tell where spans get lost.
-pub(super) const METRICS_PORT: i32 = 8888;
+pub(crate) const METRICS_PORT: i32 = 8888;
 /// Directory of the certificate authorities of exporters, each in a directory of the exporter's name.
 pub(super) const AUTHORITIES: &str = "/etc/authorities";
 /// Name of the file of a certificate authority.
@@ -83,7 +84,7 @@ pub(super) fn exporting_config(
     for (index, exporter) in tracing.exporters.iter().enumerate() {
         exporters.insert(exporter_id(exporter), build_exporter(index, exporter));
     }
-    config(post, processors, &order, exporters)
+    config(post, processors, &order, &exporters)
 }
 
 /// A collector that brings the spans of each trace together, in one of the collectors behind it.
@@ -94,14 +95,14 @@ pub(super) fn balancing_config(resolved: &Resolved) -> Value {
         "resolver": {"dns": {"hostname": resolved.name.sampler(), "port": OTLP_GRPC_PORT.to_string()}},
     });
     let exporters = Map::from_iter([("loadbalancing".to_owned(), exporter)]);
-    config(&GATEWAY, Map::new(), &["memory_limiter"], exporters)
+    config(&GATEWAY, Map::new(), &["memory_limiter"], &exporters)
 }
 
 fn config(
     post: &Post,
     mut processors: Map<String, Value>,
     order: &[&str],
-    exporters: Map<String, Value>,
+    exporters: &Map<String, Value>,
 ) -> Value {
     let limiter = json!({
         "check_interval": "1s", "limit_mib": post.memory_mib, "spike_limit_mib": post.memory_mib / 4,
@@ -159,6 +160,10 @@ fn tail_sampling_processor(sampling: &TailSampling) -> Value {
     if let Some(threshold) = sampling.slower_than_milliseconds {
         policies.push(json!({"name": "slow", "type": "latency", "latency": {"threshold_ms": threshold}}));
     }
+    let (key, value) = TRACE_STATE;
+    policies.push(
+        json!({"name": "probes", "type": "trace_state", "trace_state": {"key": key, "values": [value]}}),
+    );
     policies.push(json!({
         "name": "others",
         "type": "probabilistic",

@@ -24,6 +24,8 @@ pub enum ConditionType {
     ServicesAvailable,
     /// Whether the tracing backend serves now.
     TracingAvailable,
+    /// Whether spans of every service arrive, by evidence.
+    TelemetryFlowing,
     /// Whether errors are reported somewhere.
     ErrorTrackingConfigured,
     /// Whether users get in.
@@ -36,6 +38,7 @@ impl ConditionType {
         Self::SecretsResolved,
         Self::ServicesAvailable,
         Self::TracingAvailable,
+        Self::TelemetryFlowing,
         Self::ErrorTrackingConfigured,
         Self::Exposed,
     ];
@@ -50,6 +53,7 @@ impl ConditionType {
             Self::SecretsResolved => "SecretsResolved",
             Self::ServicesAvailable => "ServicesAvailable",
             Self::TracingAvailable => "TracingAvailable",
+            Self::TelemetryFlowing => "TelemetryFlowing",
             Self::ErrorTrackingConfigured => "ErrorTrackingConfigured",
             Self::Exposed => "Exposed",
         }

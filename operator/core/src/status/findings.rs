@@ -4,17 +4,19 @@ use super::ConditionType;
 use super::conditions::Finding;
 use crate::build::ignored_variables;
 use crate::diff::Changes;
+use crate::evidence::can_be_asked;
 use crate::observe::{BackendObservation, Cause, EntranceObservation, Observation, WorkloadState};
 use crate::reason::Reason;
 use crate::references::Reference;
 use crate::resolve::Resolved;
-use crate::step::ApplyFailure;
+use crate::step::{ApplyFailure, Facts};
 
 /// Every condition of a Platform that was accepted.
 pub(super) fn find_all(
     resolved: &Resolved,
     observation: &Observation,
     changes: &Changes,
+    facts: &Facts,
     failure: Option<&ApplyFailure>,
     ready_services: &str,
 ) -> Vec<Finding> {
@@ -38,6 +40,7 @@ pub(super) fn find_all(
         find_secrets(resolved),
         services,
         tracing,
+        find_flow(resolved, observation, facts),
         find_error_tracking(resolved),
         find_exposed(observation),
     ]
@@ -86,6 +89,41 @@ fn find_stalled(stalled: Option<&Cause>) -> Finding {
             "nothing stands in the way".to_owned(),
         ),
     }
+}
+
+fn find_flow(resolved: &Resolved, observation: &Observation, facts: &Facts) -> Finding {
+    let type_ = ConditionType::TelemetryFlowing;
+    let unknown = |reason, message: &str| Finding {
+        type_,
+        status: None,
+        reason,
+        message: message.to_owned(),
+    };
+    if resolved.tracing.is_none() {
+        let message = "tracing is disabled in the spec".to_owned();
+        return Finding::new(type_, false, Reason::TracingDisabled, message);
+    }
+    if !can_be_asked(resolved) {
+        let message = "tracing.jaeger.external names no queryURL that could be asked for the spans";
+        return unknown(Reason::ExternalBackend, message);
+    }
+    let Some(evidence) = &facts.evidence else {
+        return unknown(Reason::NotAskedYet, "Jaeger is asked once every service serves");
+    };
+    if let Some(error) = &evidence.unanswered {
+        let message = format!("Jaeger does not say what it has: {error}");
+        return Finding::new(type_, false, Reason::JaegerUnanswered, message);
+    }
+    let names = || observation.services.iter().map(|service| &service.name);
+    let silent: Vec<String> = names()
+        .filter_map(|name| Some(format!("{name} {}", evidence.silent.get(name)?.explain())))
+        .collect();
+    if silent.is_empty() {
+        let seen = names().filter(|name| evidence.seen.contains(*name)).count();
+        let message = format!("spans of {seen} services arrive in Jaeger");
+        return Finding::new(type_, true, Reason::SpansArrive, message);
+    }
+    Finding::new(type_, false, Reason::SpansMissing, silent.join("; "))
 }
 
 fn find_error_tracking(resolved: &Resolved) -> Finding {

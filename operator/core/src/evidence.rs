@@ -1,0 +1,202 @@
+//! Whether spans arrive: what to ask for, and what the answers mean.
+//!
+//! Each service is sent one request that carries a trace of its own, and Jaeger is then asked for that trace. So the
+//! answer is about now, costs a span a service, and does not depend on what users do or on how much is sampled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::build::{COLLECTOR_METRICS_PORT, query_url};
+use crate::labels;
+use crate::observe::{BackendObservation, Observation, WorkloadState};
+use crate::resolve::{Backend, CollectorTier, Resolved};
+use crate::step::{Facts, Live};
+
+/// Key and value of the `tracestate` of such a request: by them collectors that choose among traces keep it.
+pub const TRACE_STATE: (&str, &str) = ("tracewell", "probe");
+
+/// How old an answer may be, while every service is heard of.
+const LASTS: Duration = Duration::from_mins(5);
+/// How long to wait before asking again, while one is not.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
+
+/// What to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Questions {
+    /// Base URL of Jaeger's query API.
+    pub query_url: String,
+    /// The services, by name.
+    pub services: BTreeMap<String, Question>,
+}
+
+/// What to ask about a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// URL of a request that leaves a span and changes nothing.
+    pub url: String,
+    /// URLs of the metrics of the collectors that take its spans.
+    pub collectors: Vec<String>,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// When.
+    pub at: Timestamp,
+    /// Why Jaeger could not be asked, if it could not.
+    pub unanswered: Option<String>,
+    /// Services whose span arrived.
+    pub seen: BTreeSet<String>,
+    /// What is known of the others.
+    pub silent: BTreeMap<String, Silence>,
+}
+
+/// What is known of a service whose span did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It did not answer the request; this is what went wrong.
+    Unreachable(String),
+    /// It sends its spans to Jaeger itself, so nobody counts them.
+    Uncounted,
+    /// Its collectors do not tell what they did.
+    Uncountable,
+    /// What its collectors counted since they started.
+    Counted(Counters),
+}
+
+/// Spans that collectors counted since they started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Received.
+    pub received: u64,
+    /// Refused, because memory was short.
+    pub refused: u64,
+    /// Sent on.
+    pub sent: u64,
+    /// Given up after trying to send them, or for want of room in the queue.
+    pub lost: u64,
+    /// Waiting to be sent: batches, not spans.
+    pub waiting: u64,
+}
+
+impl Silence {
+    /// Where the spans get lost, as far as it can be told.
+    pub fn explain(&self) -> String {
+        match self {
+            Self::Unreachable(error) => format!("did not answer a request: {error}"),
+            Self::Uncounted => "sends its spans itself, and none arrived".to_owned(),
+            Self::Uncountable => "its collector does not tell what it did".to_owned(),
+            Self::Counted(Counters { received: 0, refused, .. }) if *refused > 0 => {
+                format!("its collector refused all {refused} spans: its memory is short")
+            }
+            Self::Counted(Counters { received: 0, .. }) => {
+                "its collector received no span: the service sends none, so it has no OpenTelemetry SDK or overrides \
+                 OTEL_EXPORTER_OTLP_ENDPOINT"
+                    .to_owned()
+            }
+            Self::Counted(Counters { sent: 0, .. }) => {
+                "its collector received spans and could send none on: the backend does not take them".to_owned()
+            }
+            Self::Counted(Counters { lost, waiting, .. }) if *lost > 0 || *waiting > 0 => {
+                "its collector sends spans on and loses others: the backend takes them slowly or not at all".to_owned()
+            }
+            Self::Counted(_) => {
+                "its collector sends spans on, and none of them has the trace of the request: the service does not \
+                 take up traceparent, or the backend drops spans"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// What to ask now; None while there is nobody to ask, not everybody serves, or the last answer is young enough.
+pub fn questions(
+    resolved: &Resolved,
+    observation: &Observation,
+    live: &Live,
+    facts: &Facts,
+    now: Timestamp,
+) -> Option<Questions> {
+    let serves = |state: &WorkloadState| *state == WorkloadState::Available;
+    let all_serve = observation
+        .services
+        .iter()
+        .all(|service| serves(&service.workload))
+        && observation
+            .components
+            .iter()
+            .all(|component| serves(&component.workload))
+        && !matches!(&observation.backend, BackendObservation::Managed(state) if !serves(state));
+    if !all_serve || !is_due(facts.evidence.as_ref(), observation, now) {
+        return None;
+    }
+    let services = resolved
+        .services
+        .iter()
+        .filter(|service| service.scale.max() > 0)
+        .map(|service| {
+            let host = resolved.in_cluster_url(&resolved.name.workload(&service.name), service.port);
+            let question = Question {
+                url: format!("{host}{}", service.api_document),
+                collectors: collectors_of(resolved, service.name.as_str(), live),
+            };
+            (service.name.to_string(), question)
+        })
+        .collect();
+    Some(Questions {
+        query_url: query_url(resolved)?,
+        services,
+    })
+}
+
+fn is_due(evidence: Option<&Evidence>, observation: &Observation, now: Timestamp) -> bool {
+    let Some(evidence) = evidence else { return true };
+    let is_known = |name: &String| evidence.seen.contains(name) || evidence.silent.contains_key(name);
+    let asked_all = observation
+        .services
+        .iter()
+        .filter(|service| service.desired_replicas > 0)
+        .all(|service| is_known(&service.name));
+    let all_well = asked_all && evidence.unanswered.is_none() && evidence.silent.is_empty();
+    let pause = if all_well { LASTS } else { ASK_AGAIN };
+    let age = now.duration_since(evidence.at).unsigned_abs();
+    age >= pause || !asked_all
+}
+
+/// Where the collectors of a service say what they counted: on the addresses of their pods.
+fn collectors_of(resolved: &Resolved, service: &str, live: &Live) -> Vec<String> {
+    let app = match resolved.collector().map(|collector| &collector.tier) {
+        None => return Vec::new(),
+        Some(CollectorTier::Sidecar) => service,
+        Some(CollectorTier::Gateway { .. }) => "collector",
+    };
+    let of_app = live
+        .pods
+        .iter()
+        .filter(|pod| pod.labels().get(labels::NAME).is_some_and(|name| name == app));
+    of_app
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| pod.status.as_ref()?.pod_ip.as_deref())
+        .map(|address| {
+            // An IPv6 address stands in brackets in a URL (RFC 3986, 3.2.2).
+            let host = if address.contains(':') {
+                format!("[{address}]")
+            } else {
+                address.to_owned()
+            };
+            format!("http://{host}:{COLLECTOR_METRICS_PORT}/metrics")
+        })
+        .collect()
+}
+
+/// Whether there is a Jaeger that could be asked.
+pub(crate) fn can_be_asked(resolved: &Resolved) -> bool {
+    match resolved.tracing.as_ref().map(|tracing| &tracing.backend) {
+        None => false,
+        Some(Backend::Managed { .. }) => true,
+        Some(Backend::External { query_url, .. }) => query_url.is_some(),
+    }
+}

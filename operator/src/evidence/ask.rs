@@ -1,0 +1,273 @@
+//! One round of questions: a request with a trace of its own through each service, then Jaeger, then, about the services
+//! whose span did not arrive, the collectors.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use platform_core::evidence::{Counters, Evidence, Question, Questions, Silence, TRACE_STATE};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::counters::count;
+
+/// How long a service, Jaeger or a collector may take to answer one request.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long a span may take to arrive: service, collector and backend batch for a second each, and a collector that
+/// decides about whole traces waits for them to become whole.
+const ARRIVAL: Duration = Duration::from_secs(20);
+/// The pauses between two looks for it.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+
+/// Asks, and waits for the answers.
+pub(super) async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
+    let mut evidence = Evidence {
+        at: Timestamp::now(),
+        ..Evidence::default()
+    };
+    let sent = questions
+        .services
+        .iter()
+        .map(|(name, question)| async move { (name, send(client, question).await) });
+    let mut waited_for = BTreeMap::new();
+    for (name, sent) in join_all(sent).await {
+        match sent {
+            Ok(trace) => {
+                waited_for.insert(name.clone(), trace);
+            }
+            Err(error) => {
+                evidence.silent.insert(name.clone(), Silence::Unreachable(error));
+            }
+        }
+    }
+    match await_arrivals(client, &questions.query_url, &mut waited_for).await {
+        Ok(seen) => evidence.seen = seen,
+        Err(error) => evidence.unanswered = Some(error),
+    }
+    let silent = waited_for.into_keys().map(|name| async {
+        let silence = match questions.services.get(&name) {
+            Some(question) => explain(client, &question.collectors).await,
+            None => Silence::Uncounted,
+        };
+        (name, silence)
+    });
+    evidence.silent.extend(join_all(silent).await);
+    evidence
+}
+
+/// Sends a request through the service. Gives its trace id, or what went wrong; any answer will do.
+async fn send(client: &reqwest::Client, question: &Question) -> Result<String, String> {
+    let trace = Uuid::now_v7().simple().to_string();
+    let (_, parent) = trace.split_at(16);
+    let (key, value) = TRACE_STATE;
+    client
+        .get(&question.url)
+        // W3C Trace Context, level 1: version, trace, parent, and the flag that this trace is recorded.
+        .header("traceparent", format!("00-{trace}-{parent}-01"))
+        .header("tracestate", format!("{key}={value}"))
+        .timeout(ANSWER)
+        .send()
+        .await
+        .map_err(|error| innermost(&error))?;
+    Ok(trace)
+}
+
+/// Takes the services away whose span has arrived and gives their names, once all have or time is up.
+async fn await_arrivals(
+    client: &reqwest::Client,
+    query_url: &str,
+    waited_for: &mut BTreeMap<String, String>,
+) -> Result<BTreeSet<String>, String> {
+    let deadline = Instant::now() + ARRIVAL;
+    let (mut pause, longest) = PAUSES;
+    let mut seen = BTreeSet::new();
+    loop {
+        let looks = waited_for.iter().map(|(name, trace)| async move {
+            let url = format!("{}/api/v3/traces/{trace}", query_url.trim_end_matches('/'));
+            (name.clone(), has_arrived(client, &url, name).await)
+        });
+        for (name, arrived) in join_all(looks).await {
+            if arrived? {
+                waited_for.remove(&name);
+                seen.insert(name);
+            }
+        }
+        if waited_for.is_empty() || Instant::now() + pause > deadline {
+            return Ok(seen);
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// Whether Jaeger has a span of this service in the trace (query API v3, which answers with OTLP's JSON).
+async fn has_arrived(client: &reqwest::Client, url: &str, service: &str) -> Result<bool, String> {
+    let answer = client
+        .get(url)
+        .timeout(ANSWER)
+        .send()
+        .await
+        .map_err(|error| innermost(&error))?;
+    match answer.status().as_u16() {
+        200 => {
+            let trace: Value = answer.json().await.map_err(|error| innermost(&error))?;
+            Ok(has_span_of(&trace, service))
+        }
+        404 => Ok(false),
+        status => Err(format!("it answers {status}")),
+    }
+}
+
+fn has_span_of(trace: &Value, service: &str) -> bool {
+    let resources = trace.pointer("/result/resourceSpans").and_then(Value::as_array);
+    resources.into_iter().flatten().any(|of_resource| {
+        let attributes = of_resource
+            .pointer("/resource/attributes")
+            .and_then(Value::as_array);
+        attributes.into_iter().flatten().any(|attribute| {
+            attribute["key"] == "service.name" && attribute["value"]["stringValue"] == service
+        })
+    })
+}
+
+/// What the collectors of a service counted, all together.
+async fn explain(client: &reqwest::Client, collectors: &[String]) -> Silence {
+    if collectors.is_empty() {
+        return Silence::Uncounted;
+    }
+    let counted = join_all(collectors.iter().map(|url| async move {
+        let answer = client.get(url).timeout(ANSWER).send().await.ok()?;
+        Some(count(&answer.error_for_status().ok()?.text().await.ok()?))
+    }))
+    .await;
+    let counted: Vec<Counters> = counted.into_iter().flatten().collect();
+    if counted.is_empty() {
+        return Silence::Uncountable;
+    }
+    let sum = |of: fn(&Counters) -> u64| counted.iter().map(of).sum();
+    Silence::Counted(Counters {
+        received: sum(|counters| counters.received),
+        refused: sum(|counters| counters.refused),
+        sent: sum(|counters| counters.sent),
+        lost: sum(|counters| counters.lost),
+        waiting: sum(|counters| counters.waiting),
+    })
+}
+
+/// The cause at the end of the chain: the rest says that a request was sent, and where, which the reader knows.
+fn innermost(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", ANSWER.as_secs());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, extract::Path, http::HeaderMap, routing::get};
+    use serde_json::json;
+    use std::sync::{Arc, Mutex};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Serves a router on loopback and gives its base URL.
+    async fn serve(router: Router) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(axum::serve(listener, router).into_future());
+        format!("http://{address}")
+    }
+
+    /// A Jaeger that has the traces which `service` was sent, under the service's name.
+    async fn world(metrics: &'static str, records: bool) -> (Questions, Arc<Mutex<Vec<HeaderMap>>>) {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let received = requests.clone();
+        let service = Router::new()
+            .route(
+                "/api-docs.json",
+                get(move |headers: HeaderMap| async move {
+                    received.lock().unwrap().push(headers);
+                    "{}"
+                }),
+            )
+            .route("/metrics", get(move || async move { metrics }));
+        let stored = requests.clone();
+        let jaeger = Router::new().route(
+            "/api/v3/traces/{id}",
+            get(move |Path(id): Path<String>| async move {
+                let is_known = stored
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .any(|headers: &HeaderMap| headers["traceparent"].to_str().unwrap().contains(&id));
+                if !records || !is_known {
+                    return Err(axum::http::StatusCode::NOT_FOUND);
+                }
+                let name = json!([{"key": "service.name", "value": {"stringValue": "auth"}}]);
+                Ok(Json(
+                    json!({"result": {"resourceSpans": [{"resource": {"attributes": name}}]}}),
+                ))
+            }),
+        );
+        let url = serve(service).await;
+        let question = Question {
+            url: format!("{url}/api-docs.json"),
+            collectors: vec![format!("{url}/metrics")],
+        };
+        let questions = Questions {
+            query_url: serve(jaeger).await,
+            services: [("auth".to_owned(), question)].into(),
+        };
+        (questions, requests)
+    }
+
+    #[tokio::test]
+    async fn a_span_that_arrives_is_seen_by_its_trace() {
+        let (questions, requests) = world("", true).await;
+        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        assert_eq!(evidence.seen, ["auth".to_owned()].into());
+        assert_eq!((evidence.silent, evidence.unanswered), (BTreeMap::new(), None));
+        let requests = requests.lock().unwrap();
+        let traceparent = requests[0]["traceparent"].to_str().unwrap();
+        assert_eq!(
+            (traceparent.len(), &traceparent[..3], &traceparent[52..]),
+            (55, "00-", "-01")
+        );
+        assert_eq!(requests[0]["tracestate"], "tracewell=probe");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_service_is_explained_by_its_collector() {
+        let (questions, _) = world(
+            "otelcol_receiver_accepted_spans_total{receiver=\"otlp\"} 0\n",
+            false,
+        )
+        .await;
+        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        assert_eq!(evidence.seen, BTreeSet::new());
+        let silence = Silence::Counted(Counters::default());
+        assert_eq!(evidence.silent, [("auth".to_owned(), silence)].into());
+    }
+
+    #[tokio::test]
+    async fn a_jaeger_or_a_service_that_is_not_there_is_told() {
+        let (mut questions, _) = world("", true).await;
+        questions.query_url = "http://127.0.0.1:1".to_owned();
+        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        assert!(evidence.unanswered.unwrap().contains("refused"));
+
+        let (mut questions, _) = world("", true).await;
+        questions.services.get_mut("auth").unwrap().url = "http://127.0.0.1:1/".to_owned();
+        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        assert!(matches!(&evidence.silent["auth"], Silence::Unreachable(error) if error.contains("refused")));
+    }
+}

@@ -1,0 +1,61 @@
+//! What an OpenTelemetry collector counts, read from its metrics in Prometheus' text format.
+
+use platform_core::evidence::Counters;
+
+/// Sums up the spans that a collector counted since it started.
+pub(super) fn count(metrics: &str) -> Counters {
+    let mut counters = Counters::default();
+    for (name, value) in metrics.lines().filter_map(parse) {
+        let counter = match name {
+            "otelcol_receiver_accepted_spans" => &mut counters.received,
+            "otelcol_receiver_refused_spans" => &mut counters.refused,
+            "otelcol_exporter_sent_spans" => &mut counters.sent,
+            "otelcol_exporter_send_failed_spans" | "otelcol_exporter_enqueue_failed_spans" => {
+                &mut counters.lost
+            }
+            "otelcol_exporter_queue_size" => &mut counters.waiting,
+            _ => continue,
+        };
+        *counter += value;
+    }
+    counters
+}
+
+/// Name, without the ending of counters that some versions write, and value of a sample.
+fn parse(line: &str) -> Option<(&str, u64)> {
+    let (series, value) = line.rsplit_once(' ')?;
+    let name = series.split('{').next()?.trim();
+    let value: f64 = value.parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count: never negative, and far below 2^53; the cast saturates"
+    )]
+    let whole = value as u64;
+    Some((name.strip_suffix("_total").unwrap_or(name), whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_summed_over_receivers_and_exporters() {
+        let metrics = "# HELP otelcol_receiver_accepted_spans_total Number of spans\n\
+            otelcol_receiver_accepted_spans_total{receiver=\"otlp\",transport=\"http\"} 12\n\
+            otelcol_receiver_accepted_spans_total{receiver=\"otlp\",transport=\"grpc\"} 3\n\
+            otelcol_receiver_refused_spans{receiver=\"otlp\"} 1\n\
+            otelcol_exporter_sent_spans_total{exporter=\"otlphttp\"} 9\n\
+            otelcol_exporter_send_failed_spans_total{exporter=\"otlphttp\"} 2\n\
+            otelcol_exporter_queue_size{exporter=\"otlphttp\"} 4\n\
+            go_goroutines 40\nnonsense\n";
+        let expected = Counters {
+            received: 15,
+            refused: 1,
+            sent: 9,
+            lost: 2,
+            waiting: 4,
+        };
+        assert_eq!(count(metrics), expected);
+    }
+}
