@@ -31,7 +31,7 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// How often the operator looks whether CRDs came or went that it has a use for. It is one small request a group.
-const DISCOVERY: Duration = Duration::from_secs(60);
+const DISCOVERY: Duration = Duration::from_mins(1);
 
 /// The longest wait for the last spans (5 s) and the last errors (2 s).
 const FLUSH: Duration = Duration::from_secs(7);

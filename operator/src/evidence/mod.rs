@@ -21,7 +21,7 @@ const CONCURRENCY: usize = 4;
 pub struct Inquiries {
     client: reqwest::Client,
     places: Semaphore,
-    inquiries: Mutex<BTreeMap<PlatformKey, Inquiry>>,
+    by_platform: Mutex<BTreeMap<PlatformKey, Inquiry>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Default for Inquiries {
         Self {
             client: reqwest::Client::new(),
             places: Semaphore::new(CONCURRENCY),
-            inquiries: Mutex::default(),
+            by_platform: Mutex::default(),
         }
     }
 }
@@ -82,6 +82,6 @@ impl Inquiries {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PlatformKey, Inquiry>> {
-        self.inquiries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_platform.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

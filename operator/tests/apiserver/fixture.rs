@@ -186,7 +186,8 @@ impl World {
             evidence: None,
             referrers: &Referrers::default(),
         };
-        reconcile(cluster, &knowledge, &key, Timestamp::now).await
+        let reconciled = reconcile(cluster, &knowledge, &key, Timestamp::now).await?;
+        Ok(reconciled.requeue)
     }
 
     pub(crate) fn objects(&self, kind: Kind) -> Api<DynamicObject> {
