@@ -21,6 +21,8 @@ enum Artifact {
     Crd,
     /// The CRD as a template of the chart.
     ChartCrd,
+    /// The reference of every field.
+    Reference,
     /// The operator's `ClusterRole` as a template of the chart.
     ChartRole,
 }
@@ -29,6 +31,7 @@ fn main() -> anyhow::Result<()> {
     let text = match Arguments::parse().artifact {
         Artifact::Crd => format!("{}{}", header("#", ""), yaml(&Platform::crd())?),
         Artifact::ChartCrd => chart_crd()?,
+        Artifact::Reference => reference()?,
         Artifact::ChartRole => chart_role()?,
     };
     print!("{text}");
@@ -52,6 +55,91 @@ fn chart_crd() -> anyhow::Result<String> {
         "{}{{{{- if .Values.crds.install }}}}\n{escaped}{{{{- end }}}}\n",
         header("{{- /*", " */}}")
     ))
+}
+
+const REFERENCE_HEAD: &str = "# Every field of a Platform
+`tracewell.dev/v1alpha1`, kind `Platform`. This page is written from the operator's types by `cargo xtask codegen`. What stands
+in the column *rules* is held by the API server, as are the rules below the table, each with the sentence that it refuses with.
+
+| field | type | default | rules | what it is |
+|---|---|---|---|---|
+";
+
+/// The page of every field of the spec, and of the rules across fields.
+fn reference() -> anyhow::Result<String> {
+    let crd = serde_json::to_value(Platform::crd())?;
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mut page = REFERENCE_HEAD.to_owned();
+    let mut rules = vec![String::new()];
+    collect(&schema["properties"]["spec"], "spec", &mut page, &mut rules);
+    rules.extend(messages(schema).map(|message| format!("- `metadata`: {message}\n")));
+    rules.sort();
+    page.push_str("\n## Rules across fields\n");
+    page.extend(rules);
+    Ok(page)
+}
+
+fn collect(schema: &Value, path: &str, page: &mut String, rules: &mut Vec<String>) {
+    rules.extend(messages(schema).map(|message| format!("- `{path}`: {message}\n")));
+    if path != "spec" {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let default = match &schema["default"] {
+            Value::Null => String::new(),
+            value => format!("`{}`", text(value)),
+        };
+        let description = text(&schema["description"]).replace(['\n', '|'], " ");
+        page.push_str(&format!(
+            "| `{path}` | {} | {default} | {} | {description} |\n",
+            text(&schema["type"]),
+            bounds(schema)
+        ));
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        collect(field, &format!("{path}.{name}"), page, rules);
+    }
+    if schema["items"]["properties"].is_object() {
+        rules.extend(messages(&schema["items"]).map(|message| format!("- `{path}[]`: {message}\n")));
+        for (name, field) in schema["items"]["properties"].as_object().into_iter().flatten() {
+            collect(field, &format!("{path}[].{name}"), page, rules);
+        }
+    }
+}
+
+/// The sentences of a schema's rules across fields.
+fn messages(schema: &Value) -> impl Iterator<Item = &str> {
+    let rules = schema["x-kubernetes-validations"].as_array();
+    rules
+        .into_iter()
+        .flatten()
+        .filter_map(|rule| rule["message"].as_str())
+}
+
+/// The bounds of one field, for a reader.
+fn bounds(schema: &Value) -> String {
+    let range = |least: &str, most: &str, what: &str| match (&schema[least], &schema[most]) {
+        (Value::Null, Value::Null) => None,
+        (Value::Null, most) => Some(format!("at most {most}{what}")),
+        (least, Value::Null) => Some(format!("at least {least}{what}")),
+        (least, most) => Some(format!("{least} to {most}{what}")),
+    };
+    let choices = schema["enum"].as_array().map(|values| {
+        let names: Vec<_> = values.iter().filter_map(Value::as_str).collect();
+        format!("one of {}", names.join(", "))
+    });
+    let pattern = schema["pattern"]
+        .as_str()
+        .map(|pattern| format!("`{}`", pattern.replace('|', "\\|")));
+    [
+        range("minimum", "maximum", ""),
+        range("minLength", "maxLength", " characters"),
+        range("minItems", "maxItems", " entries"),
+        choices,
+        pattern,
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>()
+    .join("; ")
 }
 
 fn chart_role() -> anyhow::Result<String> {

@@ -7,7 +7,7 @@
 //! | [`evidence`] | whether spans arrive: services, Jaeger and collectors are asked |
 //! | [`http`] | probes and metrics |
 //! | [`run`], [`preflight`] | wiring of the three for `tracewell-operator run` |
-//! | [`manifest`], [`render`], [`diff`] | the same brain on a file instead of a watch |
+//! | [`manifest`], [`render`], [`lint`], [`diff`] | the same brain on a file instead of a watch |
 //! | [`permissions`] | what the operator may do, derived from the table of kinds |
 //! | [`settings`] | flags and environment |
 
@@ -16,6 +16,7 @@ pub mod controller;
 pub mod diff;
 pub mod evidence;
 pub mod http;
+pub mod lint;
 pub mod manifest;
 pub mod permissions;
 pub mod preflight;

@@ -7,7 +7,7 @@ use kube::CustomResourceExt as _;
 use platform_core::api::Platform;
 use platform_operator::{
     cluster::{KubeCluster, connect},
-    diff,
+    diff, lint,
     manifest::Manifest,
     render, run,
     settings::{Cli, Command, ManifestArgs, RunArgs, VERSION},
@@ -17,6 +17,9 @@ use tracewell_telemetry::{ServiceInfo, Telemetry};
 
 /// `diff` found differences.
 const DIFFERENCES: u8 = 1;
+
+/// The Platform breaks rules.
+const BROKEN_RULES: u8 = 1;
 
 /// Something went wrong. Like kubectl diff: above the code that says that there are differences.
 const FAILURE: u8 = 2;
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run_operator(arguments),
         Command::Crd => print_crd(),
         Command::Render(arguments) => render_manifest(&arguments),
+        Command::Lint(arguments) => lint_manifest(&arguments),
         Command::Diff(arguments) => diff_manifest(&arguments),
     };
     outcome.unwrap_or_else(|error| {
@@ -60,6 +64,19 @@ fn render_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
         render::render(manifest.platform, &arguments.images.settings())?
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn lint_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
+    let manifest = Manifest::read(&arguments.file)?;
+    let violations = lint::lint(&manifest.platform, &arguments.images.settings());
+    for violation in &violations {
+        println!("{}: {violation}", arguments.file.display());
+    }
+    if violations.is_empty() {
+        println!("{}: every rule holds", arguments.file.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(BROKEN_RULES))
 }
 
 fn diff_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {

@@ -29,6 +29,8 @@ pub enum Command {
     Crd,
     /// Print the objects that the operator would create for a Platform, without a cluster
     Render(ManifestArgs),
+    /// Check a Platform against every rule that needs no cluster; the exit code is 1 when one is broken
+    Lint(ManifestArgs),
     /// Show what applying a Platform would change in the cluster; the exit code is 1 when there are differences
     Diff(ManifestArgs),
 }

@@ -78,6 +78,7 @@ fn artifacts() -> impl Iterator<Item = Artifact> {
         ("crds/tracewell.dev_platforms.yaml", "crd"),
         ("charts/tracewell/templates/crd.yaml", "chart-crd"),
         ("charts/tracewell/templates/clusterrole.yaml", "chart-role"),
+        ("docs/api-reference.md", "reference"),
     ]
     .map(|(path, artifact)| Artifact {
         path: path.to_owned(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracewell_kit::config::Env;
 
-use crate::routing::RoutingTable;
+use crate::routing::{DocumentPaths, RoutingTable};
 
 /// Far above what one person's browser does, far below what one machine can pretend.
 const DEFAULT_RATE: RateLimit = RateLimit(NonZeroU32::new(1000));
@@ -36,7 +36,13 @@ impl Config {
         );
         let trusted_proxies = env.or("TRUSTED_PROXIES", 0_u8, "a number of proxies, 0 to 255");
         Self {
-            routes: env.or("GATEWAY_ROUTES", RoutingTable::default(), RoutingTable::EXPECTED),
+            routes: env
+                .or("GATEWAY_ROUTES", RoutingTable::default(), RoutingTable::EXPECTED)
+                .with_documents(&env.or(
+                    "GATEWAY_DOCUMENTS",
+                    DocumentPaths::default(),
+                    DocumentPaths::EXPECTED,
+                )),
             rate_limit: env.or(
                 "RATE_LIMIT_PER_SECOND",
                 DEFAULT_RATE,

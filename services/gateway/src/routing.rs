@@ -1,9 +1,11 @@
 //! Which upstream answers a path: the routing table that `GATEWAY_ROUTES` spells.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use reqwest::Url;
+use tracewell_kit::docs::DOCUMENT_PATH;
 
 /// Prefixes below which the gateway itself answers; no upstream can be mounted there.
 const OWN_PREFIXES: [&str; 7] = [
@@ -21,6 +23,8 @@ const OWN_PREFIXES: [&str; 7] = [
 pub struct Upstream {
     /// `auth` for the prefix `/auth`: how people and documents name it.
     pub name: String,
+    /// Path of its API document.
+    pub document: String,
     /// Where the service listens: http, without query.
     base: Url,
 }
@@ -60,6 +64,61 @@ impl RoutingTable {
     /// The upstreams, sorted by prefix.
     pub fn upstreams(&self) -> &[Upstream] {
         &self.0
+    }
+}
+
+impl RoutingTable {
+    /// The same upstreams, with API documents where `paths` says.
+    #[must_use]
+    pub fn with_documents(mut self, paths: &DocumentPaths) -> Self {
+        for upstream in &mut self.0 {
+            if let Some(path) = paths.0.get(&upstream.prefix()) {
+                upstream.document.clone_from(path);
+            }
+        }
+        self
+    }
+}
+
+/// Where upstreams have their API documents, by prefix; those left out have it where ours do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DocumentPaths(BTreeMap<String, String>);
+
+/// The text names no documents: what is allowed instead.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not {}", DocumentPaths::EXPECTED)]
+pub struct InvalidDocuments;
+
+impl DocumentPaths {
+    /// What `GATEWAY_DOCUMENTS` may hold.
+    pub const EXPECTED: &'static str =
+        "paths such as /prices=/openapi.json, separated by commas, each after the prefix of a route";
+}
+
+impl FromStr for DocumentPaths {
+    type Err = InvalidDocuments;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDocuments> {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let parse = |entry: &str| {
+            let (prefix, path) = entry.split_once('=')?;
+            let is_path = |text: &str| text.starts_with('/') && text.len() > 1;
+            (is_path(prefix) && is_path(path)).then(|| (prefix.to_owned(), path.to_owned()))
+        };
+        let paths: Option<BTreeMap<_, _>> = entries.map(parse).collect();
+        paths.map(Self).ok_or(InvalidDocuments)
+    }
+}
+
+/// As in `GATEWAY_DOCUMENTS`, sorted.
+impl fmt::Display for DocumentPaths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries: Vec<_> = self
+            .0
+            .iter()
+            .map(|(prefix, path)| format!("{prefix}={path}"))
+            .collect();
+        f.write_str(&entries.join(","))
     }
 }
 
@@ -114,6 +173,7 @@ fn parse_route(entry: &str) -> Option<Upstream> {
         && base.fragment().is_none();
     (is_segment && is_base && !OWN_PREFIXES.contains(&prefix)).then(|| Upstream {
         name: name.to_owned(),
+        document: DOCUMENT_PATH.to_owned(),
         base,
     })
 }
@@ -220,6 +280,25 @@ mod tests {
             "/auth/.well-known/jwks.json",
         ] {
             assert!(!is_ambiguous(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_where_the_table_says_or_where_ours_are() {
+        let table: RoutingTable = "/auth=http://auth:3001,/prices=http://prices:8080"
+            .parse()
+            .unwrap();
+        let paths: DocumentPaths = "/prices=/openapi.json".parse().unwrap();
+        let table = table.with_documents(&paths);
+        let documents: Vec<_> = table
+            .upstreams()
+            .iter()
+            .map(|upstream| upstream.document.as_str())
+            .collect();
+        assert_eq!(documents, ["/api-docs.json", "/openapi.json"]);
+        assert_eq!(paths.to_string(), "/prices=/openapi.json");
+        for bad in ["prices=/a", "/prices", "/prices=a", "/=/a"] {
+            assert_eq!(bad.parse::<DocumentPaths>(), Err(InvalidDocuments), "{bad}");
         }
     }
 }

@@ -143,6 +143,44 @@ pub struct BaseConfig {
     pub shutdown_delay: Duration,
     /// Origins whose pages may call the API from a browser.
     pub cors_origins: Origins,
+    /// Which API documents are served.
+    pub api_docs: ApiDocs,
+}
+
+/// Which API documents a service serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApiDocs {
+    /// Its own and, where it is a gateway, those of the services behind it.
+    #[default]
+    Portal,
+    /// Its own.
+    PerService,
+    /// None.
+    Disabled,
+}
+
+/// The text is none of the three.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not Portal, PerService or Disabled")]
+pub struct UnknownApiDocs;
+
+impl FromStr for ApiDocs {
+    type Err = UnknownApiDocs;
+
+    fn from_str(text: &str) -> Result<Self, UnknownApiDocs> {
+        match text {
+            "Portal" => Ok(Self::Portal),
+            "PerService" => Ok(Self::PerService),
+            "Disabled" => Ok(Self::Disabled),
+            _ => Err(UnknownApiDocs),
+        }
+    }
+}
+
+impl Display for ApiDocs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 impl BaseConfig {
@@ -166,6 +204,7 @@ impl BaseConfig {
             metrics_address: metrics_port.map(|port| SocketAddr::new(host, port)),
             shutdown_delay: Duration::from_secs(delay.into()),
             cors_origins,
+            api_docs: env.or("API_DOCS", ApiDocs::default(), "Portal, PerService or Disabled"),
         }
     }
 }

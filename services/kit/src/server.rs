@@ -19,7 +19,7 @@ use tower_http::{
 use tracewell_telemetry::{Readiness, Telemetry};
 
 use crate::{
-    config::{BaseConfig, Env},
+    config::{ApiDocs, BaseConfig, Env},
     connections::Connections,
     db::{Db, Migration},
     docs,
@@ -200,9 +200,14 @@ fn health_of(ops: &Router) -> Router {
 /// The routes of `S` inside every layer but telemetry's, which goes around.
 fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
     let (described, document) = docs::routes_and_document::<S>();
+    let documents = match base.api_docs {
+        ApiDocs::Portal => docs::routes::<S>(document, S::documents(state)),
+        ApiDocs::PerService => docs::routes::<S>(document, Vec::new()),
+        ApiDocs::Disabled => Router::new(),
+    };
     let router = described
         .with_state(state.clone())
-        .merge(docs::routes::<S>(document, S::documents(state)))
+        .merge(documents)
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed);
     // Each layer goes around those before it: read from the bottom to follow a request inwards.

@@ -11,7 +11,7 @@ use super::jaeger::trace_ui_url;
 use super::pipeline;
 use super::pod::variable;
 use super::workload::{DATA_DIRECTORY, METRICS_PORT};
-use crate::api::{self, KeyRef};
+use crate::api::{self, ApiDocs, KeyRef, ServiceApiDocs};
 use crate::known::GATEWAY;
 use crate::names::image_version;
 use crate::resolve::{Backend, CollectorTier, Resolved, Service, Tracing};
@@ -81,6 +81,7 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         variable("PORT", service.port.to_string()),
         variable("METRICS_PORT", METRICS_PORT.to_string()),
         variable("SHUTDOWN_DELAY_SECONDS", SHUTDOWN_DELAY_SECONDS.to_string()),
+        variable("API_DOCS", api_docs(resolved.api_docs)),
         variable("LOG_FORMAT", "json"),
         variable("RUST_LOG", "info"),
         variable("OTEL_SERVICE_NAME", service.name.as_str()),
@@ -102,6 +103,8 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         .extend(dependencies.map(|other| variable(other.name.url_variable(), resolved.internal_url(other))));
     if service.name.as_str() == GATEWAY {
         variables.push(variable("GATEWAY_ROUTES", gateway_routes(resolved)));
+        let documents = gateway_documents(resolved);
+        variables.extend((!documents.is_empty()).then(|| variable("GATEWAY_DOCUMENTS", documents)));
     }
     variables
 }
@@ -207,6 +210,33 @@ fn gateway_routes(resolved: &Resolved) -> String {
         .collect();
     routes.sort();
     routes.join(",")
+}
+
+/// `/prices=/openapi.json,…`: the API documents that are not where ours are.
+fn gateway_documents(resolved: &Resolved) -> String {
+    let elsewhere = resolved
+        .services
+        .iter()
+        .filter(|service| service.api_document != ServiceApiDocs::default().path);
+    let mut documents: Vec<String> = elsewhere
+        .filter_map(|service| {
+            Some(format!(
+                "{}={}",
+                service.path_prefix.as_ref()?,
+                service.api_document
+            ))
+        })
+        .collect();
+    documents.sort();
+    documents.join(",")
+}
+
+fn api_docs(api_docs: ApiDocs) -> &'static str {
+    match api_docs {
+        ApiDocs::Portal => "Portal",
+        ApiDocs::PerService => "PerService",
+        ApiDocs::Disabled => "Disabled",
+    }
 }
 
 fn from_field(name: &str, path: &str) -> EnvVar {

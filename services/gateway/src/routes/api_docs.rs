@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Json;
 use serde_json::{Map, Value, json};
-use tracewell_kit::docs::DOCUMENT_PATH;
 use tracewell_telemetry::TracedClient;
 
 use crate::error::GatewayError;
@@ -20,7 +19,7 @@ pub async fn service_document(
     upstream: Arc<Upstream>,
 ) -> Result<Json<Value>, GatewayError> {
     let fetch = async {
-        let url = upstream.address(DOCUMENT_PATH, None);
+        let url = upstream.address(&upstream.document, None);
         let answer = client
             .get(url)
             .timeout(TIMEOUT)

@@ -1,0 +1,174 @@
+//! What is asked about spans, and what the answers mean.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use platform_core::evidence::{Counters, Evidence, Silence};
+use platform_core::labels;
+use platform_core::step::{Facts, step};
+use serde_json::{Value, json};
+
+use crate::fixture::{
+    applied, at, conditions, decide, decide_with, input, platform, serving, settings, state,
+};
+
+fn one_service(mode: &str) -> Value {
+    json!({"services": [{"name": "auth"}], "telemetry": {"collector": {"mode": mode}}})
+}
+
+fn facts(evidence: Evidence) -> Facts {
+    Facts {
+        evidence: Some(evidence),
+        ..Facts::default()
+    }
+}
+
+fn silent(silence: Silence) -> Evidence {
+    Evidence {
+        at: at(0),
+        silent: BTreeMap::from([("auth".to_owned(), silence)]),
+        ..Evidence::default()
+    }
+}
+
+fn seen() -> Evidence {
+    Evidence {
+        at: at(0),
+        seen: ["auth".to_owned()].into(),
+        ..Evidence::default()
+    }
+}
+
+#[test]
+fn questions_come_once_everything_serves() {
+    let platform = platform(one_service("Sidecar"));
+    assert_eq!(decide(&platform, &applied(&platform)).questions, None);
+
+    let mut live = serving(&platform);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "demo-auth-1", "labels": {labels::NAME: "auth"}}, "status": {"podIP": "10.0.0.7"},
+    }))
+    .expect("a pod");
+    live.pods.push(pod);
+    let output = decide(&platform, &live);
+    assert_eq!(
+        state(&output.status, "TelemetryFlowing"),
+        ("Unknown", "NotAskedYet")
+    );
+    let questions = output.questions.expect("everything serves");
+    assert_eq!(questions.query_url, "http://demo-jaeger.shop.svc:16686");
+    let question = &questions.services["auth"];
+    assert_eq!(question.url, "http://demo-auth.shop.svc:3001/api-docs.json");
+    assert_eq!(question.collectors, ["http://10.0.0.7:8888/metrics"]);
+}
+
+#[test]
+fn a_backend_that_cannot_be_asked_is_not_vouched_for() {
+    let external = |query: Value| {
+        let mut external = json!({"endpoint": "http://jaeger.test:4318"});
+        external["queryURL"] = query;
+        let jaeger = json!({"type": "External", "external": external});
+        platform(json!({"services": [{"name": "auth"}], "telemetry": {"tracing": {"jaeger": jaeger}}}))
+    };
+    let without = external(Value::Null);
+    let output = decide(&without, &serving(&without));
+    assert_eq!(output.questions, None);
+    assert_eq!(
+        state(&output.status, "TelemetryFlowing"),
+        ("Unknown", "ExternalBackend")
+    );
+    let with = external(json!("http://jaeger.test:16686"));
+    let questions = decide(&with, &serving(&with)).questions.expect("it can be asked");
+    assert_eq!(questions.query_url, "http://jaeger.test:16686");
+}
+
+#[test]
+fn answers_are_told_with_the_hop_that_loses_spans() {
+    let platform = platform(one_service("Sidecar"));
+    let flowing = |evidence: Evidence| {
+        let status = decide_with(&platform, &serving(&platform), &facts(evidence)).status;
+        let (value, reason, message) = conditions(&status)["TelemetryFlowing"];
+        (
+            value.to_owned(),
+            reason.to_owned(),
+            message.to_owned(),
+            status.services[0].traces_seen,
+        )
+    };
+    let (value, reason, message, traces_seen) = flowing(seen());
+    assert_eq!((value.as_str(), reason.as_str()), ("True", "SpansArrive"));
+    assert_eq!(message, "spans of 1 services arrive in Jaeger");
+    assert_eq!(traces_seen, Some(true));
+
+    let counted = |received, sent, lost| {
+        silent(Silence::Counted(Counters {
+            received,
+            sent,
+            lost,
+            ..Counters::default()
+        }))
+    };
+    for (evidence, hop) in [
+        (counted(0, 0, 0), "auth its collector received no span"),
+        (
+            counted(9, 0, 9),
+            "auth its collector received spans and could send none on",
+        ),
+        (
+            counted(9, 5, 4),
+            "auth its collector sends spans on and loses others",
+        ),
+        (
+            counted(9, 9, 0),
+            "auth its collector sends spans on, and none of them has the trace",
+        ),
+        (
+            silent(Silence::Unreachable("no answer within 5 s".to_owned())),
+            "auth did not answer a request: no answer",
+        ),
+    ] {
+        let (value, reason, message, traces_seen) = flowing(evidence);
+        assert_eq!((value.as_str(), reason.as_str()), ("False", "SpansMissing"));
+        assert!(message.starts_with(hop), "{message}");
+        assert_eq!(traces_seen, Some(false));
+    }
+    let unanswered = Evidence {
+        unanswered: Some("connection refused".to_owned()),
+        ..seen()
+    };
+    let (value, reason, _, traces_seen) = flowing(unanswered);
+    assert_eq!(
+        (value.as_str(), reason.as_str(), traces_seen),
+        ("False", "JaegerUnanswered", None)
+    );
+}
+
+#[test]
+fn telemetry_takes_no_service_down() {
+    let platform = platform(one_service("Sidecar"));
+    let status = decide_with(&platform, &serving(&platform), &facts(silent(Silence::Uncounted))).status;
+    assert_eq!(state(&status, "Ready").0, "True", "its pods serve");
+}
+
+#[test]
+fn who_is_heard_of_is_asked_seldom_and_who_is_not_every_minute() {
+    let platform = platform(one_service("None"));
+    let live = serving(&platform);
+    let asks = |evidence: &Evidence, seconds: i64| {
+        let (facts, settings) = (facts(evidence.clone()), settings());
+        let mut input = input(&platform, &live, &facts, &settings);
+        input.now = at(seconds);
+        step(input).questions.is_some()
+    };
+    assert_eq!(
+        [1, 59, 61, 299, 301].map(|age| asks(&seen(), age)),
+        [false, false, false, false, true]
+    );
+    let unheard = silent(Silence::Uncounted);
+    assert_eq!([1, 59, 61].map(|age| asks(&unheard, age)), [false, false, true]);
+    let of_another = Evidence {
+        seen: ["chat".to_owned()].into(),
+        ..seen()
+    };
+    assert!(asks(&of_another, 1), "a service that was never asked about");
+}
