@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     cluster::{ClusterError, KubeCluster, PlatformKey},
-    controller::{ReconcileError, read_facts, read_live},
+    controller::{ReconcileError, fresh_entropy, read_facts, read_live},
     manifest::Manifest,
     render::{RenderError, refuse_unaccepted},
 };
@@ -59,6 +59,7 @@ pub async fn diff(
         facts: &facts,
         settings,
         now,
+        entropy: fresh_entropy().map_err(ReconcileError::NoEntropy)?,
         trace_id: None,
         last_apply: None,
     });

@@ -11,6 +11,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The release that Tracewell is tested with.
 const JAEGER_IMAGE: &str = "docker.io/jaegertracing/jaeger:2.13.0";
 
+/// The major version that Tracewell is tested with; its data stays readable within it.
+const POSTGRES_IMAGE: &str = "docker.io/library/postgres:15";
+
 /// Runs instrumented services from one Platform object.
 #[derive(Debug, Parser)]
 #[command(name = "tracewell-operator", version, about, disable_help_subcommand = true)]
@@ -78,6 +81,10 @@ pub struct ImageArgs {
     #[arg(long, env = "JAEGER_IMAGE", default_value = JAEGER_IMAGE, value_parser = NonEmptyStringValueParser::new())]
     pub jaeger_image: String,
 
+    /// Image of a managed PostgreSQL
+    #[arg(long, env = "POSTGRES_IMAGE", default_value = POSTGRES_IMAGE, value_parser = NonEmptyStringValueParser::new())]
+    pub postgres_image: String,
+
     /// Image of the collector sidecars [default: Jaeger's, which is an OpenTelemetry Collector as well]
     #[arg(long, env = "COLLECTOR_IMAGE", value_parser = NonEmptyStringValueParser::new())]
     pub collector_image: Option<String>,
@@ -91,6 +98,7 @@ impl ImageArgs {
             image_repository: self.image_repository.trim_end_matches('/').to_owned(),
             image_tag: self.image_tag.clone(),
             jaeger_image: self.jaeger_image.clone(),
+            postgres_image: self.postgres_image.clone(),
             collector_image: self
                 .collector_image
                 .clone()

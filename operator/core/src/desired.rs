@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Resource;
 use kube::core::DynamicObject;
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::Platform;
 use crate::build::{Body, Part, build};
-use crate::hash::hash_of;
-use crate::kinds::ObjectKey;
+use crate::hash::{hash_of, short_hash_of};
+use crate::kinds::{Kind, ObjectKey};
 use crate::labels;
+use crate::names::job;
 use crate::references::{pod_template_mut, version_of_inputs};
 use crate::resolve::Resolved;
 
@@ -47,6 +48,15 @@ impl Desired {
             .map(|(_, object)| object)
     }
 
+    /// The Job with this value of the label `app.kubernetes.io/name`.
+    pub fn job(&self, app: &str) -> Option<&ObjectKey> {
+        self.iter()
+            .find(|(key, object)| {
+                key.kind == Kind::Job && object.labels().get(labels::NAME).is_some_and(|name| name == app)
+            })
+            .map(|(key, _)| key)
+    }
+
     /// Number of objects.
     pub fn len(&self) -> usize {
         self.objects.len()
@@ -62,19 +72,25 @@ impl Desired {
 fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
     let labels = labels_of(resolved, &part);
     let Body { kind, mut content } = part.body;
+    let inputs = version_of_inputs(&content, |reference| resolved.version(reference));
+    describe_pods(&mut content, &labels, inputs);
+    let name = match kind {
+        Kind::Job => job(&part.name, &short_hash_of(&content)),
+        _ => part.name,
+    };
     let key = ObjectKey {
         kind,
         namespace: resolved.namespace.clone(),
-        name: part.name,
+        name,
     };
-    let inputs = version_of_inputs(&content, &resolved.references);
-    describe_pods(&mut content, &labels, inputs);
+    // The garbage collector passes over what has no owner.
+    let outlives = resolved.retains_storage && kind.info().is_kept();
     let mut object = DynamicObject::new("", &kind.info().api_resource()).data(content);
     object.metadata = ObjectMeta {
         name: Some(key.name.clone()),
         namespace: Some(key.namespace.clone()),
         labels: Some(labels),
-        owner_references: Some(vec![owner(resolved)]),
+        owner_references: (!outlives).then(|| vec![owner(resolved)]),
         ..ObjectMeta::default()
     };
     let hash = hash_of(&to_value(&object));

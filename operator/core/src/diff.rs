@@ -13,9 +13,11 @@ use serde_json::Value;
 use self::fields::differing_fields;
 use crate::desired::{Desired, to_value};
 use crate::holds::Holds;
-use crate::kinds::{ObjectKey, Wave};
+use crate::kinds::{Kind, ObjectKey, Wave};
 use crate::labels;
 use crate::observe::Cause as WaitCause;
+use crate::ownership::is_of;
+use crate::passwords::{Content, Entropy};
 use crate::step::Live;
 
 /// Versions of a configuration that are kept, the current one included: pods of a version before may still start.
@@ -56,6 +58,8 @@ pub struct Apply {
     pub cause: Cause,
     /// The owned fields that differ from the cluster's; empty for a new object.
     pub fields: Vec<FieldChange>,
+    /// The content of a Secret that is made now: it is created with it, never applied. None for everything else.
+    pub content: Option<Content>,
 }
 
 /// A change that has to wait.
@@ -78,6 +82,8 @@ pub enum Cause {
     Edited,
     /// Somebody deleted it.
     Deleted,
+    /// An earlier Platform of the same name left it.
+    Left,
 }
 
 impl Cause {
@@ -121,6 +127,17 @@ impl Changes {
             paused: Some(applies + self.held.len() + self.prunes.len()),
             ..Self::default()
         }
+    }
+
+    /// Gives every Secret that is made its content.
+    #[must_use]
+    pub(crate) fn with_contents(mut self, entropy: &Entropy) -> Self {
+        let applies = self.waves.iter_mut().flat_map(|wave| &mut wave.applies);
+        for apply in applies.filter(|apply| apply.key.kind == Kind::Secret && apply.cause.is_creation()) {
+            let component = apply.object.labels().get(labels::COMPONENT);
+            apply.content = Some(entropy.make(&apply.key, component.map(String::as_str)));
+        }
+        self
     }
 
     /// Whether there is nothing to do.
@@ -183,11 +200,13 @@ fn compare(
             object: object.clone(),
             cause,
             fields,
+            content: None,
         })
     };
     let Some(live) = live else {
         return apply(
-            if was_complete {
+            // A Job is named by all that it is: another one was not there before.
+            if was_complete && key.kind != Kind::Job {
                 Cause::Deleted
             } else {
                 Cause::Created
@@ -197,8 +216,15 @@ fn compare(
     };
     let mut fields = differing_fields(&to_value(object), &to_value(live));
     let wanted_again = applied_hash(live).is_some_and(|hash| Some(hash) != applied_hash(object));
+    let is_hash = |path: &str| path.contains(labels::APPLIED_HASH);
+    if !is_of(
+        object.labels().get(labels::PLATFORM_UID).map(String::as_str),
+        live,
+    ) {
+        fields.retain(|field| !is_hash(&field.path));
+        return apply(Cause::Left, fields);
+    }
     if wanted_again {
-        let is_hash = |path: &str| path.contains(labels::APPLIED_HASH);
         fields.retain(|field| !is_hash(&field.path));
         return apply(Cause::Changed, fields);
     }

@@ -48,7 +48,7 @@ fn feed(hasher: &mut Sha256, value: &Value) {
     }
 }
 
-fn hexadecimal(digest: &[u8], bytes: usize) -> String {
+pub(crate) fn hexadecimal(digest: &[u8], bytes: usize) -> String {
     digest.iter().take(bytes).fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use kube::core::DynamicObject;
 
+use crate::build::ROLES_APP;
 use crate::desired::Desired;
 use crate::kinds::{Kind, ObjectKey};
-use crate::observe::{Cause, Observation, WorkloadState};
+use crate::observe::{Cause, DatabaseObservation, JobState, Observation, WorkloadState};
 use crate::reason::Reason;
-use crate::references::in_pod;
-use crate::resolve::{Resolved, Service};
+use crate::references::{Reference, in_pod};
+use crate::resolve::{Database, Resolved, Service};
 use crate::step::{Facts, Live};
 
 /// Why objects have to wait.
@@ -25,7 +26,9 @@ pub fn find_holds(
     live: &Live,
     observation: &Observation,
 ) -> Holds {
-    let mut holds = find_missing(resolved, desired);
+    let mut holds = find_unprepared(resolved, desired, observation);
+    holds.extend(find_unmade(desired, live));
+    holds.extend(find_missing(resolved, desired));
     holds.extend(find_unknown(facts, desired));
     let waiting: Vec<_> = resolved
         .services
@@ -84,6 +87,82 @@ fn find_missing(resolved: &Resolved, desired: &Desired) -> Holds {
         .collect()
 }
 
+/// Workloads whose pods read a Secret that is made first.
+fn find_unmade(desired: &Desired, live: &Live) -> Holds {
+    let unmade = |namespace: &str, object: &DynamicObject| {
+        in_pod(object).into_iter().find_map(|Reference { kind, name }| {
+            let key = ObjectKey {
+                kind,
+                namespace: namespace.to_owned(),
+                name,
+            };
+            (kind == Kind::Secret && desired.get(&key).is_some() && !live.objects.contains_key(&key))
+                .then_some(key)
+        })
+    };
+    desired
+        .iter()
+        .filter_map(|(key, object)| {
+            let secret = unmade(&key.namespace, object)?;
+            Some((key.clone(), waits_for(&secret.to_string())))
+        })
+        .collect()
+}
+
+/// What needs a database that is not as it has to be: roles need the server, migrations the roles, pods the migration.
+fn find_unprepared(resolved: &Resolved, desired: &Desired, observation: &Observation) -> Holds {
+    let mut holds = Holds::new();
+    let mut roles_are_made = true;
+    if let DatabaseObservation::Managed { server, roles } = &observation.database {
+        roles_are_made = matches!(roles, None | Some(JobState::Succeeded));
+        if *server != WorkloadState::Available {
+            holds.extend(
+                desired
+                    .job(ROLES_APP)
+                    .map(|job| (job.clone(), waits_for("PostgreSQL"))),
+            );
+        }
+    }
+    for service in &resolved.services {
+        let role = (service.database == Some(Database::Managed) && !roles_are_made)
+            .then(|| waits_for("its role in PostgreSQL"));
+        let job = desired.job(&service.name.migration());
+        holds.extend(job.cloned().zip(role.clone()));
+        let migration = job.and_then(|_| find_migration(service, observation));
+        holds.extend(
+            role.or(migration)
+                .map(|cause| (workload_key(resolved, service), cause)),
+        );
+    }
+    holds
+}
+
+/// Why a service waits for its migration; None if it does not.
+fn find_migration(service: &Service, observation: &Observation) -> Option<Cause> {
+    let observed = observation
+        .services
+        .iter()
+        .find(|observed| observed.name == service.name.as_str())?;
+    match observed.migration.as_ref()? {
+        JobState::Succeeded => None,
+        JobState::Pending | JobState::Running => Some(waits_for("its migration")),
+        JobState::Hindered(cause) | JobState::Failed(cause) => Some(Cause {
+            reason: cause.reason,
+            message: format!(
+                "the migration of its database by {} failed: {}",
+                service.image, cause.message
+            ),
+        }),
+    }
+}
+
+fn waits_for(what: &str) -> Cause {
+    Cause {
+        reason: Reason::Progressing,
+        message: format!("waits for {what}"),
+    }
+}
+
 /// Dependencies that are still on their way. One that fails, or waits for somebody, is not waited for: what can serve
 /// without it should.
 fn find_dependency(
@@ -107,8 +186,5 @@ fn find_dependency(
         .filter(is_on_its_way)
         .map(|other| other.name.as_str())
         .collect();
-    (!names.is_empty()).then(|| Cause {
-        reason: Reason::Progressing,
-        message: format!("waits for {}", names.join(", ")),
-    })
+    (!names.is_empty()).then(|| waits_for(&names.join(", ")))
 }

@@ -282,6 +282,11 @@ impl KindInfo {
         matches!(self.access, Access::Managed { prunable: true, .. })
     }
 
+    /// Whether an object outlives that it is wanted: it holds what cannot be made again.
+    pub const fn is_kept(&self) -> bool {
+        matches!(self.access, Access::Managed { prunable: false, .. })
+    }
+
     /// When objects of this kind are applied; None for kinds that are only read.
     pub const fn wave(&self) -> Option<Wave> {
         match self.access {

@@ -11,6 +11,8 @@ pub struct KnownService {
     pub database: bool,
     /// Its place behind the gateway.
     pub path_prefix: Option<&'static str>,
+    /// Whether it seals what it stores, with the key in `KEY_ENCRYPTION_KEY`. Beside a file it makes one itself.
+    pub seals: bool,
     /// Services that it calls, as far as they are in the Platform.
     pub depends_on: &'static [&'static str],
 }
@@ -24,6 +26,7 @@ pub const KNOWN_SERVICES: &[KnownService] = &[
         name: GATEWAY,
         port: 3000,
         database: false,
+        seals: false,
         path_prefix: None,
         depends_on: &[],
     },
@@ -31,6 +34,7 @@ pub const KNOWN_SERVICES: &[KnownService] = &[
         name: "auth",
         port: 3001,
         database: true,
+        seals: true,
         path_prefix: Some("/auth"),
         depends_on: &[],
     },
@@ -38,6 +42,7 @@ pub const KNOWN_SERVICES: &[KnownService] = &[
         name: "chat",
         port: 3002,
         database: true,
+        seals: false,
         path_prefix: Some("/chat"),
         depends_on: &["auth", "billing"],
     },
@@ -45,6 +50,7 @@ pub const KNOWN_SERVICES: &[KnownService] = &[
         name: "billing",
         port: 3003,
         database: true,
+        seals: false,
         path_prefix: Some("/billing"),
         depends_on: &["auth"],
     },

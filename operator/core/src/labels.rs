@@ -21,6 +21,9 @@ pub const APPLIED_HASH: &str = "tracewell.dev/applied-hash";
 /// Annotation of pods: changes whenever a Secret or a `ConfigMap` changes that they read and that somebody else keeps.
 pub const INPUTS_HASH: &str = "tracewell.dev/inputs-hash";
 
+/// Annotation of a Job's pods: uid of what the Job is done to.
+pub const DONE_TO: &str = "tracewell.dev/done-to";
+
 /// Value of [`PART_OF`].
 pub const PART_OF_VALUE: &str = "tracewell";
 /// Value of [`MANAGED_BY`], and the field manager of every object.
@@ -45,6 +48,24 @@ pub enum Component {
     Collector,
     /// Who may speak to whom.
     Network,
+    /// The managed PostgreSQL.
+    Database,
+    /// Configuration of a managed PostgreSQL.
+    DatabaseConfig,
+    /// Passwords.
+    Credentials,
+    /// Keys that services seal what they store with.
+    EncryptionKey,
+    /// What makes the roles of the services.
+    Roles,
+    /// Scripts that make the roles.
+    RolesConfig,
+    /// What brings a schema up to date.
+    Migration,
+    /// Backups.
+    Backup,
+    /// Scripts of the backups.
+    BackupConfig,
 }
 
 impl Component {
@@ -58,8 +79,22 @@ impl Component {
             Self::SamplerConfig => "sampler-config",
             Self::Collector => "collector",
             Self::Network => "network",
+            Self::Database => "database",
+            Self::DatabaseConfig => "database-config",
+            Self::Credentials => "credentials",
+            Self::EncryptionKey => "encryption-key",
+            Self::Roles => "database-roles",
+            Self::RolesConfig => "database-roles-config",
+            Self::Migration => "migration",
+            Self::Backup => "backup",
+            Self::BackupConfig => "backup-config",
         }
     }
+}
+
+/// Selects every object of the Platforms that have, or had, this name in the namespace.
+pub fn name_selector(name: &str) -> String {
+    format!("{PLATFORM}={name}")
 }
 
 /// Selects every object of the Platform with this uid.

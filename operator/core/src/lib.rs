@@ -28,6 +28,8 @@ pub mod known;
 pub mod labels;
 pub mod names;
 pub mod observe;
+pub mod ownership;
+pub mod passwords;
 pub mod quantity;
 pub mod reason;
 pub mod references;

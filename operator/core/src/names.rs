@@ -22,6 +22,7 @@ pub const RESERVED_SERVICE_NAMES: &[&str] = &[
     "collector",
     "collector-sampler",
     "default-deny",
+    "postgres",
 ];
 
 /// What is wrong with a name.
@@ -94,6 +95,56 @@ impl PlatformName {
         format!("{self}-{service}-data")
     }
 
+    /// `StatefulSet` and Service of the managed PostgreSQL, and the Secret with its superuser's password.
+    pub fn postgres(&self) -> String {
+        format!("{self}-postgres")
+    }
+
+    /// Volume claim of the managed PostgreSQL.
+    pub fn postgres_claim(&self) -> String {
+        format!("{self}-postgres-data")
+    }
+
+    /// `ConfigMap` of the managed PostgreSQL whose content has this hash.
+    pub fn postgres_config(&self, hash: &str) -> String {
+        format!("{self}-postgres-{hash}")
+    }
+
+    /// Secret with the password of a service's role.
+    pub fn role_secret(&self, service: &ServiceName) -> String {
+        format!("{self}-{service}-database")
+    }
+
+    /// Secret with the key that a service seals what it stores with.
+    pub fn encryption_secret(&self, service: &ServiceName) -> String {
+        format!("{self}-{service}-encryption")
+    }
+
+    /// Beginning of the name of the Job that makes the roles, see [`job`].
+    pub fn roles_job(&self) -> String {
+        format!("{self}-postgres-roles")
+    }
+
+    /// `ConfigMap` of that Job whose content has this hash.
+    pub fn roles_config(&self, hash: &str) -> String {
+        format!("{self}-postgres-roles-{hash}")
+    }
+
+    /// `CronJob` and volume claim of the backups.
+    pub fn backup(&self) -> String {
+        format!("{self}-postgres-backup")
+    }
+
+    /// `ConfigMap` of the backups whose content has this hash.
+    pub fn backup_config(&self, hash: &str) -> String {
+        format!("{self}-postgres-backup-{hash}")
+    }
+
+    /// Beginning of the name of the Job that migrates a service's database, see [`job`].
+    pub fn migration_job(&self, service: &ServiceName) -> String {
+        format!("{self}-{service}-migrate")
+    }
+
     /// Deployment and Service of the managed Jaeger.
     pub fn jaeger(&self) -> String {
         format!("{self}-jaeger")
@@ -156,10 +207,30 @@ impl ServiceName {
         &self.0
     }
 
+    /// Role of the service in a managed PostgreSQL, and the database that it owns: an identifier that needs no quotes,
+    /// and is nobody else's, whatever the service is called.
+    pub fn role(&self) -> String {
+        format!("svc_{}", self.0.replace('-', "_"))
+    }
+
+    /// Value of the label `app.kubernetes.io/name` of what migrates the service's database. No service can have it, so
+    /// that no Service selects these pods.
+    pub fn migration(&self) -> String {
+        format!("{self}.migration")
+    }
+
     /// Environment variable that tells another service where this one is: `AUTH_URL`.
     pub fn url_variable(&self) -> String {
         format!("{}_URL", self.0.to_ascii_uppercase().replace('-', "_"))
     }
+}
+
+/// Name of a Job: a beginning, and the hash of all that the Job is, since a Job cannot be changed. It is the value of a
+/// label of its pods as well, so it is cut to fit.
+pub fn job(beginning: &str, hash: &str) -> String {
+    let room = DNS_LABEL_MAX - 1 - hash.len();
+    let cut = beginning.get(..room).unwrap_or(beginning).trim_end_matches('-');
+    format!("{cut}-{hash}")
 }
 
 impl fmt::Display for PlatformName {
@@ -214,6 +285,27 @@ mod tests {
                 name: "jaeger".to_owned()
             })
         );
+    }
+
+    #[test]
+    fn names_of_jobs_fit_and_keep_their_hash() {
+        assert_eq!(job("demo-auth-migrate", "01234567"), "demo-auth-migrate-01234567");
+        let longest = job(
+            &format!("{}-{}-migrate", "a".repeat(30), "b".repeat(30)),
+            "01234567",
+        );
+        assert_eq!(longest.len(), DNS_LABEL_MAX);
+        assert!(longest.ends_with("b-01234567"), "{longest}");
+        assert_eq!(
+            job(&format!("{}-migrate", "a".repeat(53)), "01234567"),
+            format!("{}-01234567", "a".repeat(53))
+        );
+    }
+
+    #[test]
+    fn roles_are_identifiers_without_quotes() {
+        let name = ServiceName::parse("price-list").expect("valid");
+        assert_eq!(name.role(), "svc_price_list");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the cluster really runs: evidence for the status.
 
+mod database;
 mod entrance;
+mod jobs;
 mod pods;
 
 use jiff::Timestamp;
@@ -8,8 +10,12 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+pub use self::database::DatabaseObservation;
+use self::database::{name_claim, observe_database};
 pub use self::entrance::EntranceObservation;
 use self::entrance::observe_entrance;
+pub use self::jobs::JobState;
+use self::jobs::observe_job;
 use self::pods::find_cause;
 use crate::desired::Desired;
 use crate::diff::{Changes, Held};
@@ -27,6 +33,8 @@ pub struct Observation {
     pub services: Vec<ServiceObservation>,
     /// Its tracing backend.
     pub backend: BackendObservation,
+    /// Its databases.
+    pub database: DatabaseObservation,
     /// Its other workloads.
     pub components: Vec<ComponentObservation>,
     /// Its way in.
@@ -57,6 +65,8 @@ pub struct ServiceObservation {
     pub config_hash: String,
     /// How its workload is.
     pub workload: WorkloadState,
+    /// How far the migration of its database is; None where there is none.
+    pub migration: Option<JobState>,
 }
 
 /// How a tracing backend is.
@@ -109,7 +119,20 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
             },
             ready_replicas: observed.ready_replicas,
             config_hash: desired.get(&key).map(template_hash).unwrap_or_default(),
-            workload: observed.state,
+            workload: match observed.state {
+                WorkloadState::Failing(cause) => {
+                    let claim = resolved.name.data_claim(&service.name);
+                    WorkloadState::Failing(name_claim(cause, live, &resolved.namespace, claim))
+                }
+                state => state,
+            },
+            migration: observe_job(
+                desired,
+                live,
+                &service.name.migration(),
+                Reason::MigrationFailed,
+                now,
+            ),
         }
     });
     let mut services: Vec<_> = services.collect();
@@ -125,16 +148,22 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
     Observation {
         services,
         backend,
+        database: observe_database(resolved, desired, live, now),
         components: observe_components(desired, live, now),
         entrance: observe_entrance(resolved, desired, live),
     }
 }
 
-/// Every workload besides the services and Jaeger.
+/// Components whose workloads are looked at by name.
+const OBSERVED_BY_THEMSELVES: [Component; 3] = [Component::Service, Component::Jaeger, Component::Database];
+
+/// Every other workload.
 fn observe_components(desired: &Desired, live: &Live, now: Timestamp) -> Vec<ComponentObservation> {
     let is_component = |object: &DynamicObject| {
         let component = object.labels().get(labels::COMPONENT).map(String::as_str);
-        ![Component::Service.as_str(), Component::Jaeger.as_str()].contains(&component.unwrap_or_default())
+        !OBSERVED_BY_THEMSELVES
+            .map(Component::as_str)
+            .contains(&component.unwrap_or_default())
     };
     desired
         .iter()

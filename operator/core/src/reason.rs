@@ -53,6 +53,10 @@ reasons! {
     ReferenceMissing,
     /// The spec asks for an object of a kind that the cluster does not have. Install the CRD that the message names; the operator sees it within a minute.
     KindMissing,
+    /// A service's database could not be brought to the schema of its image, so that the image's pods are not started; those of the version before go on serving. The message has the last words of the migration. It is tried again when the service changes, or when its Job is deleted.
+    MigrationFailed,
+    /// The roles and databases of the services cannot be made in the Platform's PostgreSQL. The message has the last words of the Job, which goes on trying.
+    RolesNotMade,
     /// An image cannot be pulled. Check its name, its tag and the access to its registry.
     ImagePullFailed,
     /// A container cannot be made, most often because a Secret, a ConfigMap or a key in one is missing. The message names it.
@@ -61,7 +65,7 @@ reasons! {
     OutOfMemory,
     /// A container ends again and again. The message has its exit code and its last words.
     ContainerCrashed,
-    /// A volume is not provided. Check that the cluster has a default storage class and room.
+    /// A volume is not provided. Check that the storage class that the message names exists, and has room.
     VolumePending,
     /// No node takes the pod. The message is the scheduler's.
     Unschedulable,
@@ -107,6 +111,12 @@ reasons! {
     AllServicesAvailable,
     /// The managed Jaeger serves.
     JaegerAvailable,
+    /// Every database serves, and its schema is up to date.
+    DatabaseAvailable,
+    /// No service has a database.
+    NoDatabase,
+    /// The databases are not Tracewell's, so that it cannot say whether they serve.
+    ExternalDatabase,
     /// Spans go to a backend that Tracewell does not run, so that it cannot say whether it serves.
     ExternalBackend,
     /// The spec asks for no traces.

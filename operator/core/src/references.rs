@@ -1,19 +1,21 @@
 //! What a Platform refers to: Secrets and `ConfigMap`s of its namespace that somebody else keeps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use crate::api::{Platform, ServiceSpec};
+use crate::api::{Platform, PlatformSpec, ServiceSpec};
 use crate::hash::short_hash_of;
 use crate::kinds::Kind;
+use crate::known::known_service;
+use crate::resolve::database_url;
 
 /// An object that a Platform refers to, in its own namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
-    /// Secret or `ConfigMap`.
+    /// Secret or `ConfigMap`; of the Platform's own objects, a volume claim too.
     pub kind: Kind,
     /// Its name.
     pub name: String,
@@ -62,7 +64,20 @@ pub fn references(platform: &Platform) -> BTreeSet<Reference> {
         .flat_map(|ingress| &ingress.tls_secret_ref);
     let keys = errors.chain(exporters).map(|key| &key.name);
     let secrets = keys.chain(tls.map(|secret| &secret.name)).map(Reference::secret);
-    spec.services.iter().flat_map(of_service).chain(secrets).collect()
+    spec.services
+        .iter()
+        .flat_map(of_service)
+        .chain(secrets)
+        .chain(databases(spec))
+        .collect()
+}
+
+/// The Secrets with URLs of databases, as far as a service uses them.
+fn databases(spec: &PlatformSpec) -> impl Iterator<Item = Reference> {
+    spec.services.iter().filter_map(|service| {
+        let url = database_url(service, known_service(&service.name), &spec.database)?;
+        Some(Reference::secret(url.name))
+    })
 }
 
 /// What the environment of one service refers to.
@@ -146,16 +161,16 @@ fn collect(value: &Value, found: &mut BTreeSet<Reference>) {
     }
 }
 
-/// Changes whenever something changes that these pods read and that somebody else keeps; None if there is no such.
-pub(crate) fn version_of_inputs(
+/// Changes whenever something changes that these pods read and that has a version; None if there is no such.
+pub(crate) fn version_of_inputs<'a>(
     content: &Value,
-    versions: &BTreeMap<Reference, Option<String>>,
+    version: impl Fn(&Reference) -> Option<&'a str>,
 ) -> Option<String> {
     let mut read = BTreeSet::new();
     collect(pod_template(content)?, &mut read);
     let known: Vec<(String, &str)> = read
         .iter()
-        .filter_map(|reference| Some((reference.to_string(), versions.get(reference)?.as_deref()?)))
+        .filter_map(|reference| Some((reference.to_string(), version(reference)?)))
         .collect();
     (!known.is_empty()).then(|| short_hash_of(&serde_json::json!(known)))
 }

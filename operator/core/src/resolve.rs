@@ -2,6 +2,7 @@
 //!
 //! Past this point nothing can fail: builders take a [`Resolved`] and give objects.
 
+mod database;
 mod errors;
 mod exposure;
 mod service;
@@ -12,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
+pub(crate) use self::database::database_url;
+pub use self::database::{Database, Postgres};
+use self::database::{check_shared_url, resolve_postgres};
 pub use self::errors::Errors;
 use self::errors::{resolve_environment, resolve_errors};
 use self::exposure::resolve_exposure;
@@ -21,7 +25,8 @@ pub use self::service::{ContainerSizes, Scale, Service};
 use self::tracing::resolve_tracing;
 pub use self::tracing::{Backend, Collector, CollectorTier, JaegerStorage, Tracing};
 pub use self::violation::Violation;
-use crate::api::{ApiDocs, ManagementState, NetworkPolicyMode, Platform, Profile};
+use crate::api::{ApiDocs, DeletionPolicy, ManagementState, NetworkPolicyMode, Platform, Profile};
+use crate::kinds::Kind;
 use crate::known::{GATEWAY, known_service};
 use crate::names::{PlatformName, ServiceName};
 use crate::references::Reference;
@@ -41,10 +46,16 @@ pub struct Resolved {
     pub services: Vec<Service>,
     /// What its errors and spans are marked with, so that those of one environment are told from those of another.
     pub environment: String,
+    /// The database server of its own; None if it has none.
+    pub postgres: Option<Postgres>,
+    /// Whether its data outlives it.
+    pub retains_storage: bool,
     /// How its services are traced; None if they are not.
     pub tracing: Option<Tracing>,
     /// How its services report errors; None where the Platform does not say.
     pub errors: Option<Errors>,
+    /// Uids of those of its objects that others are made for: passwords and volumes.
+    pub uids: BTreeMap<Reference, String>,
     /// Versions of what it refers to; None for what is missing.
     pub references: BTreeMap<Reference, Option<String>>,
     /// How it is reached from outside.
@@ -80,6 +91,23 @@ impl Resolved {
         self.tracing.as_ref()?.collector.as_ref()
     }
 
+    /// The version of something that pods read: by its uid where it is the Platform's own, since that never changes
+    /// otherwise.
+    pub fn version(&self, reference: &Reference) -> Option<&str> {
+        let own = self.uids.get(reference);
+        own.or_else(|| self.references.get(reference)?.as_ref())
+            .map(String::as_str)
+    }
+
+    /// Uid of the volume of the database server, once it is there.
+    pub fn database_uid(&self) -> Option<&str> {
+        let claim = Reference {
+            kind: Kind::PersistentVolumeClaim,
+            name: self.name.postgres_claim(),
+        };
+        self.uids.get(&claim).map(String::as_str)
+    }
+
     /// URL of a port of a Service inside the cluster.
     pub fn in_cluster_url(&self, service: &str, port: i32) -> String {
         format!("http://{service}.{}.svc:{port}", self.namespace)
@@ -107,7 +135,9 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
         .collect();
     let mut services: BTreeMap<ServiceName, Service> = BTreeMap::new();
     for spec in &platform.spec.services {
-        let Some(service) = resolve_service(spec, platform.spec.profile, &listed, settings, &mut violations)
+        let database = &platform.spec.database;
+        let profile = platform.spec.profile;
+        let Some(service) = resolve_service(spec, profile, &listed, database, settings, &mut violations)
         else {
             continue;
         };
@@ -119,6 +149,8 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
     }
     route_the_gateway(platform, &mut services);
     check_prefixes(&services, &mut violations);
+    let postgres = resolve_postgres(&platform.spec.database, settings, &mut violations);
+    check_shared_url(&platform.spec, &mut violations);
     let services = in_start_order(services, &mut violations);
     let telemetry = &platform.spec.telemetry;
     let tracing = resolve_tracing(telemetry, settings, &mut violations);
@@ -141,6 +173,9 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
             environment,
             tracing,
             errors,
+            postgres,
+            retains_storage: platform.spec.deletion_policy == DeletionPolicy::RetainStorage,
+            uids: BTreeMap::new(),
             references: facts.references.clone(),
             exposure,
             profile: platform.spec.profile,

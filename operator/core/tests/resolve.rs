@@ -2,7 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test ends where its setting cannot be made")]
 
 use platform_core::api::{Platform, PlatformSpec};
-use platform_core::resolve::{Resolved, resolve};
+use platform_core::resolve::{Database, Resolved, resolve};
 use platform_core::settings::Settings;
 use platform_core::step::Facts;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ fn settings() -> Settings {
         image_repository: "registry.test/tracewell".to_owned(),
         image_tag: "4.5.6".to_owned(),
         jaeger_image: "registry.test/jaeger:2".to_owned(),
+        postgres_image: "registry.test/postgres:4".to_owned(),
         collector_image: "registry.test/collector:3".to_owned(),
     }
 }
@@ -50,7 +51,7 @@ fn a_known_name_implies_the_rest() {
                 s.name.as_str(),
                 s.image.as_str(),
                 s.port,
-                s.database,
+                s.database.is_some(),
                 s.path_prefix.as_deref(),
             )
         })
@@ -250,4 +251,112 @@ fn an_environment_is_the_platforms_name_unless_it_says_otherwise() {
             "{bad}: {violations:?}"
         );
     }
+}
+
+#[test]
+fn rules_about_databases_are_named() {
+    let violations = refuse(json!({
+        "services": [
+            {"name": "gateway", "migrations": {"args": ["migrate"]}},
+            {"name": "auth", "databaseURLSecretRef": {"name": "n", "key": "k"}, "migrations": {"deadlineSeconds": 5}},
+        ],
+        "database": {
+            "type": "Postgres",
+            "embedded": {},
+            "external": {"urlSecretRef": {"name": "n"}},
+            "postgres": {
+                "storage": {"size": "1Mi"},
+                "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}},
+                "backup": {"retainCount": 0, "storage": {"size": "much"}},
+            },
+        },
+    }));
+    let expected = [
+        "services[gateway].migrations: allowed only for a service with a database",
+        "services[auth].databaseURLSecretRef: allowed only when database.type is External",
+        "services[auth].migrations: command or args is required",
+        "migrations.deadlineSeconds: 5 must be between 10 and 86400",
+        "spec.database.embedded: allowed only when type is of the same name",
+        "spec.database.external: allowed only when type is of the same name",
+        "spec.database.postgres.storage.size: `1Mi` must be a quantity such as 1Gi, at least 128Mi",
+        "spec.database.postgres.backup.storage.size: `much` must be a quantity",
+        "spec.database.postgres.resources: requests.cpu must be less than or equal to limits.cpu",
+        "backup.retainCount: 0 must be between 1 and 365",
+    ];
+    for sentence in expected {
+        assert!(
+            violations.iter().any(|violation| violation.contains(sentence)),
+            "{sentence}: {violations:#?}"
+        );
+    }
+    assert_eq!(violations.len(), expected.len(), "{violations:#?}");
+}
+
+#[test]
+fn each_external_database_has_its_url() {
+    let url = |spec: Value, name: &str| match accept(spec).service(name).and_then(|s| s.database.clone()) {
+        Some(Database::External(reference)) => (reference.name, reference.key),
+        other => panic!("{other:?}"),
+    };
+    let external = |reference: Value| json!({"type": "External", "external": {"urlSecretRef": reference}});
+    let shared = json!({
+        "services": [{"name": "auth"}, {"name": "chat", "databaseURLSecretRef": {"name": "own", "key": "url"}}],
+        "database": external(json!({"name": "all"})),
+    });
+    assert_eq!(url(shared.clone(), "auth"), ("all".to_owned(), "auth".to_owned()));
+    assert_eq!(url(shared.clone(), "chat"), ("own".to_owned(), "url".to_owned()));
+
+    let mut with_key = shared;
+    with_key["database"] = external(json!({"name": "all", "key": "url"}));
+    assert_eq!(
+        url(with_key.clone(), "auth"),
+        ("all".to_owned(), "url".to_owned())
+    );
+    with_key["services"] = json!([{"name": "auth"}, {"name": "chat"}]);
+    assert_eq!(
+        refuse(with_key),
+        [
+            "spec.database.external.urlSecretRef.key: auth, chat would use one database; without the key, each uses the \
+          key of its own name"
+        ]
+    );
+    assert_eq!(
+        refuse(json!({"services": [{"name": "auth"}], "database": {"type": "External"}})),
+        [
+            "spec.services[auth]: its database is External, so spec.database.external or databaseURLSecretRef is required"
+        ]
+    );
+}
+
+#[test]
+fn schemas_are_brought_up_to_date_by_what_the_image_has() {
+    let args = |spec: Value, name: &str| {
+        let migrations = accept(spec).service(name).and_then(|s| s.migrations.clone());
+        migrations.map(|m| m.command.into_iter().chain(m.args).flatten().collect::<Vec<_>>())
+    };
+    let migrate = Some(vec!["migrate".to_owned()]);
+    let postgres = json!({"type": "Postgres"});
+    assert_eq!(args(json!({"database": postgres}), "auth"), migrate);
+    assert_eq!(args(json!({"database": postgres}), "gateway"), None);
+    assert_eq!(
+        args(json!({}), "auth"),
+        None,
+        "a file is brought forward by its service"
+    );
+    let mine = |more: Value| {
+        let mut service = json!({"name": "mine", "image": "x", "port": 80, "database": "Enabled"});
+        service
+            .as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().cloned().unwrap_or_default());
+        json!({"services": [service], "database": postgres})
+    };
+    assert_eq!(args(mine(json!({})), "mine"), None);
+    assert_eq!(
+        args(
+            mine(json!({"migrations": {"command": ["/up"], "args": ["--all"]}})),
+            "mine"
+        ),
+        Some(vec!["/up".to_owned(), "--all".to_owned()])
+    );
 }

@@ -65,6 +65,8 @@ fn category_of(status: &Status) -> FailureCategory {
         // (k8s.io/apiserver/pkg/admission/plugin/resourcequota).
         403 if status.message.contains("exceeded quota") => FailureCategory::Quota,
         401 | 403 => FailureCategory::Forbidden,
+        // A Secret that is made carries the operator's label, and would have been listed.
+        409 if status.is_already_exists() => FailureCategory::Contested,
         409 if has_cause(status, "FieldManagerConflict") => FailureCategory::Contested,
         409 => FailureCategory::Conflict,
         429 => FailureCategory::Throttled,

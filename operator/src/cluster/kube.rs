@@ -5,16 +5,17 @@ use std::{collections::BTreeSet, time::Duration};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
-    core::{ApiResource, DynamicObject, TypeMeta},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{ApiResource, DynamicObject, ObjectList, PartialObjectMeta, TypeMeta},
 };
 use platform_core::{
     api::{Platform, PlatformStatus},
     diff::Prune,
     kinds::{Kind, ObjectKey},
     labels,
+    passwords::Content,
     references::Reference,
-    step::{EventNote, HostClaim},
+    step::{EventNote, FailureCategory, HostClaim},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -57,6 +58,22 @@ impl KubeCluster {
         known_kinds(&self.client).await
     }
 
+    /// Whether the object that is there was written by the operator (the API server keeps who wrote what), and not for
+    /// another Platform.
+    async fn is_own(&self, key: &ObjectKey, wanted: &DynamicObject) -> Result<bool, ClusterError> {
+        let api = self.objects(key.kind, &key.namespace);
+        let Some(found) = within_deadline(api.get_metadata_opt(&key.name)).await? else {
+            return Ok(false);
+        };
+        let mut writers = found
+            .managed_fields()
+            .iter()
+            .filter_map(|entry| entry.manager.as_deref());
+        let platform = found.labels().get(labels::PLATFORM);
+        Ok(writers.any(|writer| writer == labels::FIELD_MANAGER)
+            && (platform.is_none() || platform == wanted.labels().get(labels::PLATFORM)))
+    }
+
     /// What the API server would make of a Platform whose spec is this manifest's: defaults filled in, every rule of
     /// the schema checked, the uid and status of the Platform of that name if there is one. Nothing is written.
     pub async fn dry_run(&self, key: &PlatformKey, manifest: &Value) -> Result<Platform, ClusterError> {
@@ -81,7 +98,15 @@ impl Cluster for KubeCluster {
     }
 
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
-        let mut objects = list_all(&self.objects(kind, &namespace_of(platform)), platform).await?;
+        let api = self.objects(kind, &namespace_of(platform));
+        let params = ListParams::default().labels(&labels::name_selector(&platform.name_any()));
+        let mut objects = if kind == Kind::Secret {
+            let list = |params| list_metadata(api.clone(), params);
+            let pages = list_all(params, list).await?;
+            pages.into_iter().map(metadata_only).collect()
+        } else {
+            list_all(params, |params| list_page(api.clone(), params)).await?
+        };
         let resource = kind.info().api_resource();
         for object in &mut objects {
             // The items of a list come without their type.
@@ -94,11 +119,10 @@ impl Cluster for KubeCluster {
     }
 
     async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
-        list_all(
-            &Api::namespaced(self.client.clone(), &namespace_of(platform)),
-            platform,
-        )
-        .await
+        let api = Api::namespaced(self.client.clone(), &namespace_of(platform));
+        let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
+        let params = ListParams::default().labels(&selector);
+        list_all(params, |params| list_page(api.clone(), params)).await
     }
 
     async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
@@ -114,7 +138,10 @@ impl Cluster for KubeCluster {
         // Untyped: a Platform that does not parse must not stop the others.
         let resource = ApiResource::erase::<Platform>(&());
         let platforms = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        let found = list_pages(&platforms, ListParams::default()).await?;
+        let found = list_all(ListParams::default(), |params| {
+            list_page(platforms.clone(), params)
+        })
+        .await?;
         Ok(found.iter().filter_map(claim_of).collect())
     }
 
@@ -129,7 +156,32 @@ impl Cluster for KubeCluster {
         params.force = contested == Contested::Taken;
         within_deadline(api.patch(&key.name, &params, &Patch::Apply(object)))
             .await
-            .map(without_managed_fields)
+            .map(|object| without_content(key.kind, without_managed_fields(object)))
+    }
+
+    async fn create(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+        content: &Content,
+    ) -> Result<DynamicObject, ClusterError> {
+        let api = self.objects(key.kind, &key.namespace);
+        let params = PostParams {
+            field_manager: Some(labels::FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        // Its metadata is applied, so that what is not wanted any more can be taken away: what was created with an
+        // object stays (the API server keeps it as written by an update).
+        let mut bare = DynamicObject::new(&key.name, &key.kind.info().api_resource());
+        bare.data = Value::Object(content.reveal());
+        match within_deadline(api.create(&params, &bare)).await {
+            Err(ClusterError::Refused {
+                category: FailureCategory::Contested,
+                ..
+            }) if self.is_own(key, object).await? => {}
+            created => drop(created?),
+        }
+        self.apply(key, object, Contested::Taken).await
     }
 
     async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {
@@ -191,31 +243,53 @@ fn claim_of(platform: &DynamicObject) -> Option<HostClaim> {
     })
 }
 
-/// All of the Platform's objects.
-async fn list_all<K>(api: &Api<K>, platform: &Platform) -> Result<Vec<K>, ClusterError>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt,
-{
-    let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
-    list_pages(api, ListParams::default().labels(&selector)).await
-}
-
 /// All pages of a list. A continuation that expired meanwhile fails the whole list, which is then read again by the next
 /// attempt: half of an old list and half of a new one would be a cluster that never was.
-async fn list_pages<K>(api: &Api<K>, params: ListParams) -> Result<Vec<K>, ClusterError>
+async fn list_all<K, F>(params: ListParams, list: impl Fn(ListParams) -> F) -> Result<Vec<K>, ClusterError>
 where
-    K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt,
+    K: Clone + ResourceExt,
+    F: Future<Output = Result<ObjectList<K>, kube::Error>>,
 {
     let mut params = params.limit(PAGE_SIZE);
     let mut items = Vec::new();
     loop {
-        let page = within_deadline(api.list(&params)).await?;
+        let page = within_deadline(list(params.clone())).await?;
         items.extend(page.items.into_iter().map(without_managed_fields));
         match page.metadata.continue_ {
             Some(token) if !token.is_empty() => params = params.continue_token(&token),
             _ => return Ok(items),
         }
     }
+}
+
+async fn list_page<K>(api: Api<K>, params: ListParams) -> Result<ObjectList<K>, kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    api.list(&params).await
+}
+
+async fn list_metadata(
+    api: Api<DynamicObject>,
+    params: ListParams,
+) -> Result<ObjectList<PartialObjectMeta<DynamicObject>>, kube::Error> {
+    api.list_metadata(&params).await
+}
+
+fn metadata_only(partial: PartialObjectMeta<DynamicObject>) -> DynamicObject {
+    DynamicObject {
+        types: None,
+        metadata: partial.metadata,
+        data: json!({}),
+    }
+}
+
+/// Answers to writes have the whole object; of a Secret only the metadata is passed on.
+fn without_content(kind: Kind, mut object: DynamicObject) -> DynamicObject {
+    if kind == Kind::Secret {
+        object.data = json!({});
+    }
+    object
 }
 
 fn namespace_of(platform: &Platform) -> String {

@@ -1,5 +1,6 @@
-//! What the operator asks of a cluster, as a trait: the real one is [`kube::KubeCluster`], the test kit has a fake.
-//! No decision is taken here. Each call is one request (a list may take several pages) and carries its own deadline.
+//! What the operator asks of a cluster, as a trait: the real one is [`kube::KubeCluster`], the test kit has a fake. No
+//! decision is taken here. Each call is one request (a list may take several pages, a creation two) and carries its own
+//! deadline.
 
 mod connect;
 mod discovery;
@@ -15,6 +16,7 @@ use platform_core::{
     api::{Platform, PlatformStatus},
     diff::Prune,
     kinds::{Kind, ObjectKey},
+    passwords::Content,
     references::Reference,
     step::{EventNote, HostClaim},
 };
@@ -57,7 +59,8 @@ pub trait Cluster: Send + Sync + 'static {
     /// The Platform as the API server has it now, not as a cache remembers it; `None` when there is none.
     fn get(&self, key: &PlatformKey) -> impl Future<Output = Result<Option<Platform>, ClusterError>> + Send;
 
-    /// Every object of `kind` that carries the label of this Platform's uid.
+    /// Every object of `kind` that carries the label of this Platform's name, also those of an earlier Platform. Of
+    /// Secrets only the metadata: nobody here needs to know their content.
     fn list(
         &self,
         platform: &Platform,
@@ -85,6 +88,16 @@ pub trait Cluster: Send + Sync + 'static {
         key: &ObjectKey,
         object: &DynamicObject,
         contested: Contested,
+    ) -> impl Future<Output = Result<DynamicObject, ClusterError>> + Send;
+
+    /// Creates a Secret with this content, then applies its metadata as [`apply`](Self::apply) does. One of the
+    /// operator's own that is there already, unrecognised because a create was cut off or somebody took its labels
+    /// away, keeps its content; one of somebody else is an error. Gives its metadata.
+    fn create(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+        content: &Content,
     ) -> impl Future<Output = Result<DynamicObject, ClusterError>> + Send;
 
     /// Deletes exactly the object that was seen: uid and resourceVersion are preconditions. An object that is gone

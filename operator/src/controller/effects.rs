@@ -8,14 +8,17 @@ use platform_core::{
     api::Platform,
     diff::{Apply, Changes, Prune},
     kinds::{KINDS, Kind, ObjectKey},
+    ownership::belongs,
+    passwords::Entropy,
     references::references,
     step::{ApplyFailure, EventNote, Facts, Live, WriteAction},
 };
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::{Instrument as _, info_span};
 
 use super::{
     ReconcileError,
-    error::WriteFailure,
+    error::{NoEntropy, WriteFailure},
     measure::{self, Write},
 };
 use crate::cluster::{Cluster, ClusterError, Contested};
@@ -55,6 +58,13 @@ pub async fn read_facts<C: Cluster>(
     })
 }
 
+/// Random bytes for one decision.
+pub fn fresh_entropy() -> Result<Entropy, NoEntropy> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NoEntropy)?;
+    Ok(Entropy::new(bytes))
+}
+
 /// What the cluster has of the Platform: one list per kind that the cluster knows, and its pods, all at once.
 pub async fn read_live<C: Cluster>(
     cluster: &C,
@@ -72,6 +82,7 @@ pub async fn read_live<C: Cluster>(
             .map_err(ReconcileError::reading(info.plural))?;
         let keyed = objects
             .into_iter()
+            .filter(|object| belongs(platform, info.kind, object))
             .map(|object| (key_of(info.kind, &object), object));
         Ok(keyed.collect::<Vec<_>>())
     });
@@ -142,7 +153,12 @@ async fn apply_one<C: Cluster>(cluster: &C, change: &Apply, live: &mut Live, app
     } else {
         Contested::Taken
     };
-    let request = cluster.apply(key, &change.object, contested);
+    let request = async {
+        match &change.content {
+            Some(content) => cluster.create(key, &change.object, content).await,
+            None => cluster.apply(key, &change.object, contested).await,
+        }
+    };
     match request.instrument(span).await {
         Ok(object) => {
             tracing::info!(object = %key, reason = change.reason(), "applied");

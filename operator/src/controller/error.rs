@@ -17,6 +17,9 @@ pub enum ReconcileError {
         /// Why.
         source: ClusterError,
     },
+    /// There are no passwords to be made; nothing was changed.
+    #[error("no passwords can be made")]
+    NoEntropy(#[source] NoEntropy),
     /// An object could not be written; the status says so.
     #[error(transparent)]
     Write(WriteFailure),
@@ -24,6 +27,11 @@ pub enum ReconcileError {
     #[error("the status cannot be written")]
     Status(#[source] ClusterError),
 }
+
+/// The system gives no random bytes, of which passwords are made.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct NoEntropy;
 
 /// An object that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +51,23 @@ impl ReconcileError {
 
     /// The group of the failure: a label of metrics.
     pub fn category(&self) -> FailureCategory {
-        self.cluster_error().category()
+        self.cluster_error()
+            .map_or(FailureCategory::Unavailable, ClusterError::category)
     }
 
     /// How long the API server asked us to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.cluster_error() {
+        match self.cluster_error()? {
             ClusterError::Refused { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
 
-    fn cluster_error(&self) -> &ClusterError {
+    fn cluster_error(&self) -> Option<&ClusterError> {
         match self {
-            Self::Read { source, .. } | Self::Status(source) => source,
-            Self::Write(failure) => &failure.source,
+            Self::Read { source, .. } | Self::Status(source) => Some(source),
+            Self::Write(failure) => Some(&failure.source),
+            Self::NoEntropy(_) => None,
         }
     }
 }

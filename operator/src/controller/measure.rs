@@ -58,6 +58,7 @@ pub(super) fn write(kind: Kind, write: Write) {
         Write::Apply(Cause::Changed) => "changed",
         Write::Apply(Cause::Edited) => "edited_by_others",
         Write::Apply(Cause::Deleted) => "deleted_by_others",
+        Write::Apply(Cause::Left) => "left_by_another",
         Write::Prune => "pruned",
     };
     WRITES.add(1, &[kind, ("reason", reason)]);

@@ -11,8 +11,8 @@ mod watches;
 
 pub use self::{
     backoff::Backoff,
-    effects::{read_facts, read_live},
-    error::{ReconcileError, WriteFailure},
+    effects::{fresh_entropy, read_facts, read_live},
+    error::{NoEntropy, ReconcileError, WriteFailure},
     progress::Progress,
     reconcile::{Knowledge, Reconciled, reconcile},
     referrers::Referrers,

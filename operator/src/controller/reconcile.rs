@@ -13,7 +13,7 @@ use platform_core::{
 
 use super::{
     ReconcileError, Referrers,
-    effects::{apply_changes, publish, read_facts, read_live},
+    effects::{apply_changes, fresh_entropy, publish, read_facts, read_live},
 };
 use crate::cluster::{Cluster, ClusterError, PlatformKey};
 
@@ -71,6 +71,7 @@ pub async fn reconcile<C: Cluster>(
     let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
     facts.evidence = knowledge.evidence.cloned();
     let mut live = read_live(cluster, &platform, &facts).await?;
+    let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
     let trace_id = tracewell_telemetry::current_trace_id();
     let decide = |live: &_, last_apply| {
         let (platform, facts, trace_id) = (&platform, &facts, trace_id.as_deref());
@@ -80,6 +81,7 @@ pub async fn reconcile<C: Cluster>(
             facts,
             settings: knowledge.settings,
             now: clock(),
+            entropy,
             trace_id,
             last_apply,
         })

@@ -104,13 +104,26 @@ pub fn controller(
     for info in KINDS.iter().filter(|info| info.is_managed() && is_known(info)) {
         let resource = info.api_resource();
         let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        controller = controller.owns_with(api, resource, ours.clone());
+        controller = match info.kind {
+            // Below, by its metadata: nobody here needs to know the content.
+            Kind::Secret => controller,
+            // Data that outlives its Platform has no owner.
+            _ if info.is_kept() => {
+                controller.watches_with(api, resource, ours.clone(), |object| platform_of(&object))
+            }
+            _ => controller.owns_with(api, resource, ours.clone()),
+        };
     }
     let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
     // Releases of Helm are many, large, and nobody refers to them.
     let secrets = every.clone().fields("type!=helm.sh/release.v1");
     let controller = controller
-        .watches(pods, ours, |pod| platform_of(&pod))
+        .watches(pods, ours.clone(), |pod| platform_of(&pod))
+        .watches(
+            Api::<PartialObjectMeta<Secret>>::all(client.clone()),
+            ours.clone(),
+            |secret| platform_of(&secret),
+        )
         .watches(
             Api::<PartialObjectMeta<Secret>>::all(client.clone()),
             secrets,
@@ -125,10 +138,10 @@ pub fn controller(
     (controller, store)
 }
 
-/// The Platform that a pod belongs to, by its label: the owner of a pod is a `ReplicaSet`.
-fn platform_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Watched>> {
-    let name = pod.labels().get(labels::PLATFORM)?;
-    Some(ObjectRef::new(name).within(&pod.namespace()?))
+/// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
+fn platform_of(object: &impl ResourceExt) -> Option<ObjectRef<Watched>> {
+    let name = object.labels().get(labels::PLATFORM)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
 /// Leads from an object to the Platforms that refer to it.

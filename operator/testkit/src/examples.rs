@@ -13,6 +13,7 @@ pub fn settings() -> Settings {
         image_repository: "registry.test/tracewell".to_owned(),
         image_tag: "4.5.6".to_owned(),
         jaeger_image: "registry.test/jaeger:2.0.0".to_owned(),
+        postgres_image: "registry.test/postgres:4.0.0".to_owned(),
         collector_image: "registry.test/collector:3.0.0".to_owned(),
     }
 }

@@ -11,6 +11,7 @@ use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
 use platform_core::diff::Prune;
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
+use platform_core::passwords::Content;
 use platform_core::references::Reference;
 use platform_core::step::{EventNote, FailureCategory, HostClaim};
 use platform_operator::cluster::{Cluster, ClusterError, Contested, PlatformKey};
@@ -280,6 +281,15 @@ fn refusal(category: FailureCategory, message: &str) -> ClusterError {
     }
 }
 
+/// An object as a client gets it: of a Secret the metadata alone.
+fn shown(kind: Kind, object: &DynamicObject) -> DynamicObject {
+    let mut object = object.clone();
+    if kind == Kind::Secret {
+        object.data = Value::Object(serde_json::Map::new());
+    }
+    object
+}
+
 /// What the API server adds to every object of a kind, and the operator never asked for.
 fn add_defaults(kind: Kind, value: &mut Value) {
     let (pointer, field, default) = match kind {
@@ -305,9 +315,9 @@ impl Cluster for FakeCluster {
         state.admit_read()?;
         let objects = state.stale.as_ref().unwrap_or(&state.objects);
         let listed = objects.iter().filter(|(key, object)| {
-            key.kind == kind && object.labels().get(labels::PLATFORM_UID) == platform.uid().as_ref()
+            key.kind == kind && object.labels().get(labels::PLATFORM) == Some(&platform.name_any())
         });
-        Ok(listed.map(|(_, object)| object.clone()).collect())
+        Ok(listed.map(|(_, object)| shown(kind, object)).collect())
     }
 
     async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
@@ -375,12 +385,36 @@ impl Cluster for FakeCluster {
         }
         state.applied.insert(key.clone(), now);
         match (old, state.objects.get(key)) {
-            (Some(old), Some(stored)) if old == target => Ok(stored.clone()),
+            (Some(old), Some(stored)) if old == target => Ok(shown(key.kind, stored)),
             _ => {
                 state.writes.push(Write::Apply(key.clone()));
-                Ok(state.store(key, from_value(target)))
+                Ok(shown(key.kind, &state.store(key, from_value(target))))
             }
         }
+    }
+
+    async fn create(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+        content: &Content,
+    ) -> Result<DynamicObject, ClusterError> {
+        {
+            let mut state = self.lock();
+            if !state.objects.contains_key(key) {
+                state.admit_write()?;
+                let mut whole = object.clone();
+                whole.data = Value::Object(content.reveal());
+                state.applied.insert(key.clone(), to_value(object));
+                state.writes.push(Write::Apply(key.clone()));
+                let stored = state.store(key, whole);
+                return Ok(shown(key.kind, &stored));
+            }
+            if !state.applied.contains_key(key) {
+                return Err(refusal(FailureCategory::Contested, "it already exists"));
+            }
+        }
+        self.apply(key, object, Contested::Taken).await
     }
 
     async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {

@@ -1,4 +1,4 @@
-//! The Deployment controller and the kubelet, in one step: every workload reaches its fate.
+//! The controllers of workloads and Jobs, and the kubelet, in one step: everything that has pods reaches its fate.
 
 use std::collections::BTreeMap;
 
@@ -13,45 +13,72 @@ use crate::fake::from_value;
 /// What becomes of the pods of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// All of them serve.
+    /// All of them serve; a Job succeeds.
     Serve,
     /// Their image is not to be had.
     ImageMissing,
-    /// Their container ends with exit code 1 and these last words.
+    /// Their container ends with exit code 1 and these last words; a Job is given up.
     Crash(&'static str),
     /// The namespace's quota is used up: there are none.
     QuotaExceeded,
 }
 
-/// Gives every Deployment the status, and the pods, of its fate by the name of its service or component.
+/// Gives every workload and Job the status, and the pods, of its fate by the name of its service or component.
 pub(crate) fn settle(
     objects: &mut BTreeMap<ObjectKey, DynamicObject>,
     fate: impl Fn(&str) -> Fate,
 ) -> Vec<Pod> {
     let mut pods = Vec::new();
-    for deployment in objects
-        .iter_mut()
-        .filter(|(key, _)| key.kind == Kind::Deployment)
-        .map(|(_, object)| object)
-    {
-        let labels = deployment.metadata.labels.clone().unwrap_or_default();
+    let has_pods = |kind| matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::Job);
+    for (key, object) in objects.iter_mut().filter(|(key, _)| has_pods(key.kind)) {
+        let labels = object.metadata.labels.clone().unwrap_or_default();
         let fate = fate(labels.get(labels::NAME).map_or("", String::as_str));
-        let replicas = deployment
+        let replicas = object
             .data
             .pointer("/spec/replicas")
             .and_then(Value::as_i64)
             .unwrap_or(1);
-        let status = deployment_status(fate, replicas, deployment.metadata.generation);
+        let (status, pod) = if key.kind == Kind::Job {
+            (job_status(fate), job_pod(key, object, fate))
+        } else {
+            (
+                workload_status(fate, replicas, object.metadata.generation),
+                pod(object, fate),
+            )
+        };
         let count = if fate == Fate::QuotaExceeded { 0 } else { replicas };
-        pods.extend((0..count).filter_map(|_| pod(deployment, fate)));
-        if let Value::Object(fields) = &mut deployment.data {
+        pods.extend((0..count).filter_map(|_| pod.clone()));
+        if let Value::Object(fields) = &mut object.data {
             fields.insert("status".to_owned(), status);
         }
     }
     pods
 }
 
-fn deployment_status(fate: Fate, replicas: i64, generation: Option<i64>) -> Value {
+fn job_status(fate: Fate) -> Value {
+    let condition = |type_: &str, message: &str| json!({"conditions": [{"type": type_, "status": "True", "message": message}]});
+    match fate {
+        Fate::Serve => condition("Complete", "Reached expected number of succeeded pods"),
+        Fate::Crash(_) => condition("Failed", "Job has reached the specified backoff limit"),
+        Fate::ImageMissing | Fate::QuotaExceeded => json!({"active": 1}),
+    }
+}
+
+/// The pod of a Job, which stays when it has ended.
+fn job_pod(key: &ObjectKey, job: &DynamicObject, fate: Fate) -> Option<Pod> {
+    let mut pod = pod(job, fate)?;
+    let labels = pod.metadata.labels.get_or_insert_default();
+    labels.insert("batch.kubernetes.io/job-name".to_owned(), key.name.clone());
+    let status = pod.status.get_or_insert_default();
+    match fate {
+        Fate::Serve => status.phase = Some("Succeeded".to_owned()),
+        Fate::Crash(_) => status.phase = Some("Failed".to_owned()),
+        Fate::ImageMissing | Fate::QuotaExceeded => {}
+    }
+    Some(pod)
+}
+
+fn workload_status(fate: Fate, replicas: i64, generation: Option<i64>) -> Value {
     match fate {
         Fate::Serve => json!({
             "observedGeneration": generation, "replicas": replicas, "updatedReplicas": replicas,
@@ -71,8 +98,8 @@ fn deployment_status(fate: Fate, replicas: i64, generation: Option<i64>) -> Valu
     }
 }
 
-fn pod(deployment: &DynamicObject, fate: Fate) -> Option<Pod> {
-    let template = deployment.data.pointer("/spec/template")?;
+fn pod(workload: &DynamicObject, fate: Fate) -> Option<Pod> {
+    let template = workload.data.pointer("/spec/template")?;
     let container = template.pointer("/spec/containers/0")?;
     let state = match fate {
         Fate::Serve => json!({"state": {"running": {}}, "ready": true, "restartCount": 0}),

@@ -2,12 +2,13 @@
 
 use kube::core::ObjectMeta;
 use platform_core::api::{
-    ApiDocs, Autoscaling, BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec, DatabaseSpec,
-    DebugEndpoints, EnvFrom, EnvVar, ErrorsSpec, ExporterHeader, ExporterSpec, ExposureSpec, ExposureType,
-    ExternalJaeger, IngressExposure, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, KeyRef,
-    ManagedJaeger, NameRef, NetworkPolicyMode, OtlpProtocol, Platform, PlatformSpec, Profile, Redaction,
-    Resources, RolloutSpec, Route, SecuritySpec, ServiceDatabase, ServiceSpec, ServiceTelemetry, Sizes,
-    TailErrors, TailSampling, TelemetrySpec, TracingSpec,
+    ApiDocs, Autoscaling, Backup, BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec,
+    DatabaseSpec, DatabaseType, DebugEndpoints, DeletionPolicy, EnvFrom, EnvVar, ErrorsSpec, ExporterHeader,
+    ExporterSpec, ExposureSpec, ExposureType, ExternalDatabase, ExternalJaeger, IngressExposure, JaegerSpec,
+    JaegerStorage, JaegerStorageType, JaegerType, KeyRef, ManagedJaeger, Migrations, NameRef,
+    NetworkPolicyMode, OtlpProtocol, Platform, PlatformSpec, PostgresDatabase, Profile, Redaction, Resources,
+    RolloutSpec, Route, SecuritySpec, ServiceDatabase, ServiceSpec, ServiceTelemetry, Sizes, TailErrors,
+    TailSampling, TelemetrySpec, TracingSpec, UrlSecretRef,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -19,26 +20,63 @@ const KNOWN_NAMES: &[&str] = &["gateway", "auth", "chat", "billing"];
 
 /// Any Platform that keeps every rule.
 pub fn platforms() -> impl Strategy<Value = Platform> {
-    let name = "[a-z][a-z0-9]{0,28}[a-z0-9]";
-    (services(), telemetry(), exposure(), operation(), name).prop_map(
-        |(services, telemetry, exposure, operation, name)| Platform {
-            metadata: ObjectMeta {
-                name: Some(name),
-                namespace: Some("shop".to_owned()),
-                uid: Some("5f1c7f0e-0000-4000-8000-000000000001".to_owned()),
-                generation: Some(1),
-                ..ObjectMeta::default()
-            },
-            spec: PlatformSpec {
-                services,
-                database: DatabaseSpec::default(),
-                telemetry,
-                exposure,
-                ..operation
-            },
-            status: None,
-        },
+    (
+        services(),
+        (database(), deletion_policy()),
+        telemetry(),
+        exposure(),
+        operation(),
+        "[a-z][a-z0-9]{0,28}[a-z0-9]",
     )
+        .prop_map(
+            |(services, (database, deletion_policy), telemetry, exposure, operation, name)| Platform {
+                metadata: ObjectMeta {
+                    name: Some(name),
+                    namespace: Some("shop".to_owned()),
+                    uid: Some("5f1c7f0e-0000-4000-8000-000000000001".to_owned()),
+                    generation: Some(1),
+                    ..ObjectMeta::default()
+                },
+                spec: PlatformSpec {
+                    services,
+                    deletion_policy,
+                    database,
+                    telemetry,
+                    exposure,
+                    ..operation
+                },
+                status: None,
+            },
+        )
+}
+
+fn database() -> impl Strategy<Value = DatabaseSpec> {
+    let backup = option::of(Just(Backup::default()));
+    prop_oneof![
+        Just(DatabaseSpec::default()),
+        backup.prop_map(|backup| DatabaseSpec {
+            type_: DatabaseType::Postgres,
+            postgres: Some(PostgresDatabase {
+                backup,
+                ..PostgresDatabase::default()
+            }),
+            ..DatabaseSpec::default()
+        }),
+        Just(DatabaseSpec {
+            type_: DatabaseType::External,
+            external: Some(ExternalDatabase {
+                url_secret_ref: UrlSecretRef {
+                    name: "databases".to_owned(),
+                    key: None,
+                },
+            }),
+            ..DatabaseSpec::default()
+        }),
+    ]
+}
+
+fn deletion_policy() -> impl Strategy<Value = DeletionPolicy> {
+    sample::select(vec![DeletionPolicy::Delete, DeletionPolicy::RetainStorage])
 }
 
 /// The parts of a spec that say how the Platform is run. It stays managed: a paused one has nothing to show.
@@ -117,11 +155,16 @@ fn other_service(
         1024..4000_i32,
         scale(),
         any::<bool>(),
+        any::<bool>(),
     )
         .prop_map(
-            move |(env, resources, depends_on, route, port, (replicas, autoscaling), database)| {
+            move |(env, resources, depends_on, route, port, (replicas, autoscaling), database, migrates)| {
                 let database =
                     database && replicas.is_none_or(|replicas| replicas <= 1) && autoscaling.is_none();
+                let migrations = Migrations {
+                    command: Some(vec!["migrate".to_owned()]),
+                    ..Migrations::default()
+                };
                 ServiceSpec {
                     image: Some(format!("registry.test/{name}@sha256:{:064}", 7)),
                     port: Some(port),
@@ -138,6 +181,7 @@ fn other_service(
                         sampling_percent: Some(port % 101),
                     }),
                     database: database.then_some(ServiceDatabase::Enabled),
+                    migrations: (database && migrates).then_some(migrations),
                     env,
                     resources,
                     depends_on,

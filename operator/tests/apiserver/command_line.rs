@@ -23,6 +23,7 @@ fn operator(arguments: &[&str]) -> Command {
         ("IMAGE_REPOSITORY", "registry.example/tracewell"),
         ("IMAGE_TAG", "1.2.3"),
         ("JAEGER_IMAGE", "registry.example/jaeger:2"),
+        ("POSTGRES_IMAGE", "registry.example/postgres:4"),
         ("COLLECTOR_IMAGE", "registry.example/collector:2"),
     ] {
         command.env(variable, value);

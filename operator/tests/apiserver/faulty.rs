@@ -8,6 +8,7 @@ use platform_core::{
     api::{Platform, PlatformStatus},
     diff::Prune,
     kinds::{Kind, ObjectKey},
+    passwords::Content,
     references::Reference,
     step::{EventNote, HostClaim},
 };
@@ -90,6 +91,15 @@ impl Cluster for Faulty {
         contested: Contested,
     ) -> Result<DynamicObject, ClusterError> {
         self.write(self.cluster.apply(key, object, contested)).await
+    }
+
+    async fn create(
+        &self,
+        key: &ObjectKey,
+        object: &DynamicObject,
+        content: &Content,
+    ) -> Result<DynamicObject, ClusterError> {
+        self.write(self.cluster.create(key, object, content)).await
     }
 
     async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {

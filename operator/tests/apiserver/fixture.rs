@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::control_plane::{ControlPlane, control_plane};
 
 /// A Platform of services that wait for each other is ready after so many reconciles.
-const MAX_RECONCILES: usize = 12;
+const MAX_RECONCILES: usize = 16;
 
 /// A namespace on the shared control plane.
 pub(crate) struct World {
@@ -108,6 +108,7 @@ pub(crate) fn settings() -> Settings {
         image_repository: "registry.example/tracewell".into(),
         image_tag: "1.2.3".into(),
         jaeger_image: "registry.example/jaeger:2".into(),
+        postgres_image: "registry.example/postgres:4".into(),
         collector_image: "registry.example/collector:2".into(),
     }
 }
@@ -245,24 +246,18 @@ impl World {
         }
     }
 
-    /// Says that every Deployment is rolled out, as its controller would.
+    /// Says that every workload is rolled out and every Job done, as their controllers would.
     pub(crate) async fn roll_out(&self) {
-        let deployments = self.objects(Kind::Deployment);
-        for deployment in deployments.list(&ListParams::default()).await.unwrap() {
-            let replicas = &deployment.data["spec"]["replicas"];
-            let status = json!({"status": {
-                "observedGeneration": deployment.metadata.generation,
-                "replicas": replicas,
-                "updatedReplicas": replicas,
-                "readyReplicas": replicas,
-                "availableReplicas": replicas,
-                "conditions": [{"type": "Available", "status": "True"}],
-            }});
-            let (name, params) = (deployment.name_any(), PatchParams::default());
-            deployments
-                .patch_status(&name, &params, &Patch::Merge(&status))
-                .await
-                .unwrap();
+        for kind in [Kind::Deployment, Kind::StatefulSet, Kind::Job] {
+            let objects = self.objects(kind);
+            for object in objects.list(&ListParams::default()).await.unwrap() {
+                let status = json!({"status": status_of(kind, &object)});
+                let (name, params) = (object.name_any(), PatchParams::default());
+                objects
+                    .patch_status(&name, &params, &Patch::Merge(&status))
+                    .await
+                    .unwrap();
+            }
         }
     }
 
@@ -290,6 +285,32 @@ impl World {
         }
         snapshot
     }
+}
+
+/// The status of an object that is as it should be.
+fn status_of(kind: Kind, object: &DynamicObject) -> Value {
+    if kind == Kind::Job {
+        let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": "2026-01-01T00:00:01Z"});
+        return json!({
+            "startTime": "2026-01-01T00:00:00Z",
+            "completionTime": "2026-01-01T00:00:01Z",
+            "succeeded": 1,
+            "uncountedTerminatedPods": {},
+            "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
+        });
+    }
+    let replicas = &object.data["spec"]["replicas"];
+    let mut status = json!({
+        "observedGeneration": object.metadata.generation,
+        "replicas": replicas,
+        "updatedReplicas": replicas,
+        "readyReplicas": replicas,
+        "availableReplicas": replicas,
+    });
+    if kind == Kind::Deployment {
+        status["conditions"] = json!([{"type": "Available", "status": "True"}]);
+    }
+    status
 }
 
 /// Names of a snapshot's objects, without those of Platforms.

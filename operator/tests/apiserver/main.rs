@@ -13,6 +13,7 @@ mod chart;
 mod command_line;
 mod control_plane;
 mod convergence;
+mod data;
 mod exposure;
 mod faulty;
 mod fixture;

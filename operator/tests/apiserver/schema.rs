@@ -60,7 +60,7 @@ fn service_cases() -> Vec<Case> {
         ),
         (
             service(json!({"name": "jaeger"})),
-            "name must not be jaeger",
+            "name must not be jaeger, jaeger-query, collector",
             service(json!({"name": "jaegers"})),
         ),
         (
@@ -223,6 +223,7 @@ fn all_cases() -> impl Iterator<Item = Case> {
         .chain(collector_cases())
         .chain(exposure_cases())
         .chain(platform_cases())
+        .chain(database_cases())
 }
 
 /// Rules about a Platform as a whole.
@@ -283,13 +284,112 @@ fn platform_cases() -> Vec<Case> {
     ]
 }
 
+/// Rules about databases.
+fn database_cases() -> Vec<Case> {
+    let database = |database: Value| json!({"services": [{"name": "auth"}], "database": database});
+    let external = |services: Value, reference: Value| json!({"services": services, "database": {"type": "External", "external": {"urlSecretRef": reference}}});
+    let both = json!([{"name": "auth"}, {"name": "chat"}]);
+    let own = json!({"name": "chat", "databaseURLSecretRef": {"name": "n", "key": "k"}});
+    vec![
+        (
+            database(json!({"type": "Postgres", "embedded": {}})),
+            "database.embedded is allowed only when type is Embedded",
+            database(json!({"type": "Embedded", "embedded": {"storage": {"size": "2Gi"}}})),
+        ),
+        (
+            database(json!({"postgres": {}})),
+            "database.postgres is allowed only when type is Postgres",
+            database(json!({"type": "Postgres", "postgres": {"backup": {}}})),
+        ),
+        (
+            database(json!({"type": "Postgres", "external": {"urlSecretRef": {"name": "n"}}})),
+            "database.external is allowed only when type is External",
+            database(json!({"type": "External", "external": {"urlSecretRef": {"name": "n"}}})),
+        ),
+        (
+            database(json!({"type": "External"})),
+            "database.external is required when type is External",
+            json!({"services": [own], "database": {"type": "External"}}),
+        ),
+        (
+            external(both.clone(), json!({"name": "n", "key": "k"})),
+            "database.external.urlSecretRef.key is allowed only where one service uses it",
+            external(json!([{"name": "auth"}, own]), json!({"name": "n", "key": "k"})),
+        ),
+        (
+            json!({"services": [own], "database": {"type": "Postgres"}}),
+            "databaseURLSecretRef is allowed only when database.type is External",
+            external(json!([own]), json!({"name": "n"})),
+        ),
+        (
+            database(json!({"type": "Postgres", "postgres": {"storage": {"size": "127Mi"}}})),
+            "storage.size must be at least 128Mi",
+            database(json!({"type": "Postgres", "postgres": {"storage": {"size": "128Mi"}}})),
+        ),
+        (
+            json!({"services": [{"name": "auth", "migrations": {"deadlineSeconds": 60}}]}),
+            "migrations needs command or args",
+            json!({"services": [{"name": "auth", "migrations": {"args": ["migrate"]}}]}),
+        ),
+        (
+            json!({"services": [{"name": "gateway", "migrations": {"args": ["migrate"]}}]}),
+            "migrations is allowed only for a service with a database",
+            json!({"services": [{"name": "gateway", "database": "Enabled", "migrations": {"args": ["migrate"]}}]}),
+        ),
+    ]
+}
+
 /// Rules that no single new spec can break.
-const CASES_OF_THEIR_OWN: [&str; 2] = [
+const CASES_OF_THEIR_OWN: [&str; 4] = [
     // Below: the name is not part of a spec.
     "metadata.name must be at most 30 characters",
-    // There is one type yet, so there is nothing to change it to.
+    // Below: what a spec was before is not part of it.
     "database.type cannot be changed",
+    "storage of the database cannot be changed",
+    "storage of backups cannot be changed",
 ];
+
+#[tokio::test]
+async fn where_data_is_cannot_be_changed() {
+    let Some(world) = world("storage").await else {
+        return;
+    };
+    let postgres = |postgres: Value| json!({"database": {"type": "Postgres", "postgres": postgres}});
+    let embedded = |size: &str| json!({"database": {"embedded": {"storage": {"size": size}}}});
+    let class = |class: &str| postgres(json!({"storage": {"storageClassName": class}}));
+    let backup = |size: &str, count: i32| {
+        postgres(json!({"backup": {"retainCount": count, "storage": {"size": size}}}))
+    };
+    // Before, after, and a part of the refusal; None where it is taken.
+    let changes = [
+        (
+            json!({}),
+            json!({"database": {"type": "Postgres"}}),
+            Some(CASES_OF_THEIR_OWN[1]),
+        ),
+        (json!({}), embedded("2Gi"), Some(CASES_OF_THEIR_OWN[2])),
+        (json!({}), embedded("1Gi"), None),
+        (embedded("2Gi"), json!({}), Some(CASES_OF_THEIR_OWN[2])),
+        (postgres(json!({})), class("fast"), Some(CASES_OF_THEIR_OWN[2])),
+        (class("fast"), postgres(json!({})), Some(CASES_OF_THEIR_OWN[2])),
+        (class("fast"), class("fast"), None),
+        (backup("1Gi", 3), backup("2Gi", 3), Some(CASES_OF_THEIR_OWN[3])),
+        (backup("1Gi", 3), backup("1Gi", 4), None),
+        (postgres(json!({})), backup("2Gi", 3), None),
+    ];
+    for (number, (before, after, refusal)) in changes.into_iter().enumerate() {
+        let name = format!("demo-{number}");
+        world.apply(&name, before).await;
+        let answer = world.try_apply(&name, after.clone()).await;
+        match refusal {
+            None => drop(answer.unwrap_or_else(|error| panic!("{after}: {error}"))),
+            Some(sentence) => {
+                let said = answer.expect_err(sentence).to_string();
+                assert!(said.contains(sentence), "{said}\nshould say\n{sentence}");
+            }
+        }
+    }
+}
 
 #[tokio::test]
 async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
@@ -420,6 +520,27 @@ async fn bounds_and_enums_are_refused_with_what_is_allowed() {
         (
             json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": 80}}}),
             "greater than or equal to 30000",
+        ),
+        (
+            json!({"database": {"type": "Oracle"}}),
+            "\"Embedded\", \"Postgres\", \"External\"",
+        ),
+        (json!({"deletionPolicy": "Keep"}), "\"Delete\", \"RetainStorage\""),
+        (
+            json!({"database": {"type": "Postgres", "postgres": {"storage": {"size": "big"}}}}),
+            "should match '^[0-9]+",
+        ),
+        (
+            json!({"database": {"type": "Postgres", "postgres": {"backup": {"schedule": "at night"}}}}),
+            "should match",
+        ),
+        (
+            json!({"database": {"type": "Postgres", "postgres": {"backup": {"retainCount": 0}}}}),
+            "greater than or equal to 1",
+        ),
+        (
+            json!({"services": [{"name": "auth", "migrations": {"args": ["x"], "deadlineSeconds": 9}}]}),
+            "greater than or equal to 10",
         ),
         (json!({"colour": "red"}), "field not declared in schema"),
     ];

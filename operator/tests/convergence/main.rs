@@ -269,3 +269,110 @@ fn a_deleted_platform_leaves_nothing() {
     assert!(world.cluster.objects().is_empty());
     assert_eq!(world.cluster.take_writes(), Vec::<Write>::new());
 }
+
+#[test]
+fn what_a_platform_leaves_the_next_of_its_name_takes_over() {
+    let world = World::new(example("database-postgres"));
+    world.quiet();
+    world.assert_converged();
+    let before = world.cluster.objects();
+    world.cluster.delete_platform(&world.key);
+    let left = world.cluster.objects();
+    assert!(
+        left.keys()
+            .all(|key| matches!(key.kind, Kind::Secret | Kind::PersistentVolumeClaim)),
+        "{:?}",
+        left.keys()
+    );
+    assert_eq!(
+        left.len(),
+        8,
+        "five passwords, a key and two volumes: {:?}",
+        left.keys()
+    );
+
+    let again = world.cluster.create_platform(example("database-postgres"));
+    assert_eq!(again, world.key);
+    world.cluster.take_events();
+    world.quiet();
+    world.assert_converged();
+    for (key, object) in world.cluster.objects() {
+        if let Some(old) = left.get(&key) {
+            assert_eq!(object.data, old.data, "{key} keeps its content");
+            assert_eq!(object.metadata.uid, old.metadata.uid, "{key} is the same object");
+        }
+    }
+    let adopted = world.cluster.take_events();
+    let adopted = adopted.iter().filter(|event| event.reason == "StorageAdopted");
+    assert_eq!(adopted.count(), left.len());
+    assert_eq!(world.cluster.objects().len(), before.len());
+}
+
+#[test]
+fn a_password_is_never_changed_unasked() {
+    let world = World::new(example("database-postgres"));
+    world.quiet();
+    let secret = world.key_of(Kind::Secret, "bazaar-auth-database");
+    let password = |world: &World| {
+        world
+            .cluster
+            .objects()
+            .get(&secret)
+            .map(|object| object.data.clone())
+    };
+    let before = password(&world);
+    assert!(
+        before
+            .as_ref()
+            .is_some_and(|data| data["stringData"]["password"].is_string())
+    );
+    world.cluster.edit_object(&secret, |object| {
+        object["metadata"]["labels"] = serde_json::json!({});
+    });
+    world
+        .cluster
+        .edit_platform(&world.key, |spec| spec.telemetry.tracing.sampling_percent = 3);
+    world.quiet();
+    world.assert_converged();
+    assert_eq!(password(&world), before);
+
+    world.cluster.delete_object(&secret);
+    world.quiet();
+    world.assert_converged();
+    assert_ne!(password(&world), before, "deleted by hand, it is made anew");
+}
+
+#[test]
+fn a_migration_that_fails_keeps_the_new_pods_back() {
+    let world = World::new(example("database-postgres"));
+    world.quiet();
+    let deployment = world.key_of(Kind::Deployment, "bazaar-auth");
+    let image = |world: &World| {
+        let objects = world.cluster.objects();
+        objects[&deployment].data["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    let before = image(&world);
+    world.cluster.edit_platform(&world.key, |spec| {
+        spec.services[1].image = Some("registry.test/auth:next".to_owned());
+    });
+    for _ in 0..4 {
+        world.reconcile().expect("nothing goes wrong");
+        world.cluster.settle(|app| match app {
+            "auth.migration" => Fate::Crash("no such column: b"),
+            _ => Fate::Serve,
+        });
+    }
+    world.reconcile().expect("nothing goes wrong");
+    assert_eq!(image(&world), before);
+    let (status, reason, message) = world.condition("DatabaseReady");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "MigrationFailed"));
+    assert!(
+        message.ends_with("ended with exit code 1: no such column: b"),
+        "{message}"
+    );
+    assert_eq!(world.condition("Stalled").1, "MigrationFailed");
+    assert_eq!(world.condition("ServicesAvailable").0, "True");
+    world.quiet();
+    world.assert_converged();
+    assert_eq!(image(&world), "registry.test/auth:next");
+}

@@ -19,7 +19,7 @@ use platform_operator::controller::{Knowledge, ReconcileError, Referrers, read_f
 use platform_testkit::{FakeCluster, Fate, Write, settings};
 
 /// Reconciles, each followed by the cluster's own controllers, in which a Platform has to be ready.
-const STEPS: usize = 12;
+const STEPS: usize = 16;
 
 /// An operator on a cluster in memory, with a clock that moves by a minute with each reconcile.
 pub(crate) struct World {
@@ -116,7 +116,8 @@ impl World {
     pub(crate) fn assert_converged(&self) {
         assert_eq!(self.condition("Ready").0, "True", "{:?}", self.condition("Ready"));
         let platform = self.platform();
-        let resolved = resolve(&platform, &self.facts(), &settings()).expect("the Platform keeps every rule");
+        let mut resolved =
+            resolve(&platform, &self.facts(), &settings()).expect("the Platform keeps every rule");
         // An object that lost its label and is not wanted any more is nobody's until its owner goes, with which the
         // cluster deletes it: only what is listed counts here.
         let mut objects = self.cluster.objects();
@@ -125,6 +126,7 @@ impl World {
             objects,
             pods: Vec::new(),
         };
+        resolved.uids = live.uids();
         let changes = diff(
             &Desired::new(&resolved),
             &live,

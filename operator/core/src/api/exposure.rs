@@ -1,28 +1,10 @@
-//! Storage of the services' data, and ways into the Platform.
+//! Ways into the Platform.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::NameRef;
-
-/// Where services with a database keep their data.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DatabaseSpec {
-    /// Kind of database.
-    #[serde(default, rename = "type")]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("database.type cannot be changed: data is not moved between databases"))]
-    pub type_: DatabaseType,
-}
-
-/// Kind of database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DatabaseType {
-    /// An SQLite file on a volume of its own for each service; such a service has one pod.
-    #[default]
-    Embedded,
-}
 
 /// How the gateway and Jaeger are reached from outside the cluster.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

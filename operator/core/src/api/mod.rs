@@ -8,24 +8,30 @@
     reason = "KubeSchema repeats each type, with its visibility, inside a function"
 )]
 
+mod database;
 mod errors;
 mod exposure;
 mod operation;
 mod service;
 mod status;
+mod storage;
 mod telemetry;
 
+pub use database::{
+    Backup, DatabaseSpec, DatabaseType, EmbeddedDatabase, ExternalDatabase, Migrations, PostgresDatabase,
+    UrlSecretRef,
+};
 pub use errors::{DebugEndpoints, ErrorsSpec};
 pub use exposure::{
-    DatabaseSpec, DatabaseType, ExposureSpec, ExposureType, GatewayExposure, IngressExposure,
-    NodePortExposure, ParentRef,
+    ExposureSpec, ExposureType, GatewayExposure, IngressExposure, NodePortExposure, ParentRef,
 };
 pub use operation::{ApiDocs, ManagementState, NetworkPolicyMode, Profile, RolloutSpec, SecuritySpec};
 pub use service::{
     Autoscaling, EnvFrom, EnvVar, EnvVarSource, KeyRef, NameRef, Probes, Resources, Route, ServiceApiDocs,
     ServiceDatabase, ServiceSpec, ServiceTelemetry, Sizes,
 };
-pub use status::{Condition, Endpoint, PlatformStatus, ServiceStatus};
+pub use status::{Condition, Endpoint, MigrationState, MigrationStatus, PlatformStatus, ServiceStatus};
+pub use storage::{DeletionPolicy, Storage};
 pub use telemetry::{
     BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec, ExporterHeader, ExporterSpec,
     ExternalJaeger, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, ManagedJaeger, MemoryStorage,
@@ -70,7 +76,13 @@ pub const GROUP: &str = "tracewell.dev";
     validation = Rule::new("!has(self.services) || self.services.all(s, !has(s.route) || self.services.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
         .message("each route.pathPrefix may be used by one service only"),
     validation = Rule::new("self.database.type != 'Embedded' || !has(self.services) || self.services.all(s, ((!has(s.replicas) || s.replicas <= 1) && !has(s.autoscaling)) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))")
-        .message("replicas must be 0 or 1, and autoscaling left out, for a service with an Embedded database: its file has one writer")
+        .message("replicas must be 0 or 1, and autoscaling left out, for a service with an Embedded database: its file has one writer"),
+    validation = Rule::new("self.database.type == 'External' || !has(self.services) || self.services.all(s, !has(s.databaseURLSecretRef))")
+        .message("databaseURLSecretRef is allowed only when database.type is External"),
+    validation = Rule::new("self.database.type != 'External' || has(self.database.external) || (has(self.services) && self.services.all(s, has(s.databaseURLSecretRef) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing']))))")
+        .message("database.external is required when type is External, unless each service with a database has a databaseURLSecretRef"),
+    validation = Rule::new("!has(self.database.external) || !has(self.database.external.urlSecretRef.key) || (has(self.services) && self.services.filter(s, !has(s.databaseURLSecretRef) && (has(s.database) ? s.database == 'Enabled' : s.name in ['auth', 'chat', 'billing'])).size() <= 1)")
+        .message("database.external.urlSecretRef.key is allowed only where one service uses it: without it, each service uses the key of its own name")
 )]
 pub struct PlatformSpec {
     /// Numbers and sizes of pods where the spec names none.
@@ -89,6 +101,10 @@ pub struct PlatformSpec {
     #[schemars(length(min = 1, max = 32), transform = without_default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceSpec>,
+
+    /// What becomes of data when the Platform is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
 
     /// Where services with a database keep their data.
     #[serde(default)]

@@ -4,6 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Migrations;
 use crate::known::KNOWN_SERVICES;
 
 /// A service: a Deployment, its Service, and everything that instruments it.
@@ -12,10 +13,12 @@ use crate::known::KNOWN_SERVICES;
 #[x_kube(
     validation = Rule::new("self.name in ['gateway', 'auth', 'chat', 'billing'] || (has(self.image) && has(self.port))")
         .message("image and port are required for a service that is not one of gateway, auth, chat, billing"),
-    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny'])")
-        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny: Tracewell's own objects have these names"),
+    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny', 'postgres'])")
+        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny, postgres: Tracewell's own objects have these names"),
     validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
         .message("replicas and autoscaling exclude each other: autoscaling decides the number of pods"),
+    validation = Rule::new("!has(self.migrations) || (has(self.database) ? self.database == 'Enabled' : self.name in ['auth', 'chat', 'billing'])")
+        .message("migrations is allowed only for a service with a database"),
     validation = Rule::new("!has(self.dependsOn) || !(self.name in self.dependsOn)")
         .message("dependsOn must not name the service itself"),
     validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 8888, 9464, 13133])")
@@ -50,12 +53,27 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<ServiceDatabase>,
 
+    /// Key of a Secret in the Platform's namespace that holds the URL of this service's database; only with a database
+    /// of type External. Default: what database.external says.
+    #[serde(
+        default,
+        rename = "databaseURLSecretRef",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub database_url_secret_ref: Option<KeyRef>,
+
+    /// How the image brings the schema of its database up to date, before its pods start. Default: the sub-command
+    /// `migrate` for auth, chat and billing, else nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<Migrations>,
+
     /// CPU and memory of the service's container. What is left out has a small default.
     #[serde(default)]
     pub resources: Resources,
 
-    /// Additional environment. What Tracewell sets itself (`PORT`, `OTEL_*`, `SENTRY_*`, `DATABASE_URL`, …) wins, except
-    /// `RUST_LOG`, `LOG_FORMAT` and `SENTRY_CAPTURE_STATUS`; the condition Accepted names what was ignored.
+    /// Additional environment. What Tracewell sets itself (`PORT`, `OTEL_*`, `SENTRY_*`, `DATABASE_URL`, …) wins,
+    /// except `RUST_LOG`, `LOG_FORMAT`, `SENTRY_CAPTURE_STATUS` and `KEY_ENCRYPTION_KEY`; the condition Accepted names
+    /// what was ignored.
     #[serde(default)]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -102,6 +120,8 @@ impl ServiceSpec {
             replicas: None,
             autoscaling: None,
             database: None,
+            database_url_secret_ref: None,
+            migrations: None,
             resources: Resources::default(),
             env: Vec::new(),
             env_from: Vec::new(),

@@ -2,6 +2,7 @@
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Observed state of a Platform: evidence, not intent.
@@ -67,4 +68,29 @@ pub struct ServiceStatus {
     /// Whether a span of it arrived in Jaeger when one was asked for last. Left out while nobody could ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traces_seen: Option<bool>,
+    /// The migration of its database for this image. Left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<MigrationStatus>,
+}
+
+/// A migration of a service's database.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationStatus {
+    /// How far it is.
+    pub state: MigrationState,
+    /// The image that brings the schema up to date.
+    pub image: String,
+}
+
+/// How far a migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MigrationState {
+    /// It waits for its database.
+    Pending,
+    /// It is under way.
+    Running,
+    /// The schema is up to date.
+    Succeeded,
+    /// It was given up. The condition DatabaseReady says why; pods of the version before go on serving.
+    Failed,
 }

@@ -7,17 +7,24 @@ use k8s_openapi::api::core::v1::{
     SecretEnvSource, SecretKeySelector,
 };
 
+use super::credentials::encryption_variable;
 use super::jaeger::trace_ui_url;
 use super::pipeline;
 use super::pod::variable;
+use super::postgres::connection_variables;
 use super::workload::{DATA_DIRECTORY, METRICS_PORT};
 use crate::api::{self, ApiDocs, KeyRef, ServiceApiDocs};
 use crate::known::GATEWAY;
 use crate::names::image_version;
-use crate::resolve::{Backend, CollectorTier, Resolved, Service, Tracing};
+use crate::resolve::{Backend, CollectorTier, Database, Resolved, Service, Tracing};
 
 /// Variables that a Platform's author may set to something else: no field of the Platform says them.
-const OVERRIDABLE: &[&str] = &["RUST_LOG", "LOG_FORMAT", "SENTRY_CAPTURE_STATUS"];
+const OVERRIDABLE: &[&str] = &[
+    "RUST_LOG",
+    "LOG_FORMAT",
+    "SENTRY_CAPTURE_STATUS",
+    "KEY_ENCRYPTION_KEY",
+];
 /// Seconds between the signal to end and the last accepted request: endpoints need that long to hear of it.
 const SHUTDOWN_DELAY_SECONDS: i32 = 5;
 /// OTLP/HTTP port of Jaeger and of the collectors.
@@ -25,7 +32,22 @@ pub(super) const OTLP_HTTP_PORT: i32 = 4318;
 
 /// The whole environment of a service: Tracewell's variables, then those of the Platform's author.
 pub(super) fn build_environment(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
-    let own = own_variables(resolved, service);
+    merge(own_variables(resolved, service), service)
+}
+
+/// The environment of a service's migration: what it takes to reach the database, and what the author says. What
+/// changes more often stays out, since a migration with another environment is another one.
+pub(super) fn build_migration_environment(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
+    let mut own = vec![
+        variable("LOG_FORMAT", "json"),
+        variable("RUST_LOG", "info"),
+        variable("OTEL_SDK_DISABLED", "true"),
+    ];
+    own.extend(database_variables(resolved, service));
+    merge(own, service)
+}
+
+fn merge(own: Vec<EnvVar>, service: &Service) -> Vec<EnvVar> {
     let wanted: BTreeSet<&str> = service.env.iter().map(|entry| entry.name.as_str()).collect();
     let fixed: BTreeSet<String> = own
         .iter()
@@ -89,12 +111,8 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
     ];
     variables.extend(tracing_variables(resolved, service));
     variables.extend(error_variables(resolved, service));
-    if service.database {
-        variables.push(variable(
-            "DATABASE_URL",
-            format!("sqlite://{DATA_DIRECTORY}/{}.db", service.name),
-        ));
-    }
+    variables.extend(database_variables(resolved, service));
+    variables.extend(encryption_variable(resolved, service));
     let dependencies = service
         .depends_on
         .iter()
@@ -123,6 +141,18 @@ fn resource_attributes(resolved: &Resolved, service: &Service) -> String {
     ]
     .map(|(key, value)| format!("{key}={value}"))
     .join(",")
+}
+
+fn database_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
+    match &service.database {
+        None => Vec::new(),
+        Some(Database::File(_)) => {
+            let url = format!("sqlite://{DATA_DIRECTORY}/{}.db", service.name);
+            vec![variable("DATABASE_URL", url)]
+        }
+        Some(Database::Managed) => connection_variables(resolved, &service.name).into(),
+        Some(Database::External(url)) => vec![from_secret("DATABASE_URL", url)],
+    }
 }
 
 fn tracing_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
@@ -253,6 +283,7 @@ fn from_field(name: &str, path: &str) -> EnvVar {
     )
 }
 
+/// A variable whose value is in a Secret.
 pub(super) fn from_secret(name: &str, key: &KeyRef) -> EnvVar {
     from_source(
         name,

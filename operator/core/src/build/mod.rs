@@ -5,13 +5,17 @@
 
 mod collector;
 mod config;
+mod credentials;
 mod environment;
 mod exposure;
 mod jaeger;
+mod job;
+mod migration;
 mod network;
 mod pipeline;
 mod pod;
 mod policies;
+mod postgres;
 mod scaling;
 mod storage;
 mod workload;
@@ -28,6 +32,7 @@ use serde_json::Value;
 pub use self::environment::ignored_variables;
 pub(crate) use self::jaeger::{query_url, trace_ui_url};
 pub(crate) use self::pipeline::METRICS_PORT as COLLECTOR_METRICS_PORT;
+pub(crate) use self::postgres::{APP as POSTGRES_APP, ROLES_APP};
 use crate::desired::to_value;
 use crate::kinds::Kind;
 use crate::labels::Component;
@@ -115,8 +120,13 @@ pub fn build(resolved: &Resolved) -> Vec<Part> {
             parts.extend(jaeger::build_jaeger(resolved, image, storage));
         }
     }
+    if let Some(postgres) = &resolved.postgres {
+        parts.extend(postgres::build_postgres(resolved, postgres));
+    }
     for service in &resolved.services {
         parts.extend(storage::build_claim(resolved, service));
+        parts.extend(credentials::build_encryption_key(resolved, service));
+        parts.extend(migration::build_migration(resolved, service));
         parts.push(network::build_service(resolved, service));
         parts.push(workload::build_workload(resolved, service, sidecar.as_ref()));
         parts.extend(scaling::build_scaling(resolved, service));

@@ -19,7 +19,7 @@ use crate::resolve::{ContainerSizes, Resolved, Scale};
 /// Name of the port that serves a service's API.
 pub(super) const HTTP_PORT: &str = "http";
 /// User and group of every process: the one of distroless images, which our own images have too.
-const USER: i64 = 65532;
+pub(super) const USER: i64 = 65532;
 /// Old ReplicaSets kept, to look back at.
 const REVISIONS: i32 = 3;
 

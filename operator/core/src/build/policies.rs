@@ -10,12 +10,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::jaeger::QUERY_PORT;
 use super::network::selector;
 use super::pipeline::{METRICS_PORT as COLLECTOR_METRICS_PORT, OTLP_GRPC_PORT};
+use super::postgres::{APP as POSTGRES_APP, BACKUP_APP, PORT as POSTGRES_PORT, ROLES_APP};
 use super::workload::METRICS_PORT;
 use super::{Body, Part};
 use crate::build::environment::OTLP_HTTP_PORT;
 use crate::known::GATEWAY;
 use crate::labels::{self, Component};
-use crate::resolve::{Backend, CollectorTier, Exposure, Resolved, Service};
+use crate::resolve::{Backend, CollectorTier, Database, Exposure, Resolved, Service};
 
 /// Every network policy of a Platform.
 pub(super) fn build_policies(resolved: &Resolved) -> Vec<Part> {
@@ -35,7 +36,27 @@ pub(super) fn build_policies(resolved: &Resolved) -> Vec<Part> {
             .map(|service| of_service(resolved, service)),
     );
     parts.extend(of_telemetry(resolved));
+    parts.extend(of_database(resolved));
     parts
+}
+
+/// The database server answers the services that have a database there, and what is done for them.
+fn of_database(resolved: &Resolved) -> Option<Part> {
+    resolved.postgres.as_ref()?;
+    let users = resolved
+        .services
+        .iter()
+        .filter(|service| service.database == Some(Database::Managed))
+        .flat_map(|service| [service.name.to_string(), service.name.migration()]);
+    let peers = users
+        .chain([ROLES_APP, BACKUP_APP].map(str::to_owned))
+        .map(|app| pods_of(resolved, &app));
+    Some(part(
+        resolved.name.postgres(),
+        (Component::Database, POSTGRES_APP),
+        pods(resolved, POSTGRES_APP),
+        vec![allow(peers.collect(), &[POSTGRES_PORT])],
+    ))
 }
 
 fn of_service(resolved: &Resolved, service: &Service) -> Part {

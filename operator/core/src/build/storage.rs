@@ -9,20 +9,26 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{Body, Part};
+use crate::api::Storage;
 use crate::labels::Component;
-use crate::resolve::{Resolved, Service};
+use crate::resolve::{Database, Resolved, Service};
 
-/// Size of the volume of an SQLite database. A claim cannot shrink, so it starts small.
-const DATA_SIZE: &str = "1Gi";
-
-/// The volume of a service that keeps data.
+/// The volume of a service whose database is a file.
 pub(super) fn build_claim(resolved: &Resolved, service: &Service) -> Option<Part> {
-    service.database.then(|| Part {
+    let Some(Database::File(storage)) = &service.database else {
+        return None;
+    };
+    Some(Part {
         name: resolved.name.data_claim(&service.name),
         app: service.name.to_string(),
         component: Component::Service,
-        body: build_volume_claim(DATA_SIZE, None),
+        body: build_storage(storage),
     })
+}
+
+/// The volume that a spec asks for.
+pub(super) fn build_storage(storage: &Storage) -> Body {
+    build_volume_claim(&storage.size, storage.storage_class_name.as_deref())
 }
 
 /// A volume of this size, of the cluster's own class unless one is named.

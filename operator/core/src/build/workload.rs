@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::collector::CollectorPod;
 use super::environment::{build_environment, build_sources};
+use super::migration::build_init_container;
 use super::pod::{
     HTTP_PORT, LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, container_port, http_probe,
     memory_volume, mount, restricted_container, restricted_pod, scrape_annotations,
@@ -11,7 +12,7 @@ use super::pod::{
 use super::storage::claim_volume;
 use super::{Body, Part};
 use crate::labels::Component;
-use crate::resolve::{Resolved, Service};
+use crate::resolve::{Database, Resolved, Service};
 
 /// Port of a service's metrics: another than the API's, so that they never pass the gateway.
 pub(super) const METRICS_PORT: i32 = 9464;
@@ -24,23 +25,18 @@ const GRACE_SECONDS: i64 = 40;
 /// The Deployment of a service, with its collector beside it.
 pub(super) fn build_workload(resolved: &Resolved, service: &Service, sidecar: Option<&CollectorPod>) -> Part {
     let mut volumes = vec![memory_volume("tmp", "16Mi")];
-    volumes.extend(
-        service
-            .database
-            .then(|| claim_volume("data", &resolved.name.data_claim(&service.name))),
-    );
+    let has_file = matches!(service.database, Some(Database::File(_)));
+    volumes.extend(has_file.then(|| claim_volume("data", &resolved.name.data_claim(&service.name))));
     volumes.extend(sidecar.iter().flat_map(|sidecar| sidecar.volumes.clone()));
-    let sidecars = sidecar
-        .map(|sidecar| sidecar.container.clone())
-        .into_iter()
-        .collect();
+    let sidecar = sidecar.map(|sidecar| sidecar.container.clone());
+    let init_containers = sidecar.into_iter().chain(build_init_container(resolved, service));
     let pod = restricted_pod(
-        sidecars,
+        init_containers.collect(),
         vec![build_container(resolved, service)],
         volumes,
         GRACE_SECONDS,
     );
-    let rollout = if service.database {
+    let rollout = if has_file {
         Rollout::Recreate
     } else {
         Rollout::SurgeFirst
@@ -64,7 +60,9 @@ pub(super) fn build_workload(resolved: &Resolved, service: &Service, sidecar: Op
 
 fn build_container(resolved: &Resolved, service: &Service) -> Container {
     let mut mounts = vec![mount("tmp", "/tmp", false)];
-    mounts.extend(service.database.then(|| mount("data", DATA_DIRECTORY, false)));
+    if matches!(service.database, Some(Database::File(_))) {
+        mounts.push(mount("data", DATA_DIRECTORY, false));
+    }
     Container {
         env: Some(build_environment(resolved, service)),
         env_from: build_sources(service),

@@ -17,6 +17,7 @@ impl Apply {
         match self.cause {
             Cause::Created => "it does not exist yet".to_owned(),
             Cause::Deleted => "it was deleted by hand".to_owned(),
+            Cause::Left => "an earlier Platform of this name left it".to_owned(),
             Cause::Changed if self.fields.is_empty() => {
                 "fields that are no longer wanted are released".to_owned()
             }
@@ -27,16 +28,19 @@ impl Apply {
         }
     }
 
-    /// The event that tells of a repair: publish it once the object is applied. None for intended changes.
+    /// The event that tells of a repair, or of data that was taken over: publish it once the object is applied. None
+    /// for intended changes.
     pub fn event(&self) -> Option<EventNote> {
-        match self.cause {
-            Cause::Created | Cause::Changed => None,
-            Cause::Edited | Cause::Deleted => Some(EventNote {
-                type_: EventType::Normal,
-                reason: "DriftRepaired".to_owned(),
-                message: format!("Restored {} {}: {}", self.key.kind, self.key.name, self.reason()),
-            }),
-        }
+        let (reason, what) = match self.cause {
+            Cause::Created | Cause::Changed => return None,
+            Cause::Edited | Cause::Deleted => ("DriftRepaired", "Restored"),
+            Cause::Left => ("StorageAdopted", "Took over"),
+        };
+        Some(EventNote {
+            type_: EventType::Normal,
+            reason: reason.to_owned(),
+            message: format!("{what} {} {}: {}", self.key.kind, self.key.name, self.reason()),
+        })
     }
 
     fn list_fields(&self, describe: impl Fn(&FieldChange) -> String) -> String {

@@ -15,6 +15,8 @@ use crate::step::Live;
 
 /// A pod that no node takes, or whose probe fails, is left in peace for so long: at first that is quite normal.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(20);
+/// Label of a pod: name of its Job. The Job controller sets it.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// Longest text taken from a pod, in characters.
 const TEXT_SHOWN: usize = 512;
 
@@ -29,6 +31,20 @@ pub(super) fn find_cause(live: &Live, app: &str, now: Timestamp) -> Option<Cause
         .filter(|(_, status)| status.phase.as_deref() != Some("Failed"))
         .filter_map(|(pod, status)| pod_cause(pod, status, now))
         .min()
+}
+
+/// How the last attempt of a Job ended; None if no pod of it ended with an error.
+pub(super) fn find_end(live: &Live, job: &str) -> Option<String> {
+    live.pods
+        .iter()
+        .filter(|pod| pod.labels().get(JOB_NAME).is_some_and(|name| name == job))
+        .filter_map(|pod| {
+            let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+            let end = containers.iter().find_map(crash_cause)?;
+            Some((pod.creation_timestamp(), end.message))
+        })
+        .max_by(|one, other| one.0.cmp(&other.0))
+        .map(|(_, message)| message)
 }
 
 fn pod_cause(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Cause> {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::database::{Database, resolve_database, resolve_migrations};
 use super::{Violation, check_percent, release_image};
 use crate::api::{
-    Autoscaling, EnvFrom, EnvVar, Probes, Profile, Resources, ServiceDatabase, ServiceSpec, Sizes,
+    Autoscaling, DatabaseSpec, EnvFrom, EnvVar, Migrations, Probes, Profile, Resources, ServiceSpec, Sizes,
 };
 use crate::known::{KnownService, known_service};
 use crate::names::ServiceName;
@@ -24,14 +25,37 @@ const RESERVED_PREFIXES: &[&str] = &[
     "/readyz",
 ];
 
-/// What the scheduler reserves where the spec says nothing: enough to start on a laptop.
-const LOCAL_REQUESTS: (&str, &str) = ("25m", "32Mi");
-/// The same for users: what a service of ours takes under some load.
-const PRODUCTION_REQUESTS: (&str, &str) = ("100m", "64Mi");
+/// CPU and memory of a container, where nobody says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SizeDefaults {
+    pub cpu_request: &'static str,
+    pub memory_request: &'static str,
+    pub memory_limit: &'static str,
+}
+
 // Four times what the hungriest service of ours takes on two cores: auth, at most 60 MB during 200 sign-ups, of which
 // 19 MiB are for each core that hashes a password. A node has more cores than that; what is in /tmp counts as well. A
 // limit reserves nothing, while a service that reaches it is killed.
-const DEFAULT_MEMORY_LIMIT: &str = "256Mi";
+const MEMORY_LIMIT: &str = "256Mi";
+/// Enough to start on a laptop.
+const LOCAL_SIZES: SizeDefaults = SizeDefaults {
+    cpu_request: "25m",
+    memory_request: "32Mi",
+    memory_limit: MEMORY_LIMIT,
+};
+/// For users: what a service of ours takes under some load.
+const PRODUCTION_SIZES: SizeDefaults = SizeDefaults {
+    cpu_request: "100m",
+    memory_request: "64Mi",
+    memory_limit: MEMORY_LIMIT,
+};
+
+fn size_defaults(profile: Profile) -> &'static SizeDefaults {
+    match profile {
+        Profile::Local => &LOCAL_SIZES,
+        Profile::Production => &PRODUCTION_SIZES,
+    }
+}
 
 /// A service whose every rule holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +68,10 @@ pub struct Service {
     pub port: i32,
     /// Number of its pods.
     pub scale: Scale,
-    /// Whether it keeps data.
-    pub database: bool,
+    /// Where it keeps data; None if it has no database.
+    pub database: Option<Database>,
+    /// How its image brings the schema of its database up to date; None if nothing is to be done before it starts.
+    pub migrations: Option<Migrations>,
     /// CPU and memory of its container.
     pub sizes: ContainerSizes,
     /// Environment that the Platform's author wants.
@@ -101,6 +127,7 @@ pub(super) fn resolve_service(
     spec: &ServiceSpec,
     profile: Profile,
     listed: &BTreeSet<&str>,
+    database: &DatabaseSpec,
     settings: &Settings,
     violations: &mut Vec<Violation>,
 ) -> Option<Service> {
@@ -127,15 +154,15 @@ pub(super) fn resolve_service(
         }
         Some(_) => {}
     }
-    let database = match spec.database {
-        Some(database) => database == ServiceDatabase::Enabled,
-        None => known.is_some_and(|known| known.database),
-    };
-    let scale = resolve_scale(spec, profile, database, violations);
+    let database = resolve_database(spec, known, database, violations);
+    let migrations = resolve_migrations(spec, known, database.as_ref(), violations);
+    let single_writer = matches!(database, Some(Database::File(_)));
+    let scale = resolve_scale(spec, profile, single_writer, violations);
     let depends_on = resolve_dependencies(spec, known, listed, violations);
     check_variables(spec, violations);
     let path_prefix = resolve_prefix(spec, known, violations);
-    let sizes = resolve_sizes(&spec.name, &spec.resources, profile, violations);
+    let path = format!("spec.services[{}]", spec.name);
+    let sizes = resolve_sizes(&path, &spec.resources, size_defaults(profile), violations);
     let sampling_percent = spec
         .telemetry
         .as_ref()
@@ -158,6 +185,7 @@ pub(super) fn resolve_service(
         port: port?,
         scale,
         database,
+        migrations,
         sizes,
         env: spec.env.clone(),
         env_from: spec.env_from.clone(),
@@ -283,33 +311,30 @@ fn resolve_prefix(
     Some(prefix)
 }
 
-/// What is left out gets a small default; one that contradicts what is given gives way to it.
-fn resolve_sizes(
-    service: &str,
+/// What is left out gets its default; one that contradicts what is given gives way to it. `path` is where the resources
+/// stand.
+pub(super) fn resolve_sizes(
+    path: &str,
     resources: &Resources,
-    profile: Profile,
+    defaults: &SizeDefaults,
     violations: &mut Vec<Violation>,
 ) -> ContainerSizes {
-    let (default_cpu, default_memory) = match profile {
-        Profile::Local => LOCAL_REQUESTS,
-        Profile::Production => PRODUCTION_REQUESTS,
-    };
     let requests = resources.requests.clone().unwrap_or_default();
     let limits = resources.limits.clone().unwrap_or_default();
-    check_quantities(service, &requests, &limits, violations);
+    check_quantities(path, &requests, &limits, violations);
     let smaller = |a: &str, b: &str| parse_quantity(a) < parse_quantity(b);
 
     let memory_limit = limits.memory.clone().unwrap_or_else(|| match &requests.memory {
-        Some(request) if smaller(DEFAULT_MEMORY_LIMIT, request) => request.clone(),
-        _ => DEFAULT_MEMORY_LIMIT.to_owned(),
+        Some(request) if smaller(defaults.memory_limit, request) => request.clone(),
+        _ => defaults.memory_limit.to_owned(),
     });
     let memory_request = requests.memory.unwrap_or_else(|| match &limits.memory {
-        Some(limit) if smaller(limit, default_memory) => limit.clone(),
-        _ => default_memory.to_owned(),
+        Some(limit) if smaller(limit, defaults.memory_request) => limit.clone(),
+        _ => defaults.memory_request.to_owned(),
     });
     let cpu_request = requests.cpu.unwrap_or_else(|| match &limits.cpu {
-        Some(limit) if smaller(limit, default_cpu) => limit.clone(),
-        _ => default_cpu.to_owned(),
+        Some(limit) if smaller(limit, defaults.cpu_request) => limit.clone(),
+        _ => defaults.cpu_request.to_owned(),
     });
     ContainerSizes {
         cpu_request,
@@ -319,7 +344,7 @@ fn resolve_sizes(
     }
 }
 
-fn check_quantities(service: &str, requests: &Sizes, limits: &Sizes, violations: &mut Vec<Violation>) {
+fn check_quantities(path: &str, requests: &Sizes, limits: &Sizes, violations: &mut Vec<Violation>) {
     for (field, value) in [
         ("requests.cpu", &requests.cpu),
         ("requests.memory", &requests.memory),
@@ -328,7 +353,7 @@ fn check_quantities(service: &str, requests: &Sizes, limits: &Sizes, violations:
     ] {
         if let Some(value) = value.as_ref().filter(|value| parse_quantity(value).is_none()) {
             violations.push(Violation::Quantity {
-                service: service.to_owned(),
+                path: path.to_owned(),
                 field,
                 value: value.clone(),
             });
@@ -343,7 +368,7 @@ fn check_quantities(service: &str, requests: &Sizes, limits: &Sizes, violations:
             && request > limit
         {
             violations.push(Violation::RequestAboveLimit {
-                service: service.to_owned(),
+                path: path.to_owned(),
                 resource,
             });
         }

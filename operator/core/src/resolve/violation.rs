@@ -89,24 +89,85 @@ pub enum Violation {
         service: String,
     },
     /// An amount that is none.
-    #[error("spec.services[{service}].resources.{field}: `{value}` must be a quantity such as 50m or 64Mi")]
+    #[error("{path}.resources.{field}: `{value}` must be a quantity such as 50m or 64Mi")]
     Quantity {
-        /// The service.
-        service: String,
+        /// Where the resources stand.
+        path: String,
         /// Path below `resources`.
         field: &'static str,
         /// What stands there.
         value: String,
     },
     /// More is reserved than may be used.
-    #[error(
-        "spec.services[{service}].resources: requests.{resource} must be less than or equal to limits.{resource}"
-    )]
+    #[error("{path}.resources: requests.{resource} must be less than or equal to limits.{resource}")]
     RequestAboveLimit {
-        /// The service.
-        service: String,
+        /// Where the resources stand.
+        path: String,
         /// cpu or memory.
         resource: &'static str,
+    },
+    /// Settings of another type of database.
+    #[error("spec.database.{member}: allowed only when type is of the same name")]
+    DatabaseMember {
+        /// The settings.
+        member: &'static str,
+    },
+    /// A volume that is too small, or whose size is none.
+    #[error("spec.database.{field}.storage.size: `{size}` must be a quantity such as 1Gi, at least 128Mi")]
+    StorageSize {
+        /// Path below `database`.
+        field: &'static str,
+        /// What stands there.
+        size: String,
+    },
+    /// A number of dumps that cannot be kept.
+    #[error("spec.database.postgres.backup.retainCount: {count} must be between 1 and 365")]
+    RetainCount {
+        /// The number.
+        count: i32,
+    },
+    /// The URL of a database beside one that Tracewell runs.
+    #[error("spec.services[{service}].databaseURLSecretRef: allowed only when database.type is External")]
+    UrlWithoutExternal {
+        /// The service.
+        service: String,
+    },
+    /// An external database without its URL.
+    #[error(
+        "spec.services[{service}]: its database is External, so spec.database.external or databaseURLSecretRef is required"
+    )]
+    DatabaseUrlMissing {
+        /// The service.
+        service: String,
+    },
+    /// Services that would use one database.
+    #[error(
+        "spec.database.external.urlSecretRef.key: {services} would use one database; without the key, each uses the key \
+         of its own name"
+    )]
+    SharedDatabase {
+        /// The services.
+        services: String,
+    },
+    /// Migrations of nothing.
+    #[error("spec.services[{service}].migrations: allowed only for a service with a database")]
+    MigrationsWithoutDatabase {
+        /// The service.
+        service: String,
+    },
+    /// Migrations that would start the service itself.
+    #[error("spec.services[{service}].migrations: command or args is required")]
+    MigrationsEmpty {
+        /// The service.
+        service: String,
+    },
+    /// A deadline that is none.
+    #[error("spec.services[{service}].migrations.deadlineSeconds: {seconds} must be between 10 and 86400")]
+    MigrationDeadline {
+        /// The service.
+        service: String,
+        /// The deadline.
+        seconds: i32,
     },
     /// A service depends on one that is not there.
     #[error("spec.services[{service}].dependsOn: {dependency} is not in spec.services")]

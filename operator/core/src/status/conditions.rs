@@ -20,6 +20,8 @@ pub enum ConditionType {
     Accepted,
     /// Whether the Secrets and `ConfigMap`s that the spec refers to are there.
     SecretsResolved,
+    /// Whether the databases serve, with the schemas that the services need.
+    DatabaseReady,
     /// Whether every service serves now.
     ServicesAvailable,
     /// Whether the tracing backend serves now.
@@ -36,6 +38,7 @@ impl ConditionType {
     /// Those that say how one part of the Platform is. The others sum up.
     pub(super) const PARTS: &'static [Self] = &[
         Self::SecretsResolved,
+        Self::DatabaseReady,
         Self::ServicesAvailable,
         Self::TracingAvailable,
         Self::TelemetryFlowing,
@@ -51,6 +54,7 @@ impl ConditionType {
             Self::Stalled => "Stalled",
             Self::Accepted => "Accepted",
             Self::SecretsResolved => "SecretsResolved",
+            Self::DatabaseReady => "DatabaseReady",
             Self::ServicesAvailable => "ServicesAvailable",
             Self::TracingAvailable => "TracingAvailable",
             Self::TelemetryFlowing => "TelemetryFlowing",

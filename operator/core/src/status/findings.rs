@@ -2,6 +2,7 @@
 
 use super::ConditionType;
 use super::conditions::Finding;
+use super::database::{database_workloads, find_database, worst};
 use crate::build::ignored_variables;
 use crate::diff::Changes;
 use crate::evidence::can_be_asked;
@@ -38,6 +39,7 @@ pub(super) fn find_all(
         find_stalled(stalled),
         find_accepted(resolved, changes.paused),
         find_secrets(resolved),
+        find_database(observation),
         services,
         tracing,
         find_flow(resolved, observation, facts),
@@ -295,34 +297,27 @@ fn find_tracing(observation: &Observation) -> Finding {
     }
 }
 
-fn workloads(observation: &Observation) -> impl Iterator<Item = (&str, &WorkloadState)> {
+fn workloads(observation: &Observation) -> impl Iterator<Item = (String, WorkloadState)> {
     let backend = match &observation.backend {
-        BackendObservation::Managed(state) => Some(("jaeger", state)),
+        BackendObservation::Managed(state) => Some(("jaeger".to_owned(), state.clone())),
         BackendObservation::Disabled | BackendObservation::External(_) => None,
     };
     observation
         .services
         .iter()
-        .map(|service| (service.name.as_str(), &service.workload))
+        .map(|service| (service.name.clone(), service.workload.clone()))
         .chain(backend)
         .chain(
             observation
                 .components
                 .iter()
-                .map(|component| (component.name.as_str(), &component.workload)),
+                .map(|component| (component.name.clone(), component.workload.clone())),
         )
+        .chain(database_workloads(observation))
 }
 
 fn worst_cause(observation: &Observation) -> Option<Cause> {
-    workloads(observation)
-        .filter_map(|(name, state)| match state {
-            WorkloadState::Failing(cause) => Some(Cause {
-                reason: cause.reason,
-                message: format!("{name}: {}", cause.message),
-            }),
-            WorkloadState::Available | WorkloadState::Progressing(_) => None,
-        })
-        .min()
+    worst(workloads(observation))
 }
 
 fn failure_cause(failure: &ApplyFailure) -> Cause {

@@ -71,7 +71,8 @@ fn pods_in_trouble() -> [(Value, &'static str, &'static str); 7] {
             json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": long_ago,
                 "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."}]}),
             "VolumePending",
-            "auth: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+            "auth: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims; the claim demo-auth-data asks \
+             the default storage class",
         ),
     ]
 }

@@ -8,6 +8,7 @@ use kube::core::DynamicObject;
 use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
+use platform_core::passwords::Entropy;
 use platform_core::settings::Settings;
 use platform_core::step::{ApplyFailure, Facts, Input, Live, Output, step};
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub(crate) fn settings() -> Settings {
         image_repository: "registry.test/tracewell".to_owned(),
         image_tag: "4.5.6".to_owned(),
         jaeger_image: "registry.test/jaeger:2".to_owned(),
+        postgres_image: "registry.test/postgres:4".to_owned(),
         collector_image: "registry.test/collector:3".to_owned(),
     }
 }
@@ -71,6 +73,7 @@ pub(crate) fn input<'a>(
         facts,
         settings,
         now: at(0),
+        entropy: Entropy::new([7; 32]),
         trace_id: Some("trace-1"),
         last_apply: None,
     }
@@ -84,20 +87,27 @@ pub(crate) fn key(kind: Kind, name: &str) -> ObjectKey {
     }
 }
 
-/// Everything applied.
+/// Everything applied, again until nothing is left: some objects are named by the uids of others.
 pub(crate) fn applied(platform: &Platform) -> Live {
     let mut live = Live::default();
-    let changes = decide(platform, &Live::default()).changes;
-    let now = changes.waves.into_iter().flat_map(|wave| wave.applies);
-    let later = changes.held.into_iter().map(|held| held.apply);
-    for apply in now.chain(later) {
-        let mut object = apply.object;
-        object.metadata.uid = Some(format!("uid of {}", apply.key));
-        object.metadata.resource_version = Some("7".to_owned());
-        object.metadata.generation = Some(1);
-        live.objects.insert(apply.key, object);
+    loop {
+        let changes = decide(platform, &live).changes;
+        if changes.is_empty() {
+            return live;
+        }
+        let now = changes.waves.into_iter().flat_map(|wave| wave.applies);
+        let later = changes.held.into_iter().map(|held| held.apply);
+        for apply in now.chain(later) {
+            let mut object = apply.object;
+            object.metadata.uid = Some(format!("uid of {}", apply.key));
+            object.metadata.resource_version = Some("7".to_owned());
+            object.metadata.generation = Some(1);
+            live.objects.insert(apply.key, object);
+        }
+        for prune in changes.prunes {
+            live.objects.remove(&prune.key);
+        }
     }
-    live
 }
 
 pub(crate) fn deployment_mut<'a>(live: &'a mut Live, name: &str) -> &'a mut DynamicObject {
@@ -106,20 +116,19 @@ pub(crate) fn deployment_mut<'a>(live: &'a mut Live, name: &str) -> &'a mut Dyna
         .expect("the Deployment is there")
 }
 
-/// Everything applied, and every pod serves.
+/// Everything applied, every pod serves, and every Job is done.
 pub(crate) fn serving(platform: &Platform) -> Live {
     let mut live = applied(platform);
-    for object in live
-        .objects
-        .iter_mut()
-        .filter(|(key, _)| key.kind == Kind::Deployment)
-        .map(|(_, object)| object)
-    {
+    for (key, object) in &mut live.objects {
         let replicas = object.data["spec"]["replicas"].clone();
-        object.data["status"] = json!({
-            "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
-            "availableReplicas": replicas,
-        });
+        object.data["status"] = match key.kind {
+            Kind::Deployment | Kind::StatefulSet => json!({
+                "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas,
+                "availableReplicas": replicas,
+            }),
+            Kind::Job => json!({"conditions": [{"type": "Complete", "status": "True"}]}),
+            _ => continue,
+        };
     }
     live
 }

@@ -3,6 +3,7 @@
 
 mod causes;
 mod changes;
+mod database;
 mod evidence;
 mod fixture;
 mod holds;
