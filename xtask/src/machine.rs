@@ -36,6 +36,8 @@ pub(crate) const NODE_PACKAGES: &[Package] = &[
 ];
 /// What the lints and the tests take.
 pub(crate) const TEST_PACKAGES: &[Package] = &[
+    package("chromium", "chromium --version"),
+    package("chromium-driver", "chromedriver --version"),
     // The server, which the services' tests start themselves; it is not on PATH.
     package(
         "postgresql",

@@ -5,6 +5,7 @@
     reason = "to stop the test is what an assertion is for"
 )]
 
+mod browser;
 mod contract;
 mod database;
 mod postgres;
@@ -19,6 +20,7 @@ use tracewell_telemetry::Telemetry;
 use self::publisher::Publisher;
 use crate::{alone, config::Env, db::Engine, server::Server, service::Service};
 
+pub use browser::Browser;
 pub use contract::{assert_committed, assert_contract};
 pub use database::TestDatabase;
 pub use process::Process;

@@ -1,5 +1,6 @@
 //! The kit as a service uses it, by a small service of its own.
 
+mod api_docs;
 mod database;
 mod serving;
 mod tokens;
