@@ -13,7 +13,7 @@ use tokio::{
 use super::Setup;
 
 /// How long a page may take to become what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a page is looked at meanwhile: nothing tells when it changes.
 const LOOK: Duration = Duration::from_millis(50);
