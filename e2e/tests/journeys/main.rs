@@ -7,6 +7,7 @@
 mod deletion;
 mod drift;
 mod faults;
+mod flow;
 mod journey;
 mod last_span;
 mod problems;

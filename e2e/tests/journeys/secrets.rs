@@ -1,11 +1,12 @@
-//! A Secret that is not there is named in the status, and its creation is enough.
+//! A Secret that is not there is named in the status, and its creation is enough. One that changes rolls the pods that
+//! read it.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use platform_core::api::Platform;
 use serde_json::{Value, json};
 use tracewell_e2e::platform::{Handle, billing_untraced, condition, is_false, is_true};
@@ -17,7 +18,7 @@ const NAME: &str = "not-yet-there";
 fn names_the_secret(platform: &Platform) -> bool {
     condition(platform, "Ready").is_some_and(|ready| {
         ready.status == "False"
-            && ready.reason == "ContainerConfigInvalid"
+            && ready.reason == "ReferenceMissing"
             && ready.message.contains("billing")
             && ready.message.contains(NAME)
     })
@@ -38,7 +39,24 @@ async fn is_told_and_recovers(test: &str, spec: Value, key: &str) -> Result<()> 
         .await?;
     let ready = platform.until_ready().await?;
     assert!(is_false(&ready, "Stalled"));
+    assert!(is_true(&ready, "SecretsResolved"));
+
+    let before = config_hash(&ready);
+    let changed = json!({"stringData": {key: "https://other@sentry.invalid/2"}});
+    secrets
+        .patch(NAME, &PatchParams::default(), &Patch::Merge(&changed))
+        .await?;
+    platform
+        .until("the pods are rolled by the changed Secret", LIMIT, |platform| {
+            is_true(platform, "Ready") && config_hash(platform) != before
+        })
+        .await?;
     platform.remove().await
+}
+
+fn config_hash(platform: &Platform) -> Option<String> {
+    let status = platform.status.as_ref()?;
+    Some(status.services.first()?.config_hash.clone())
 }
 
 #[tokio::test]

@@ -1,0 +1,86 @@
+//! `TelemetryFlowing` is evidence: true where spans arrive, false with the hop that loses them where they do not.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use platform_core::api::Platform;
+use serde_json::json;
+use tracewell_e2e::platform::{Handle, condition, is_true};
+
+/// Asked once everything serves; an answer that does not come takes 20 s, and the next question a minute.
+const LIMIT: Duration = Duration::from_mins(3);
+
+fn flow_is(platform: &Platform, status: &str, reason: &str) -> bool {
+    condition(platform, "TelemetryFlowing").is_some_and(|flow| flow.status == status && flow.reason == reason)
+}
+
+#[tokio::test]
+async fn spans_of_every_service_are_seen() -> Result<()> {
+    let demo = Handle::demo().await?;
+    let seen = demo
+        .until("spans of all four services are seen", LIMIT, |platform| {
+            flow_is(platform, "True", "SpansArrive")
+        })
+        .await?;
+    let services = seen.status.unwrap_or_default().services;
+    let heard: Vec<_> = services
+        .iter()
+        .filter(|service| service.traces_seen == Some(true))
+        .collect();
+    assert_eq!(heard.len(), 4, "{services:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whole_traces_are_sampled_by_collectors_of_their_own_and_kept_on_a_volume() -> Result<()> {
+    let tail_sampling = json!({"errors": "Keep", "slowerThanMilliseconds": 2000, "otherPercent": 0});
+    let platform = Handle::create(
+        "tail-sampling",
+        json!({
+            "services": [{"name": "billing"}],
+            "telemetry": {
+                "tracing": {"jaeger": {"managed": {"storage": {"type": "Badger", "badger": {"size": "1Gi"}}}}},
+                "collector": {"mode": "Gateway", "redaction": "Strict", "gateway": {"tailSampling": tail_sampling}},
+            },
+        }),
+    )
+    .await?;
+    platform.until_ready().await?;
+    // Nothing but failures, slow traces and what the operator asks with is kept: so its own span says that this works.
+    platform
+        .until("the span of the question passes the sampler", LIMIT, |platform| {
+            flow_is(platform, "True", "SpansArrive")
+        })
+        .await?;
+    platform.remove().await
+}
+
+#[tokio::test]
+async fn the_hop_that_loses_spans_is_named() -> Result<()> {
+    let platform = Handle::create(
+        "lost-spans",
+        json!({
+            "services": [{"name": "billing"}],
+            "telemetry": {"tracing": {"jaeger": {"type": "External", "external": {
+                // Nobody listens there, and another Platform's Jaeger is asked.
+                "endpoint": "http://127.0.0.1:9",
+                "queryURL": "http://demo-jaeger.shop.svc:16686",
+            }}}},
+        }),
+    )
+    .await?;
+    let seen = platform
+        .until("the loss is told", LIMIT, |platform| {
+            flow_is(platform, "False", "SpansMissing")
+        })
+        .await?;
+    let message = condition(&seen, "TelemetryFlowing")
+        .map(|flow| flow.message.clone())
+        .unwrap_or_default();
+    assert!(
+        message.contains("billing its collector received spans and could send none on"),
+        "{message}"
+    );
+    assert!(is_true(&seen, "Ready"), "telemetry takes no service down");
+    platform.remove().await
+}
