@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, PodSpec, PodTemplateSpec, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use platform_core::api::{DebugEndpoints, DeletionPolicy, EnvVarSource, KeyRef, Platform};
@@ -404,6 +406,47 @@ proptest! {
         for (position, service) in services.iter().enumerate() {
             let before: BTreeSet<_> = services[..position].iter().map(|s| &s.name).collect();
             prop_assert!(service.depends_on.iter().all(|name| before.contains(name)), "{}", service.name);
+        }
+    }
+
+    #[test]
+    fn policies_let_in_exactly_those_who_depend_on_a_service(platform in platforms()) {
+        let (resolved, desired) = (resolved(&platform), desired(&platform));
+        let policies: Vec<NetworkPolicy> = all(&desired, Kind::NetworkPolicy);
+        prop_assert_eq!(policies.is_empty(), !resolved.network_policies);
+        for service in resolved.services.iter().filter(|_| resolved.network_policies) {
+            let name = resolved.name.workload(&service.name);
+            let policy = policies.iter().find(|policy| policy.name_any() == name).expect("each service has one");
+            let rules = policy.spec.as_ref().and_then(|spec| spec.ingress.clone()).unwrap_or_default();
+            // The gateway on a port of the nodes is open to everybody.
+            let Some(peers) = rules.first().and_then(|rule| rule.from.clone()) else {
+                prop_assert!(service.name.as_str() == "gateway" && resolved.node_ports().is_some());
+                continue;
+            };
+            let inside = peers.iter().filter(|peer| peer.namespace_selector.is_none());
+            let let_in: BTreeSet<String> = inside
+                .filter_map(|peer| peer.pod_selector.as_ref()?.match_labels.as_ref()?.get(labels::NAME).cloned())
+                .collect();
+            let depend: BTreeSet<String> = resolved
+                .services
+                .iter()
+                .filter(|other| other.depends_on.contains(&service.name))
+                .map(|other| other.name.to_string())
+                .collect();
+            prop_assert_eq!(let_in, depend);
+        }
+    }
+
+    #[test]
+    fn who_scales_is_the_only_one_who_says_how_many(platform in platforms()) {
+        let desired = desired(&platform);
+        let scaled: BTreeSet<String> = all::<HorizontalPodAutoscaler>(&desired, Kind::HorizontalPodAutoscaler)
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        for deployment in all::<Deployment>(&desired, Kind::Deployment) {
+            let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+            prop_assert_eq!(replicas.is_none(), scaled.contains(&deployment.name_any()));
         }
     }
 

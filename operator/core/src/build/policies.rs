@@ -157,12 +157,19 @@ fn anybody_inside() -> NetworkPolicyPeer {
     }
 }
 
-/// The operator asks services and Jaeger for evidence.
+/// The operator asks services and Jaeger for evidence. These labels are what its chart gives every pod of it, whatever the
+/// release is called.
 fn the_operator() -> NetworkPolicyPeer {
+    let labels = [
+        (labels::COMPONENT, "operator"),
+        (labels::PART_OF, labels::PART_OF_VALUE),
+    ];
     NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector::default()),
         pod_selector: Some(select(
-            [(labels::NAME.to_owned(), labels::FIELD_MANAGER.to_owned())].into(),
+            labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
         )),
         ip_block: None,
     }
