@@ -31,4 +31,5 @@ select_files() {
 mkdir -p "$files/usr/share"
 unpack "postgresql-$version,busybox-static,tzdata"
 select_files
-import_files "ENV PATH=/$programs/bin:/bin" 'ENV LANG=C.UTF-8' 'USER 999:999' 'CMD ["postgres"]'
+# As the official image: SIGTERM would wait for every client to leave.
+import_files "ENV PATH=/$programs/bin:/bin" 'ENV LANG=C.UTF-8' 'USER 999:999' 'STOPSIGNAL SIGINT' 'CMD ["postgres"]'

@@ -130,10 +130,9 @@ fn missing(trace: &Trace, root: &str) -> Vec<String> {
     steps.chain(orphans).collect()
 }
 
-#[tokio::test]
-async fn the_trace_of_a_journey_holds_every_service_in_the_right_order() -> Result<()> {
-    let demo = Handle::demo().await?;
-    let mut user = User::unknown_to(Endpoint::url(DEMO_GATEWAY)?);
+/// Takes the journey as a new user, and gives its trace, complete.
+pub(crate) async fn take(platform: &Handle, gateway: Endpoint, jaeger: &Jaeger) -> Result<Trace> {
+    let mut user = User::unknown_to(gateway);
 
     let account = user.sign_up().await?;
     assert_eq!(account["email"], user.email());
@@ -167,7 +166,6 @@ async fn the_trace_of_a_journey_holds_every_service_in_the_right_order() -> Resu
     let listed = user.get(&messages).await?;
     assert_eq!(listed["messages"][0]["id"], sent["id"]);
 
-    let jaeger = Jaeger::at(Endpoint::url(DEMO_JAEGER)?);
     let root = &user.trace.span_id;
     let trace = jaeger
         .until_complete(&user.trace.trace_id, |trace| missing(trace, root))
@@ -198,16 +196,23 @@ async fn the_trace_of_a_journey_holds_every_service_in_the_right_order() -> Resu
     for span in &trace.spans {
         assert_eq!(
             span.resource.get("service.namespace").map(String::as_str),
-            Some(demo.name.as_str()),
+            Some(platform.name.as_str()),
             "{span}"
         );
         let pod = span.resource.get("k8s.pod.name").map_or("", String::as_str);
         assert!(
-            pod.starts_with(&demo.object_name(&span.service)),
+            pod.starts_with(&platform.object_name(&span.service)),
             "{span} comes from the pod {pod:?}"
         );
     }
-    Ok(())
+    Ok(trace)
+}
+
+#[tokio::test]
+async fn the_trace_of_a_journey_holds_every_service_in_the_right_order() -> Result<()> {
+    let demo = Handle::demo().await?;
+    let jaeger = Jaeger::at(Endpoint::url(DEMO_JAEGER)?);
+    take(&demo, Endpoint::url(DEMO_GATEWAY)?, &jaeger).await.map(drop)
 }
 
 #[tokio::test]

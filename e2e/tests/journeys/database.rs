@@ -1,0 +1,337 @@
+//! Services on a PostgreSQL of the Platform's own: they serve, they lose their data and get it back from a backup, and
+//! the data outlives the Platform.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, ResourceExt};
+use platform_core::api::MigrationState;
+use serde_json::{Value, json};
+use tracewell_e2e::endpoint::Endpoint;
+use tracewell_e2e::gateway::User;
+use tracewell_e2e::platform::{Handle, condition, is_true};
+use tracewell_e2e::wait::{Look, until};
+
+use crate::journey;
+
+/// Ports of the nodes that nobody else uses.
+const PORTS: (u16, u16) = (30480, 30486);
+/// The server, its roles and the migrations take a minute before the services start.
+const LIMIT: Duration = Duration::from_mins(5);
+const SERVICES: [&str; 3] = ["auth", "billing", "chat"];
+
+fn spec() -> Value {
+    let backup = json!({"schedule": "0 3 * * *", "retainCount": 2, "storage": {"size": "256Mi"}});
+    json!({
+        "deletionPolicy": "RetainStorage",
+        "database": {"type": "Postgres", "postgres": {"storage": {"size": "512Mi"}, "backup": backup}},
+        "exposure": {"type": "NodePort", "nodePort": {"gateway": PORTS.0, "jaeger": PORTS.1}},
+    })
+}
+
+async fn until_ready(platform: &Handle) -> Result<()> {
+    let ready = platform.until("the Platform is ready", LIMIT, |platform| {
+        let observed = platform
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_generation);
+        observed == platform.metadata.generation && is_true(platform, "Ready")
+    });
+    ready.await.map(drop)
+}
+
+/// The gateway, by the address of a node: what reaches a browser on another machine reaches us.
+async fn gateway(platform: &Handle) -> Result<Endpoint> {
+    let nodes: Api<Node> = Api::all(platform.cluster.client.clone());
+    let nodes = nodes.list(&ListParams::default()).await?;
+    let addresses = nodes
+        .iter()
+        .filter_map(|node| node.status.as_ref()?.addresses.as_ref())
+        .flatten();
+    let internal = addresses
+        .into_iter()
+        .find(|address| address.type_ == "InternalIP");
+    let address = &internal.context("a node has an address")?.address;
+    Endpoint::url(&format!("http://{address}:{}", PORTS.0))
+}
+
+/// Runs a Job of the backups' `CronJob` once, with this script, until it is done.
+async fn run_once(platform: &Handle, name: &str, script: &str) -> Result<()> {
+    let cron_jobs: Api<CronJob> = platform.cluster.namespaced(&platform.namespace);
+    let cron_job = cron_jobs.get(&platform.object_name("postgres-backup")).await?;
+    let mut job = cron_job
+        .spec
+        .context("a CronJob has a spec")?
+        .job_template
+        .spec
+        .context("and Jobs")?;
+    let pod = job.template.spec.as_mut().context("and these have pods")?;
+    pod.containers[0].command = Some(vec!["sh".to_owned(), format!("/scripts/{script}")]);
+    let jobs: Api<Job> = platform.cluster.namespaced(&platform.namespace);
+    let job: Job = serde_json::from_value(json!({"metadata": {"name": name}, "spec": job}))?;
+    jobs.create(&PostParams::default(), &job).await?;
+    let what = format!("the Job {name} is done");
+    let done = until(&what, LIMIT, async || {
+        let status = jobs.get(name).await?.status.unwrap_or_default();
+        ensure!(status.failed.unwrap_or(0) == 0, "{:?}", status.conditions);
+        Ok(if status.succeeded == Some(1) {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{status:?}"))
+        })
+    });
+    done.await
+}
+
+/// Deletes the data volume with the pod that uses it, and waits until the schemas are made anew on another one.
+async fn lose_the_data(platform: &Handle) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = platform.cluster.namespaced(&platform.namespace);
+    let name = platform.object_name("postgres-data");
+    let lost = claims.get(&name).await?.uid();
+    claims.delete(&name, &DeleteParams::default()).await?;
+    let pods: Api<Pod> = platform.cluster.namespaced(&platform.namespace);
+    let server = platform.object_name("postgres-0");
+    pods.delete(&server, &DeleteParams::default()).await?;
+    let jobs: Api<Job> = platform.cluster.namespaced(&platform.namespace);
+    let migrations = ListParams::default().labels("app.kubernetes.io/component=migration");
+    let made_anew = until("the schemas are made anew", LIMIT, async || {
+        let now = claims.get_opt(&name).await?.and_then(|claim| claim.uid());
+        let found = jobs.list(&migrations).await?;
+        let done = found.iter().filter(|job| is_done_to(job, now.as_deref())).count();
+        Ok(if now.is_some() && now != lost && done == SERVICES.len() {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("volume {now:?}, {done} migrations"))
+        })
+    });
+    made_anew.await
+}
+
+/// Whether a Job has succeeded on the volume with this uid.
+fn is_done_to(job: &Job, uid: Option<&str>) -> bool {
+    let template = job.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    let annotations = template.and_then(|metadata| metadata.annotations.as_ref());
+    let done_to = annotations.and_then(|annotations| annotations.get(platform_core::labels::DONE_TO));
+    let succeeded = job.status.as_ref().and_then(|status| status.succeeded);
+    done_to.map(String::as_str) == uid && succeeded == Some(1)
+}
+
+async fn migrations_are_done(platform: &Handle) -> Result<()> {
+    let status = platform
+        .get()
+        .await?
+        .status
+        .context("a ready Platform has a status")?;
+    let done: Vec<_> = status
+        .services
+        .iter()
+        .filter(|service| {
+            service
+                .migration
+                .as_ref()
+                .is_some_and(|m| m.state == MigrationState::Succeeded)
+        })
+        .map(|service| service.name.as_str())
+        .collect();
+    ensure!(done == SERVICES, "{done:?}");
+    Ok(())
+}
+
+/// Every password stands in its Secret and nowhere else.
+async fn passwords_are_nowhere_else(platform: &Handle) -> Result<()> {
+    let secrets: Api<Secret> = platform.cluster.namespaced(&platform.namespace);
+    let mut passwords = Vec::new();
+    for service in SERVICES {
+        let name = format!("{}-database", platform.object_name(service));
+        let data = secrets.get(&name).await?.data.context("a Secret has data")?;
+        passwords.push(String::from_utf8(data["password"].0.clone())?);
+    }
+    let namespace = &platform.namespace;
+    let configs = platform
+        .cluster
+        .namespaced::<ConfigMap>(namespace)
+        .list(&ListParams::default())
+        .await?;
+    let events = platform
+        .cluster
+        .namespaced::<Event>(namespace)
+        .list(&ListParams::default())
+        .await?;
+    let pods = platform
+        .cluster
+        .namespaced::<Pod>(namespace)
+        .list(&ListParams::default())
+        .await?;
+    let mut texts = vec![
+        serde_json::to_string(&platform.get().await?)?,
+        serde_json::to_string(&configs.items)?,
+        serde_json::to_string(&events.items)?,
+        serde_json::to_string(&pods.items)?,
+    ];
+    for pod in platform.cluster.operator_pods().await? {
+        let namespace = pod.namespace().unwrap_or_default();
+        let operator = platform.cluster.namespaced::<Pod>(&namespace);
+        texts.push(
+            operator
+                .logs(&pod.name_any(), &kube::api::LogParams::default())
+                .await?,
+        );
+    }
+    for pod in pods.items {
+        let container = pod
+            .spec
+            .iter()
+            .flat_map(|spec| &spec.containers)
+            .map(|c| c.name.clone())
+            .next();
+        let params = kube::api::LogParams {
+            container,
+            ..Default::default()
+        };
+        let logs = platform
+            .cluster
+            .namespaced::<Pod>(namespace)
+            .logs(&pod.name_any(), &params)
+            .await;
+        texts.extend(logs.ok());
+    }
+    for password in passwords {
+        ensure!(
+            texts.iter().all(|text| !text.contains(&password)),
+            "a password is shown"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn services_on_postgres_survive_the_loss_of_their_data_and_of_their_platform() -> Result<()> {
+    let platform = Handle::create("postgres", spec()).await?;
+    until_ready(&platform).await?;
+    assert!(is_true(&platform.get().await?, "DatabaseReady"));
+    migrations_are_done(&platform).await?;
+
+    let trace = journey::take(&platform, gateway(&platform).await?, &platform.jaeger()).await?;
+    let mut queries = trace.spans.iter().filter(|span| span.is_database()).peekable();
+    assert!(queries.peek().is_some());
+    for query in queries {
+        assert_eq!(query.attribute("db.system.name"), "postgresql", "{query}");
+    }
+    passwords_are_nowhere_else(&platform).await?;
+
+    let mut user = User::unknown_to(gateway(&platform).await?);
+    let account = user.sign_up().await?;
+    run_once(&platform, "backup-now", "backup.sh").await?;
+    lose_the_data(&platform).await?;
+    until_ready(&platform).await?;
+    assert!(user.sign_in().await.is_err(), "the account is lost with the data");
+    run_once(&platform, "restore", "restore.sh").await?;
+    user.sign_in().await?;
+    assert_eq!(user.get("/auth/v1/me").await?["id"], account["id"]);
+
+    platform
+        .api()
+        .delete(&platform.name, &DeleteParams::default())
+        .await?;
+    let pods: Api<Pod> = platform.cluster.namespaced(&platform.namespace);
+    let gone = until("the pods are gone", LIMIT, async || {
+        let left = pods
+            .list(&ListParams::default().labels("app.kubernetes.io/instance=postgres"))
+            .await?;
+        Ok(if left.items.is_empty() {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{} pods", left.items.len()))
+        })
+    });
+    gone.await?;
+    let mut again = spec();
+    again["deletionPolicy"] = json!("Delete");
+    platform.apply(again).await?;
+    until_ready(&platform).await?;
+    user.sign_in().await?;
+    assert_eq!(user.get("/auth/v1/me").await?["id"], account["id"]);
+
+    platform
+        .api()
+        .delete(&platform.name, &DeleteParams::default())
+        .await?;
+    let claims: Api<PersistentVolumeClaim> = platform.cluster.namespaced(&platform.namespace);
+    let secrets: Api<Secret> = platform.cluster.namespaced(&platform.namespace);
+    let ours = ListParams::default().labels("app.kubernetes.io/part-of=tracewell");
+    let gone = until("nothing is left", LIMIT, async || {
+        let left = claims.list(&ours).await?.items.len() + secrets.list(&ours).await?.items.len();
+        Ok(if left == 0 {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{left} objects"))
+        })
+    });
+    gone.await?;
+    platform.remove().await
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_the_old_pods_and_says_why() -> Result<()> {
+    let spec = |arguments: &str| {
+        json!({
+            "services": [{"name": "auth", "migrations": {"args": [arguments], "deadlineSeconds": 120}}],
+            "database": {"type": "Postgres", "postgres": {"storage": {"size": "256Mi"}}},
+            "telemetry": {"tracing": {"jaeger": {"type": "Disabled"}}},
+        })
+    };
+    let platform = Handle::create("migration", spec("migrate")).await?;
+    until_ready(&platform).await?;
+    let before = platform
+        .cluster
+        .pods(&platform.namespace, &platform.name, "auth")
+        .await?;
+
+    platform.apply(spec("no-such-command")).await?;
+    let failed = platform
+        .until("the failed migration is told", LIMIT, |platform| {
+            condition(platform, "Stalled")
+                .is_some_and(|c| c.status == "True" && c.reason == "MigrationFailed")
+        })
+        .await?;
+    let message = condition(&failed, "DatabaseReady")
+        .map(|c| c.message.clone())
+        .unwrap_or_default();
+    assert!(
+        message.contains("no-such-command"),
+        "the last words of the migration: {message}"
+    );
+    assert!(is_true(&failed, "ServicesAvailable"));
+    let after = platform
+        .cluster
+        .pods(&platform.namespace, &platform.name, "auth")
+        .await?;
+    let uids = |pods: &[Pod]| pods.iter().map(ResourceExt::uid).collect::<Vec<_>>();
+    assert_eq!(uids(&before), uids(&after));
+
+    platform.apply(spec("migrate")).await?;
+    until_ready(&platform).await?;
+    platform.remove().await
+}
+
+#[tokio::test]
+async fn a_storage_class_that_does_not_exist_is_named() -> Result<()> {
+    let storage = json!({"size": "256Mi", "storageClassName": "no-such-class"});
+    let spec = json!({
+        "services": [{"name": "auth"}],
+        "database": {"type": "Postgres", "postgres": {"storage": storage}},
+        "telemetry": {"tracing": {"jaeger": {"type": "Disabled"}}},
+    });
+    let platform = Handle::create("storage-class", spec).await?;
+    let told = platform.until("the storage class is named", LIMIT, |platform| {
+        condition(platform, "DatabaseReady").is_some_and(|c| {
+            c.status == "False" && c.reason == "VolumePending" && c.message.contains("no-such-class")
+        })
+    });
+    told.await?;
+    platform.remove().await
+}
