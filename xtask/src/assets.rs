@@ -14,6 +14,9 @@ use crate::steps::Steps;
 /// Jaeger is both: receiver of spans here, collector in the cluster.
 pub(crate) const FROM_GO: [Tool; 4] = [tools::ETCD, tools::KUBE_APISERVER, tools::HELM, tools::JAEGER];
 
+/// The pins of what the tests of auth start: an SMTP server, and what makes requests of the API document.
+const AUTH_TESTS: &str = "services/auth/tests/python/requirements.txt";
+
 /// Where the receivers' pins are.
 const RECEIVERS: &str = "services/telemetry/tests/receivers";
 
@@ -23,12 +26,14 @@ pub(crate) fn install_packages(steps: &mut Steps) -> Result<()> {
 }
 
 /// Installs, builds or finds in the cache everything that the tests start, and gives the folder that holds it:
-/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `spotlight`, `receivers-python` and `promtool`.
+/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `spotlight`, `receivers-python`, `promtool` and `auth-python`.
 pub(crate) fn ensure(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
     install_packages(steps)?;
     let cache = Cache::open()?;
     let _lock = cache.lock()?;
     ensure_receivers(steps, &cache, tree)?;
+    let for_auth = PythonEnvironment::ensure(steps, &cache, "auth-tests", &tree.join(AUTH_TESTS))?;
+    cache.write_program("auth-python", &packages::launcher(&[&for_auth.python()]))?;
     tools::ensure_built(steps, &cache, tree, &FROM_GO)?;
     Ok(cache.programs())
 }

@@ -36,6 +36,7 @@ pub(crate) const NODE_PACKAGES: &[Package] = &[
 ];
 /// What the lints and the tests take.
 pub(crate) const TEST_PACKAGES: &[Package] = &[
+    // A browser, for the API documents and, with a virtual authenticator, for passkeys.
     package("chromium", "chromium --version"),
     package("chromium-driver", "chromedriver --version"),
     // The server, which the services' tests start themselves; it is not on PATH.

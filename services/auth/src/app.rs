@@ -1,5 +1,7 @@
 //! The service as the kit starts it.
 
+use std::sync::Arc;
+
 use axum::{Router, extract::FromRef};
 use tracewell_kit::{
     auth::Verifier,
@@ -17,6 +19,7 @@ use crate::{
     housekeeping::Housekeeping,
     keyring::KeyRing,
     mail::Mailer,
+    passkey::RelyingParty,
     routes,
     sealing::{SealError, SealingKey},
     store,
@@ -34,6 +37,8 @@ pub struct AppState {
     pub(crate) keys: KeyRing,
     housekeeping: Housekeeping,
     pub(crate) mailer: Mailer,
+    pub(crate) sealing: SealingKey,
+    relying_party: Arc<RelyingParty>,
     trusted_proxies: TrustedProxies,
     debug_endpoints: DebugEndpoints,
     verifier: Verifier,
@@ -94,7 +99,8 @@ impl Service for Auth {
             Some(key) => key,
             None => SealingKey::beside(resources.database_url()?.path().ok_or(SealError::NoFolder)?)?,
         };
-        let keys = KeyRing::open(db.clone(), sealing).await?;
+        let relying_party = RelyingParty::new(&config.passkey_rp_id, &config.passkey_origins)?;
+        let keys = KeyRing::open(db.clone(), sealing.clone()).await?;
         Ok(AppState {
             hasher: Hasher::new(config.hash_concurrency, config.hash_cost.params())?,
             verifier: keys.verifier(),
@@ -102,6 +108,8 @@ impl Service for Auth {
             housekeeping: Housekeeping::start(db.clone()),
             mailer: Mailer::start(db.clone(), config.mail)?,
             debug_endpoints: DebugEndpoints(config.debug_endpoints),
+            sealing,
+            relying_party: Arc::new(relying_party),
             trusted_proxies: TrustedProxies(config.trusted_proxies),
             db,
         })

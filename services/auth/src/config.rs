@@ -5,7 +5,12 @@ use std::{fmt, num::NonZeroU16, str::FromStr, thread};
 use argon2::Params;
 use tracewell_kit::config::Env;
 
-use crate::{mail::MailConfig, sealing::SealingKey};
+use crate::{
+    mail::MailConfig,
+    memory_limit::memory_limit,
+    passkey::{PasskeyOrigins, RelyingPartyId},
+    sealing::SealingKey,
+};
 
 /// What only the auth service is configured with.
 #[derive(Debug, Clone)]
@@ -20,6 +25,10 @@ pub struct Config {
     pub(crate) mail: MailConfig,
     /// Whether the outbox can be read at `/debug/mail`.
     pub(crate) debug_endpoints: bool,
+    /// The domain that passkeys are made for.
+    pub(crate) passkey_rp_id: RelyingPartyId,
+    /// The origins in it whose pages may use them.
+    pub(crate) passkey_origins: PasskeyOrigins,
     /// How many proxies stand before the service; the gateway is one.
     pub(crate) trusted_proxies: u8,
 }
@@ -74,23 +83,66 @@ impl fmt::Display for HashCost {
 /// 1 GiB: more would take seconds for each sign-in, and is a slip of a unit.
 const MOST_MEMORY: u32 = 1024 * 1024;
 
+/// As many hashes at a time as there are cores, but no more than fit into half of the memory: on a large node a
+/// container's limit is reached long before its cores are.
+fn hash_slots(cores: NonZeroU16, memory_limit: Option<u64>, cost: &HashCost) -> NonZeroU16 {
+    let hash = u64::from(cost.0.m_cost()) * 1024;
+    let fitting = memory_limit.map_or(u64::MAX, |limit| limit / 2 / hash);
+    let fitting = u16::try_from(fitting).unwrap_or(u16::MAX);
+    NonZeroU16::new(fitting).map_or(NonZeroU16::MIN, |fitting| fitting.min(cores))
+}
+
 impl Config {
     pub(crate) fn read(env: &mut Env) -> Self {
         let cores = thread::available_parallelism()
             .ok()
             .and_then(|n| NonZeroU16::try_from(n).ok())
             .unwrap_or(NonZeroU16::MIN);
+        let hash_cost = env.or(
+            "HASH_COST",
+            HashCost::default(),
+            "m=<KiB, 8 to 1048576>,t=<passes, at least 1>, such as m=19456,t=2",
+        );
+        let slots = hash_slots(cores, memory_limit(), &hash_cost);
         Self {
-            hash_concurrency: env.or("HASH_CONCURRENCY", cores, "a number from 1 to 65535"),
-            hash_cost: env.or(
-                "HASH_COST",
-                HashCost::default(),
-                "m=<KiB, 8 to 1048576>,t=<passes, at least 1>, such as m=19456,t=2",
-            ),
+            hash_concurrency: env.or("HASH_CONCURRENCY", slots, "a number from 1 to 65535"),
+            hash_cost,
             key_encryption_key: env.optional("KEY_ENCRYPTION_KEY", "32 bytes in base64"),
             mail: MailConfig::read(env),
             debug_endpoints: env.or("DEBUG_ENDPOINTS", 0_u8, "0 or 1") == 1,
+            passkey_rp_id: env.or(
+                "PASSKEY_RP_ID",
+                RelyingPartyId::localhost(),
+                "the domain that passkeys are made for, such as example.com",
+            ),
+            passkey_origins: env.or(
+                "PASSKEY_ORIGINS",
+                RelyingPartyId::localhost_origins(),
+                "origins in that domain such as https://app.example.com, separated by commas",
+            ),
             trusted_proxies: env.or("TRUSTED_PROXIES", 1, "a number of proxies, 0 to 255"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_at_a_time_fit_into_the_memory() {
+        let slots = |cores, limit: Option<u64>| {
+            let cores = NonZeroU16::new(cores).unwrap();
+            hash_slots(
+                cores,
+                limit.map(|mebibytes| mebibytes << 20),
+                &HashCost::default(),
+            )
+            .get()
+        };
+        assert_eq!(slots(2, Some(256)), 2);
+        assert_eq!(slots(64, Some(256)), 6);
+        assert_eq!(slots(64, None), 64);
+        assert_eq!(slots(4, Some(16)), 1);
     }
 }

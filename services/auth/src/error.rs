@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use tracewell_kit::{db::DbError, problem::ApiError};
 
-use crate::{hashing::HashError, opaque::NoRandomness};
+use crate::{hashing::HashError, opaque::NoRandomness, passkey::PasskeyError, sealing::SealError};
 
 /// The failure of a request.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,24 @@ pub(crate) enum AuthError {
     InvalidRefreshToken,
     #[error("the refresh token had been used before, so its session has been ended: sign in again")]
     RefreshTokenReused,
+    #[error("the code is wrong, used or out of date")]
+    WrongCode,
+    #[error("the challenge is unknown, used or out of date: begin again")]
+    InvalidChallenge,
+    #[error("one-time passwords are on already: turn them off before another device is set up")]
+    TotpEnabled,
+    #[error("no device is being set up, or it was confirmed already: begin with POST /v1/me/totp")]
+    NoTotpSetup,
+    #[error("one-time passwords are not on")]
+    NoTotp,
+    #[error("no account here has this passkey")]
+    UnknownPasskey,
+    #[error("this passkey is known already")]
+    PasskeyExists,
+    #[error("{0}")]
+    Passkey(#[from] PasskeyError),
+    #[error("the passkey has not counted on since it was last used: there may be a copy of it")]
+    PasskeyCloned,
     #[error("the token of the mail is wrong, used or out of date: ask for a new mail")]
     InvalidMailToken,
     #[error("too many failed attempts: try again in {seconds} s")]
@@ -41,6 +59,8 @@ pub(crate) enum AuthError {
     Cookie(#[from] http::header::InvalidHeaderValue),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 impl From<AuthError> for ApiError {
@@ -59,6 +79,15 @@ impl From<AuthError> for ApiError {
             ),
             AuthError::InvalidRefreshToken => answer(StatusCode::UNAUTHORIZED, "invalid_refresh_token"),
             AuthError::RefreshTokenReused => answer(StatusCode::UNAUTHORIZED, "refresh_token_reused"),
+            AuthError::WrongCode => answer(StatusCode::FORBIDDEN, "wrong_code"),
+            AuthError::InvalidChallenge => answer(StatusCode::BAD_REQUEST, "invalid_challenge"),
+            AuthError::TotpEnabled => answer(StatusCode::CONFLICT, "totp_enabled"),
+            AuthError::NoTotpSetup => answer(StatusCode::CONFLICT, "no_totp_setup"),
+            AuthError::NoTotp => answer(StatusCode::CONFLICT, "totp_not_enabled"),
+            AuthError::UnknownPasskey => answer(StatusCode::UNAUTHORIZED, "unknown_passkey"),
+            AuthError::PasskeyExists => answer(StatusCode::CONFLICT, "passkey_exists"),
+            AuthError::Passkey(_) => answer(StatusCode::BAD_REQUEST, "invalid_passkey"),
+            AuthError::PasskeyCloned => answer(StatusCode::FORBIDDEN, "passkey_cloned"),
             AuthError::InvalidMailToken => answer(StatusCode::BAD_REQUEST, "invalid_mail_token"),
             AuthError::TooManyAttempts { seconds } => {
                 answer(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts")
@@ -72,6 +101,7 @@ impl From<AuthError> for ApiError {
             AuthError::Token(error) => Self::internal(error),
             AuthError::Cookie(error) => Self::internal(error),
             AuthError::Randomness(error) => Self::internal(error),
+            AuthError::Seal(error) => Self::internal(error),
         }
     }
 }

@@ -13,11 +13,16 @@ mod hashing;
 mod housekeeping;
 mod keyring;
 mod mail;
+mod memory_limit;
 mod opaque;
 mod paging;
+mod passkey;
 mod reauthenticate;
+mod refusals;
 mod routes;
 mod sealing;
+mod second_factor;
+mod signed_in;
 mod store;
 mod tokens;
 

@@ -8,7 +8,7 @@ use crate::{
     domain::Password,
     error::AuthError,
     hashing::{Hasher, Verdict},
-    store,
+    store::{self, attempts::Target},
 };
 
 /// Whether `password` is the caller's; wrong ones count against the account as failed sign-ins do.
@@ -19,11 +19,12 @@ pub(crate) async fn reauthenticate(
     client: &Client,
     password: Password,
 ) -> Result<(), AuthError> {
-    store::attempts::begin(db, &caller.user.email, client, clock::now()).await?;
+    let target = Target::Password(&caller.user.email);
+    store::attempts::begin(db, &target, client, clock::now()).await?;
     let stored = store::users::password_hash(db, &caller.user.id).await?;
     let verdict = hasher.verify(password, stored).await;
     if !matches!(verdict, Ok(Verdict::Wrong)) {
-        store::attempts::forgive(db, &caller.user.email, client).await?;
+        store::attempts::forgive(db, &target, client).await?;
     }
     match verdict? {
         Verdict::Wrong => Err(AuthError::WrongPassword),

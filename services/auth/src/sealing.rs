@@ -60,10 +60,10 @@ impl fmt::Debug for SealingKey {
 pub(crate) enum SealError {
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-    #[error("a stored signing key is malformed")]
+    #[error("a stored key is malformed")]
     Malformed,
     #[error(
-        "a stored signing key was sealed with another key: bring back the KEY_ENCRYPTION_KEY, or the file beside the \
+        "a stored key was sealed with another key: bring back the KEY_ENCRYPTION_KEY, or the file beside the \
          database, that it was sealed with"
     )]
     OtherKey,

@@ -17,6 +17,13 @@ pub(crate) enum Keep {
     Cookie,
 }
 
+impl Keep {
+    /// As a sign-in's `cookie` says.
+    pub(crate) fn of_browser(cookie: bool) -> Self {
+        if cookie { Self::Cookie } else { Self::Client }
+    }
+}
+
 /// The tokens of a session.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tokens {

@@ -266,6 +266,12 @@ impl Origins {
     }
 }
 
+impl FromIterator<http::HeaderValue> for Origins {
+    fn from_iter<I: IntoIterator<Item = http::HeaderValue>>(origins: I) -> Self {
+        Self(origins.into_iter().collect())
+    }
+}
+
 impl FromStr for Origins {
     type Err = InvalidBaseUrl;
 

@@ -25,6 +25,15 @@ pub(crate) enum AuditKind {
     AccountUnlocked,
     AccountDeleted,
     AdminAppointed,
+    TotpEnabled,
+    TotpDisabled,
+    BackupCodesReplaced,
+    BackupCodeUsed,
+    PasskeyAdded,
+    PasskeyRemoved,
+    /// A passkey that counts its uses did not count on, so there are two of it.
+    PasskeyCloned,
+    EmailChanged,
 }
 
 impl fmt::Display for AuditKind {

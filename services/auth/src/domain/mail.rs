@@ -17,6 +17,12 @@ pub(crate) enum MailKind {
     ResetPassword,
     /// Tells that the password was changed, in case its owner did not.
     PasswordChanged,
+    /// Tells that one-time passwords or a passkey were added or taken away.
+    SigninMethodsChanged,
+    /// Asks to prove that an address, which is to become that of the account, is read.
+    ConfirmNewEmail,
+    /// Tells the old address that the account has another one now.
+    EmailChanged,
 }
 
 impl fmt::Display for MailKind {
@@ -35,9 +41,9 @@ impl MailKind {
     /// How long the token of such a mail is good; `None`: the mail has no token.
     pub(crate) fn token_lifetime(self) -> Option<SignedDuration> {
         match self {
-            Self::VerifyEmail => Some(SignedDuration::from_hours(24)),
+            Self::VerifyEmail | Self::ConfirmNewEmail => Some(SignedDuration::from_hours(24)),
             Self::ResetPassword => Some(SignedDuration::from_mins(30)),
-            Self::PasswordChanged => None,
+            Self::PasswordChanged | Self::SigninMethodsChanged | Self::EmailChanged => None,
         }
     }
 }
@@ -55,8 +61,10 @@ pub(crate) struct Mail {
     pub(crate) id: String,
     pub(crate) kind: MailKind,
     pub(crate) recipient: Email,
-    /// Trace of the request that asked for it.
-    pub(crate) trace_id: Option<String>,
+    /// The account that it is about, where the address does not tell.
+    pub(crate) user_id: Option<String>,
+    /// Span of the request that asked for it.
+    pub(crate) traceparent: Option<String>,
     pub(crate) created_at: Timestamp,
     /// How often it was tried.
     pub(crate) attempts: i64,
@@ -83,7 +91,8 @@ mod tests {
                 id: "mail_1".into(),
                 kind: MailKind::VerifyEmail,
                 recipient: "ada@example.com".to_owned().into(),
-                trace_id: None,
+                user_id: None,
+                traceparent: None,
                 created_at: now,
                 attempts,
             };

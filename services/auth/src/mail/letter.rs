@@ -76,6 +76,25 @@ impl Letter {
                 "The password of the account with this address was changed, and its other sessions have ended.",
                 "If it was not you, ask for a new password at once.",
             ),
+            MailKind::SigninMethodsChanged => (
+                "The ways to sign in to your account were changed",
+                "",
+                "One-time passwords or a passkey were added to the account with this address, or taken away.",
+                "If it was not you, choose a new password at once and look at your passkeys and sessions.",
+            ),
+            MailKind::ConfirmNewEmail => (
+                "Confirm your new e-mail address",
+                "confirm-email-change",
+                "Somebody, we hope you, wants this to be the address of their account. To confirm that it is yours, use \
+                 this within 24 hours:",
+                "If it was not you, do nothing.",
+            ),
+            MailKind::EmailChanged => (
+                "Your account has another e-mail address now",
+                "",
+                "The account with this address has another one now, and no more mail about it comes here.",
+                "If it was not you, tell an administrator at once.",
+            ),
         };
         let key = token
             .map(|token| links.map_or_else(|| token.expose().to_owned(), |links| links.link(page, token)));

@@ -12,7 +12,7 @@ use tracewell_kit::{config::Env, db::Db};
 
 pub(crate) use self::{
     letter::{Letter, LinkBase},
-    transport::{SendError, SmtpUrl, Transport},
+    transport::{CaFile, SendError, SmtpUrl, Transport},
 };
 
 /// How mail is sent.
@@ -20,6 +20,8 @@ pub(crate) use self::{
 pub(crate) struct MailConfig {
     /// The server that sends it; without one it stays in the database.
     pub(crate) smtp: Option<SmtpUrl>,
+    /// Certificate authorities to trust on the way to it, besides the public ones.
+    pub(crate) smtp_authorities: Option<CaFile>,
     /// Who it is from.
     pub(crate) from: Mailbox,
     /// Where its links lead; without it, mails have the bare token.
@@ -34,6 +36,7 @@ impl MailConfig {
                 "SMTP_URL",
                 "smtp://user:password@host:587?tls=required, smtps://…, or smtp://host:25 without credentials",
             ),
+            smtp_authorities: env.optional("SMTP_CA_FILE", "a file of certificates in PEM"),
             from: env.or(
                 "MAIL_FROM",
                 Mailbox::new(None, address),
@@ -53,7 +56,7 @@ impl Mailer {
     pub(crate) fn start(db: Db, config: MailConfig) -> Result<Self, SendError> {
         let worker = worker::Worker {
             db,
-            transport: Transport::new(config.smtp.as_ref(), config.from)?,
+            transport: Transport::new(&config)?,
             links: config.links,
         };
         let (sender, woken) = mpsc::channel(1);

@@ -1,13 +1,14 @@
 //! Where mail goes: to an SMTP server or, without one, into the table that it waits in.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     message::{Mailbox, MultiPart},
+    transport::smtp::client::{Certificate, Tls, TlsParameters},
 };
 
-use super::Letter;
+use super::{Letter, MailConfig};
 use crate::domain::Email;
 
 type Smtp = AsyncSmtpTransport<Tokio1Executor>;
@@ -38,6 +39,47 @@ impl FromStr for SmtpUrl {
     }
 }
 
+impl SmtpUrl {
+    /// How the connection is encrypted, where more than the public authorities is to be trusted.
+    fn tls(&self, authorities: Option<&CaFile>) -> Result<Option<Tls>, SendError> {
+        let Some(CaFile(path)) = authorities else {
+            return Ok(None);
+        };
+        let host = self.0.parse::<http::Uri>().ok();
+        let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let pem = std::fs::read(path).map_err(|source| SendError::CaFile {
+            path: path.clone(),
+            source,
+        })?;
+        let parameters = TlsParameters::builder(host.to_owned())
+            .add_root_certificate(Certificate::from_pem(&pem)?)
+            .build_rustls()?;
+        Ok(match (self.0.starts_with("smtps://"), self.0.contains("?tls=")) {
+            (true, _) => Some(Tls::Wrapper(parameters)),
+            (false, true) => Some(Tls::Required(parameters)),
+            (false, false) => None,
+        })
+    }
+}
+
+/// A file of certificates in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CaFile(PathBuf);
+
+impl FromStr for CaFile {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for CaFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
 impl fmt::Display for SmtpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.split_once("://"), self.0.rsplit_once('@')) {
@@ -60,6 +102,12 @@ pub(crate) enum SendError {
     Address(#[from] lettre::address::AddressError),
     #[error("the mail cannot be composed")]
     Compose(#[from] lettre::error::Error),
+    #[error("cannot read SMTP_CA_FILE, {path}")]
+    CaFile {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the SMTP server did not take the mail")]
     Smtp(#[from] lettre::transport::smtp::Error),
 }
@@ -73,13 +121,17 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(url: Option<&SmtpUrl>, from: Mailbox) -> Result<Self, SendError> {
-        Ok(match url {
-            None => Self::Outbox,
-            Some(url) => Self::Smtp {
-                server: Smtp::from_url(&url.0)?.timeout(Some(TIMEOUT)).build(),
-                from: Box::new(from),
-            },
+    pub(crate) fn new(config: &MailConfig) -> Result<Self, SendError> {
+        let Some(url) = &config.smtp else {
+            return Ok(Self::Outbox);
+        };
+        let mut server = Smtp::from_url(&url.0)?.timeout(Some(TIMEOUT));
+        if let Some(tls) = url.tls(config.smtp_authorities.as_ref())? {
+            server = server.tls(tls);
+        }
+        Ok(Self::Smtp {
+            server: server.build(),
+            from: Box::new(config.from.clone()),
         })
     }
 

@@ -7,8 +7,7 @@ use tracewell_kit::{
     clock,
     db::{Db, DbError},
 };
-use tracewell_telemetry::{Counter, Histogram, counter, histogram};
-use tracing::Instrument as _;
+use tracewell_telemetry::{Counter, Histogram, background, counter, histogram, span_attribute};
 
 use super::{Letter, LinkBase, SendError, Transport};
 use crate::{
@@ -64,13 +63,13 @@ impl Worker {
     async fn deliver_due(&self) -> Result<(), DbError> {
         while let Some(mail) = store::mails::take_due(&self.db, clock::now()).await? {
             // A trace of its own: the request that asked for the mail is long answered.
-            let span = tracing::info_span!(
-                parent: None,
-                "mail.deliver",
-                mail.kind = %mail.kind,
-                requested_by.trace_id = mail.trace_id.as_deref(),
-            );
-            self.deliver(&mail).instrument(span).await?;
+            let delivery =
+                background("deliver mail").caused_by(mail.traceparent.as_deref().unwrap_or_default());
+            let deliver = async {
+                span_attribute("mail.kind", mail.kind.to_string());
+                self.deliver(&mail).await
+            };
+            delivery.run(deliver).await?;
         }
         Ok(())
     }
@@ -99,20 +98,21 @@ impl Worker {
     /// Sends the mail; `false` if there is nothing to send.
     async fn try_deliver(&self, mail: &Mail) -> Result<bool, DeliveryError> {
         let (db, now) = (&self.db, clock::now());
-        let account = store::users::by_email(db, &mail.recipient).await?;
         let sent = store::mails::sent_since(db, mail, now - jiff::SignedDuration::from_hours(1)).await?;
-        let Some((account, _)) = account.filter(|(account, _)| {
-            let verified = account.user.email_verified_at.is_some();
-            sent < MAILS_PER_HOUR && !(mail.kind == MailKind::VerifyEmail && verified)
-        }) else {
-            store::mails::discard(db, &mail.id).await?;
-            return Ok(false);
+        let user_id = match self.user_of(mail).await? {
+            Some(user_id) if sent < MAILS_PER_HOUR => user_id,
+            _ => {
+                store::mails::discard(db, &mail.id).await?;
+                return Ok(false);
+            }
         };
         let token = match mail.kind.token_lifetime() {
             None => None,
             Some(lifetime) => {
                 let token = OpaqueToken::generate()?;
-                store::mail_tokens::insert(db, &token, mail.kind, &account.user.id, now + lifetime).await?;
+                let new_email = (mail.kind == MailKind::ConfirmNewEmail).then_some(&mail.recipient);
+                let end = now + lifetime;
+                store::mail_tokens::insert(db, &token, mail.kind, &user_id, new_email, end).await?;
                 Some(token)
             }
         };
@@ -125,10 +125,32 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// The account that the mail is about; `None`: there is no reason to send it.
+    async fn user_of(&self, mail: &Mail) -> Result<Option<String>, DbError> {
+        let account = store::users::by_email(&self.db, &mail.recipient).await?;
+        let account = account.map(|(account, _)| account.user);
+        Ok(match mail.kind {
+            MailKind::VerifyEmail => account
+                .filter(|user| user.email_verified_at.is_none())
+                .map(|user| user.id),
+            MailKind::ResetPassword | MailKind::PasswordChanged | MailKind::SigninMethodsChanged => {
+                account.map(|user| user.id)
+            }
+            // Of an address that is another account's, nobody is told.
+            MailKind::ConfirmNewEmail if account.is_some() => None,
+            MailKind::ConfirmNewEmail | MailKind::EmailChanged => mail.user_id.clone(),
+        })
+    }
+}
+
 fn kind_label(kind: MailKind) -> &'static str {
     match kind {
         MailKind::VerifyEmail => "verify_email",
         MailKind::ResetPassword => "reset_password",
         MailKind::PasswordChanged => "password_changed",
+        MailKind::SigninMethodsChanged => "signin_methods_changed",
+        MailKind::ConfirmNewEmail => "confirm_new_email",
+        MailKind::EmailChanged => "email_changed",
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     caller::Caller,
     domain::AuditEvent,
     paging::{self, Paging},
+    refusals::CallerRefused,
     store,
 };
 
@@ -39,8 +40,7 @@ impl AuditTrail {
     responses(
         (status = 200, description = "The events", body = AuditTrail),
         (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
+        CallerRefused,
     )
 )]
 pub(crate) async fn audit_trail(

@@ -2,17 +2,14 @@
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Deserializer};
-use tracewell_kit::{
-    db::Db,
-    json::ValidJson,
-    problem::{ApiError, PROBLEM_JSON, Problem},
-};
+use tracewell_kit::{db::Db, json::ValidJson, problem::ApiError};
 use utoipa::ToSchema;
 
 use crate::{
     caller::Caller,
     client::Client,
     domain::{AuditKind, User},
+    refusals::CallerRefused,
     store::{self, audit::Subject},
 };
 
@@ -40,8 +37,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NewName>
     patch, path = "/me", tag = "accounts", security(("bearer" = [])), request_body = ProfileChange,
     responses(
         (status = 200, description = "The account as it is now", body = User),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
+        CallerRefused,
     )
 )]
 pub(crate) async fn change_me(

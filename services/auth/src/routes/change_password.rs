@@ -3,12 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
-use tracewell_kit::{
-    clock,
-    db::Db,
-    json::ValidJson,
-    problem::{ApiError, PROBLEM_JSON, Problem},
-};
+use tracewell_kit::{clock, db::Db, json::ValidJson, problem::ApiError};
 use utoipa::ToSchema;
 
 use crate::{
@@ -19,6 +14,7 @@ use crate::{
     hashing::Hasher,
     mail::Mailer,
     reauthenticate::reauthenticate,
+    refusals::OwnerRefused,
     store::{self, audit::Subject},
 };
 
@@ -35,11 +31,7 @@ pub(crate) struct PasswordChange {
     post, path = "/change-password", tag = "passwords", security(("bearer" = [])), request_body = PasswordChange,
     responses(
         (status = 204, description = "The new password is in force"),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`wrong_password` or `account_locked`",
-            body = Problem, content_type = PROBLEM_JSON),
-        (status = 429, description = "`too_many_attempts`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
+        OwnerRefused,
     )
 )]
 pub(crate) async fn change_password(
@@ -55,6 +47,7 @@ pub(crate) async fn change_password(
     let Caller { user, session_id } = caller;
     let mut tx = db.begin().await?;
     store::users::set_password_hash(&mut tx, &user.id, hash).await?;
+    store::challenges::void_all(&mut tx, &user.id).await?;
     store::sessions::revoke_all(&mut tx, &user.id, Some(&session_id), clock::now()).await?;
     let subject = Subject::user(&user.id).in_session(&session_id);
     store::audit::record(&mut tx, AuditKind::PasswordChanged, subject, &client).await?;

@@ -3,11 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
-use tracewell_kit::{
-    db::Db,
-    json::ValidJson,
-    problem::{ApiError, PROBLEM_JSON, Problem},
-};
+use tracewell_kit::{db::Db, json::ValidJson, problem::ApiError};
 use utoipa::ToSchema;
 
 use crate::{
@@ -16,6 +12,7 @@ use crate::{
     domain::{AuditKind, Password},
     hashing::Hasher,
     reauthenticate::reauthenticate,
+    refusals::OwnerRefused,
     store::{self, audit::Subject},
 };
 
@@ -31,11 +28,7 @@ pub(crate) struct Deletion {
     delete, path = "/me", tag = "accounts", security(("bearer" = [])), request_body = Deletion,
     responses(
         (status = 204, description = "The account is gone"),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`wrong_password` or `account_locked`",
-            body = Problem, content_type = PROBLEM_JSON),
-        (status = 429, description = "`too_many_attempts`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
+        OwnerRefused,
     )
 )]
 pub(crate) async fn delete_me(

@@ -2,14 +2,10 @@
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use tracewell_kit::{
-    clock,
-    db::Db,
-    problem::{ApiError, PROBLEM_JSON, Problem},
-};
+use tracewell_kit::{clock, db::Db, problem::ApiError};
 use utoipa::ToSchema;
 
-use crate::{caller::Caller, domain::Session, store};
+use crate::{caller::Caller, domain::Session, refusals::CallerRefused, store};
 
 /// The caller's sessions, newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,8 +18,7 @@ pub(crate) struct Sessions {
     get, path = "/sessions", tag = "sessions", security(("bearer" = [])),
     responses(
         (status = 200, description = "The sessions", body = Sessions),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
+        CallerRefused,
     )
 )]
 pub(crate) async fn list_sessions(State(db): State<Db>, caller: Caller) -> Result<Json<Sessions>, ApiError> {

@@ -58,10 +58,12 @@ pub(crate) async fn reset_password(
     let mut tx = db.begin().await?;
     let user_id = store::mail_tokens::spend(&mut tx, &body.token, PURPOSE, now)
         .await?
-        .ok_or(AuthError::InvalidMailToken)?;
+        .ok_or(AuthError::InvalidMailToken)?
+        .user_id;
     store::mail_tokens::spend_all(&mut tx, &user_id, PURPOSE, now).await?;
     store::users::set_password_hash(&mut tx, &user_id, hash).await?;
     store::users::set_email_verified(&mut tx, &user_id, now).await?;
+    store::challenges::void_all(&mut tx, &user_id).await?;
     store::sessions::revoke_all(&mut tx, &user_id, None, now).await?;
     store::audit::record(
         &mut tx,

@@ -12,6 +12,7 @@ use crate::{
     caller::Caller,
     client::Client,
     domain::AuditKind,
+    refusals::CallerRefused,
     store::{self, audit::Subject},
 };
 
@@ -21,8 +22,7 @@ use crate::{
     params(("id" = String, Path, description = "Id of the session")),
     responses(
         (status = 204, description = "The session has ended"),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
+        CallerRefused,
         (status = 404, description = "No session of the caller that goes on",
             body = Problem, content_type = PROBLEM_JSON),
     )

@@ -2,13 +2,17 @@
 
 use std::sync::LazyLock;
 
-use axum::{Json, extract::State};
-use http::HeaderMap;
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tracewell_kit::{
     clock,
     db::Db,
-    id,
     json::ValidJson,
     problem::{ApiError, PROBLEM_JSON, Problem},
     token::SigningKey,
@@ -18,16 +22,21 @@ use utoipa::ToSchema;
 
 use crate::{
     client::Client,
-    domain::{AuditKind, Email, Password, User},
+    domain::{AuditKind, Email, Password},
     error::AuthError,
     hashing::{HashError, Hasher, Verdict},
     keyring::KeyRing,
     opaque::OpaqueToken,
-    store::{self, audit::Subject},
-    tokens::{Keep, Tokens},
+    second_factor,
+    signed_in::SignedIn,
+    store::{self, attempts::Target, audit::Subject, challenges::Purpose},
+    tokens::Keep,
 };
 
 static SIGNINS: LazyLock<Counter> = LazyLock::new(|| counter("auth.signin", "Sign-ins by outcome."));
+
+/// How long a code may be waited for.
+const SECOND_FACTOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// Who signs in.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -40,12 +49,29 @@ pub(crate) struct Signin {
     cookie: bool,
 }
 
-/// A successful sign-in.
+/// The password was right, and a code is needed too.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SignedIn {
-    #[serde(flatten)]
-    tokens: Tokens,
-    user: User,
+pub(crate) struct SecondFactorNeeded {
+    /// For `POST /v1/signin/second-factor`.
+    challenge: OpaqueToken,
+    /// Seconds until it expires.
+    #[schema(example = 300)]
+    expires_in: i64,
+}
+
+/// What became of a right password.
+pub(crate) enum Admitted {
+    SignedIn(Box<(SignedIn, HeaderMap)>),
+    SecondFactorNeeded(SecondFactorNeeded),
+}
+
+impl IntoResponse for Admitted {
+    fn into_response(self) -> Response {
+        match self {
+            Self::SignedIn(signed_in) => (signed_in.1, Json(signed_in.0)).into_response(),
+            Self::SecondFactorNeeded(needed) => (StatusCode::ACCEPTED, Json(needed)).into_response(),
+        }
+    }
 }
 
 /// Gives the tokens of a new session for an e-mail address and its password.
@@ -53,6 +79,8 @@ pub(crate) struct SignedIn {
     post, path = "/signin", tag = "sessions", request_body = Signin,
     responses(
         (status = 200, description = "The tokens", body = SignedIn),
+        (status = 202, description = "The password is right, and the account has one-time passwords on",
+            body = SecondFactorNeeded),
         (status = 401, description = "`invalid_credentials`", body = Problem, content_type = PROBLEM_JSON),
         (status = 403, description = "`account_locked`, said to who knows the password only",
             body = Problem, content_type = PROBLEM_JSON),
@@ -67,22 +95,31 @@ pub(crate) async fn signin(
     State(keys): State<KeyRing>,
     client: Client,
     ValidJson(body): ValidJson<Signin>,
-) -> Result<(HeaderMap, Json<SignedIn>), ApiError> {
-    let signed_in = attempt(&db, &hasher, &keys.signing(), &client, body).await;
-    SIGNINS.add(1, &[("outcome", outcome(&signed_in))]);
-    let (signed_in, headers) = signed_in?;
-    Ok((headers, Json(signed_in)))
+) -> Result<Admitted, ApiError> {
+    let admitted = attempt(&db, &hasher, &keys.signing(), &client, body).await;
+    count(&admitted, |admitted| match admitted {
+        Admitted::SignedIn(_) => "success",
+        Admitted::SecondFactorNeeded(_) => "second_factor_needed",
+    });
+    Ok(admitted?)
 }
 
-fn outcome<T>(signed_in: &Result<T, AuthError>) -> &'static str {
-    match signed_in {
-        Ok(_) => "success",
+/// Counts an attempt by what became of it.
+pub(super) fn count<T>(attempt: &Result<T, AuthError>, outcome: impl Fn(&T) -> &'static str) {
+    let outcome = match attempt {
+        Ok(admitted) => outcome(admitted),
         Err(AuthError::InvalidCredentials) => "invalid_credentials",
         Err(AuthError::AccountLocked) => "account_locked",
         Err(AuthError::TooManyAttempts { .. }) => "too_many_attempts",
+        Err(AuthError::WrongCode) => "wrong_code",
+        Err(AuthError::InvalidChallenge) => "invalid_challenge",
+        Err(AuthError::UnknownPasskey) => "unknown_passkey",
+        Err(AuthError::Passkey(_)) => "invalid_passkey",
+        Err(AuthError::PasskeyCloned) => "passkey_cloned",
         Err(AuthError::Hash(HashError::Busy)) => "busy",
         Err(_) => "error",
-    }
+    };
+    SIGNINS.add(1, &[("outcome", outcome)]);
 }
 
 /// Signs in unless too many attempts have failed before.
@@ -92,12 +129,13 @@ async fn attempt(
     key: &SigningKey,
     client: &Client,
     body: Signin,
-) -> Result<(SignedIn, HeaderMap), AuthError> {
+) -> Result<Admitted, AuthError> {
     let email = body.email.clone();
-    store::attempts::begin(db, &email, client, clock::now()).await?;
+    let target = Target::Password(&email);
+    store::attempts::begin(db, &target, client, clock::now()).await?;
     let signed_in = sign_in(db, hasher, key, client, body).await;
     if !matches!(signed_in, Err(AuthError::InvalidCredentials)) {
-        store::attempts::forgive(db, &email, client).await?;
+        store::attempts::forgive(db, &target, client).await?;
     }
     signed_in
 }
@@ -108,7 +146,7 @@ async fn sign_in(
     key: &SigningKey,
     client: &Client,
     body: Signin,
-) -> Result<(SignedIn, HeaderMap), AuthError> {
+) -> Result<Admitted, AuthError> {
     let (account, password_hash) = store::users::by_email(db, &body.email).await?.unzip();
     let verdict = hasher
         .verify(body.password.clone(), password_hash.clone())
@@ -134,18 +172,23 @@ async fn sign_in(
         Verdict::Outdated => hasher.hash(body.password).await?,
         _ => known_hash.clone(),
     };
-    let (user, now) = (account.user, clock::now());
-    let (session_id, token) = (id::new("ses"), OpaqueToken::generate()?);
+    let user = account.user;
     let mut tx = db.begin().await?;
     if !store::users::confirm_password_hash(&mut tx, &user.id, &known_hash, &hash).await? {
         // Somebody has chosen another password since it was looked at, and ended every session.
         return Err(AuthError::InvalidCredentials);
     }
-    store::sessions::open(&mut tx, &user.id, &session_id, &token, client, now).await?;
-    let subject = Subject::user(&user.id).in_session(&session_id);
-    store::audit::record(&mut tx, AuditKind::SignedIn, subject, client).await?;
-    tx.commit().await?;
-    let keep = if body.cookie { Keep::Cookie } else { Keep::Client };
-    let (tokens, headers) = Tokens::issue(key, &user.id, &session_id, token, keep, now)?;
-    Ok((SignedIn { tokens, user }, headers))
+    if second_factor::is_on(&mut tx, &user.id).await? {
+        let challenge = OpaqueToken::generate()?;
+        let end = clock::now() + SECOND_FACTOR;
+        store::challenges::insert(&mut tx, &challenge, Purpose::SecondFactor, Some(&user.id), end).await?;
+        tx.commit().await?;
+        return Ok(Admitted::SecondFactorNeeded(SecondFactorNeeded {
+            challenge,
+            expires_in: SECOND_FACTOR.as_secs(),
+        }));
+    }
+    let keep = Keep::of_browser(body.cookie);
+    let signed_in = SignedIn::finish(tx, key, client, user, keep).await?;
+    Ok(Admitted::SignedIn(Box::new(signed_in)))
 }

@@ -2,17 +2,14 @@
 
 use axum::extract::State;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use tracewell_kit::{
-    clock,
-    db::Db,
-    problem::{ApiError, PROBLEM_JSON, Problem},
-};
+use tracewell_kit::{clock, db::Db, problem::ApiError};
 
 use crate::{
     caller::Caller,
     client::Client,
     cookie,
     domain::AuditKind,
+    refusals::CallerRefused,
     store::{self, audit::Subject},
 };
 
@@ -23,8 +20,7 @@ use crate::{
     post, path = "/signout", tag = "sessions", security(("bearer" = [])),
     responses(
         (status = 204, description = "The session has ended"),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
+        CallerRefused,
     )
 )]
 pub(crate) async fn signout(

@@ -44,7 +44,8 @@ pub(crate) async fn verify_email(
     let mut tx = db.begin().await?;
     let user_id = store::mail_tokens::spend(&mut tx, &body.token, MailKind::VerifyEmail, now)
         .await?
-        .ok_or(AuthError::InvalidMailToken)?;
+        .ok_or(AuthError::InvalidMailToken)?
+        .user_id;
     store::users::set_email_verified(&mut tx, &user_id, now).await?;
     store::audit::record(
         &mut tx,

@@ -1,6 +1,7 @@
-//! Failed attempts at a password.
+//! Failed attempts at passwords and codes.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv6Addr},
     sync::LazyLock,
 };
@@ -21,15 +22,39 @@ use crate::{
 static LOCKOUTS: LazyLock<Counter> = LazyLock::new(|| {
     counter(
         "auth.lockouts",
-        "Attempts at a password that were refused for those before.",
+        "Attempts at a password or code that were refused for those before.",
     )
 });
 
+/// What is guessed at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// The password of the account with this address, if there is one.
+    Password(&'a Email),
+    /// The codes of this user. They count for themselves: who knows the password must not be able to wipe the slate by
+    /// it between two guesses at a code.
+    Codes(&'a str),
+}
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password(email) => f.write_str(email.as_str()),
+            Self::Codes(user_id) => write!(f, "codes of {user_id}"),
+        }
+    }
+}
+
 /// Counts an attempt as failed before it is made, so that many at once cannot all be the first; [`forgive`] takes it
 /// back. Unknown addresses count like known ones.
-pub(crate) async fn begin(db: &Db, email: &Email, client: &Client, now: Timestamp) -> Result<(), AuthError> {
+pub(crate) async fn begin(
+    db: &Db,
+    target: &Target<'_>,
+    client: &Client,
+    now: Timestamp,
+) -> Result<(), AuthError> {
     let mut tx = db.begin().await?;
-    let scopes = scopes(email, client);
+    let scopes = scopes(target, client);
     for (_, key) in &scopes {
         tx.lock(key).await?;
     }
@@ -50,9 +75,9 @@ pub(crate) async fn begin(db: &Db, email: &Email, client: &Client, now: Timestam
 }
 
 /// Takes the attempt back. For the account at the client's address everything before is forgotten too.
-pub(crate) async fn forgive(db: &Db, email: &Email, client: &Client) -> Result<(), DbError> {
+pub(crate) async fn forgive(db: &Db, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
-    for (scope, key) in scopes(email, client) {
+    for (scope, key) in scopes(target, client) {
         let less = match scope {
             Scope::AccountAndAddress => i64::MAX,
             // Else one account of one's own would clear the way for guesses at others.
@@ -79,12 +104,11 @@ pub(crate) async fn forgive(db: &Db, email: &Email, client: &Client) -> Result<(
 }
 
 /// What the attempt counts for, with the name of each counter; always in the same order, in which they are locked.
-fn scopes(email: &Email, client: &Client) -> Vec<(Scope, String)> {
-    let email = email.as_str();
-    let mut scopes = vec![(Scope::Account, format!("account {email}"))];
+fn scopes(target: &Target<'_>, client: &Client) -> Vec<(Scope, String)> {
+    let mut scopes = vec![(Scope::Account, format!("account {target}"))];
     if let Some(address) = client.address.map(network) {
         scopes.push((Scope::Address, format!("address {address}")));
-        scopes.push((Scope::AccountAndAddress, format!("{email} at {address}")));
+        scopes.push((Scope::AccountAndAddress, format!("{target} at {address}")));
     }
     scopes
 }

@@ -18,14 +18,35 @@ use crate::{
 
 /// Writes down that a mail is wanted, whether or not there is an account with this address.
 pub(crate) async fn request(tx: &mut Tx, kind: MailKind, recipient: &Email) -> Result<(), DbError> {
+    insert(tx, kind, recipient, None).await
+}
+
+/// Writes down that a mail is wanted to an address that is not, or no longer, the account's.
+pub(crate) async fn request_about(
+    tx: &mut Tx,
+    kind: MailKind,
+    recipient: &Email,
+    user_id: &str,
+) -> Result<(), DbError> {
+    insert(tx, kind, recipient, Some(user_id)).await
+}
+
+async fn insert(
+    tx: &mut Tx,
+    kind: MailKind,
+    recipient: &Email,
+    user_id: Option<&str>,
+) -> Result<(), DbError> {
     query(
         "mails",
-        "INSERT INTO mails (id, kind, recipient, trace_id, created_at, due_at) VALUES ($1, $2, $3, $4, $5, $5)",
+        "INSERT INTO mails (id, kind, recipient, user_id, traceparent, created_at, due_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6)",
     )
     .bind(id::new("mail"))
     .bind(kind.to_string())
     .bind(recipient.as_str().to_owned())
-    .bind(tracewell_telemetry::current_trace_id())
+    .bind(user_id.map(str::to_owned))
+    .bind(tracewell_telemetry::current_traceparent())
     .bind(clock::now().as_microsecond())
     .execute(tx)
     .await
@@ -40,7 +61,7 @@ pub(crate) async fn take_due(db: &Db, now: Timestamp) -> Result<Option<Mail>, Db
         "mails",
         "UPDATE mails SET due_at = $1 WHERE due_at <= $2 \
          AND id = (SELECT id FROM mails WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1) \
-         RETURNING id, kind, recipient, trace_id, created_at, attempts",
+         RETURNING id, kind, recipient, user_id, traceparent, created_at, attempts",
     )
     .bind((now + LEASE).as_microsecond())
     .bind(now.as_microsecond())
@@ -49,7 +70,8 @@ pub(crate) async fn take_due(db: &Db, now: Timestamp) -> Result<Option<Mail>, Db
             id: row.get("id")?,
             kind: kind(row)?,
             recipient: row.get::<String>("recipient")?.into(),
-            trace_id: row.get("trace_id")?,
+            user_id: row.get("user_id")?,
+            traceparent: row.get("traceparent")?,
             created_at: row.instant("created_at")?,
             attempts: row.get("attempts")?,
         })

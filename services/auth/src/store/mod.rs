@@ -2,11 +2,14 @@
 
 pub(crate) mod attempts;
 pub(crate) mod audit;
+pub(crate) mod challenges;
 pub(crate) mod mail_tokens;
 pub(crate) mod mails;
+pub(crate) mod passkeys;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod signing_keys;
+pub(crate) mod totp;
 pub(crate) mod users;
 
 use tracewell_kit::db::Migration;
@@ -36,5 +39,15 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         version: 5,
         name: "rotation of signing keys",
         sql: include_str!("../../migrations/0005_rotation_of_signing_keys.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "second factors and passkeys",
+        sql: include_str!("../../migrations/0006_second_factors.sql"),
+    },
+    Migration {
+        version: 7,
+        name: "change of address",
+        sql: include_str!("../../migrations/0007_change_of_address.sql"),
     },
 ];

@@ -8,7 +8,7 @@ const fn days(days: i64) -> SignedDuration {
 }
 
 /// A table, how long its rows are kept, and what deletes those that are older than the instant `$1`.
-const RULES: [(&str, SignedDuration, &str); 5] = [
+const RULES: [(&str, SignedDuration, &str); 6] = [
     // With their refresh tokens: a stolen one is told from an unknown one for so long.
     (
         "sessions",
@@ -21,6 +21,11 @@ const RULES: [(&str, SignedDuration, &str); 5] = [
         "DELETE FROM mail_tokens WHERE expires_at < $1",
     ),
     ("mails", days(7), "DELETE FROM mails WHERE created_at < $1"),
+    (
+        "challenges",
+        days(0),
+        "DELETE FROM challenges WHERE expires_at < $1",
+    ),
     (
         "failed_attempts",
         days(2),

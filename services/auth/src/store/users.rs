@@ -114,6 +114,21 @@ pub(crate) async fn set_display_name(tx: &mut Tx, id: &str, name: Option<String>
         .map(drop)
 }
 
+/// Gives the account another address, which its owner has proved to read; an address that another account has is
+/// [`DbError::UniqueViolation`].
+pub(crate) async fn set_email(tx: &mut Tx, id: &str, email: &Email, now: Timestamp) -> Result<(), DbError> {
+    query(
+        "users",
+        "UPDATE users SET email = $1, email_verified_at = $2 WHERE id = $3",
+    )
+    .bind(email.as_str().to_owned())
+    .bind(now.as_microsecond())
+    .bind(id.to_owned())
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
 /// Notes that the owner reads mail to the address, unless that is known.
 pub(crate) async fn set_email_verified(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DbError> {
     query(

@@ -10,7 +10,7 @@ use tracewell_kit::{
 use crate::{PASSWORD, SignedIn, auth, open_auth, refresh, sign_in, sign_up, signed_in};
 
 /// The mails of this kind to this address, once there are as many, the latest first.
-async fn mails(auth: &Running, recipient: &str, kind: &str, count: usize) -> Setup<Vec<Value>> {
+pub(crate) async fn mails(auth: &Running, recipient: &str, kind: &str, count: usize) -> Setup<Vec<Value>> {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     loop {
         let outbox = auth.get("/debug/mail", "").await?.json();
@@ -32,7 +32,7 @@ async fn mails(auth: &Running, recipient: &str, kind: &str, count: usize) -> Set
 }
 
 /// The token in the latest mail of this kind.
-async fn mailed_token(auth: &Running, recipient: &str, kind: &str) -> Setup<String> {
+pub(crate) async fn mailed_token(auth: &Running, recipient: &str, kind: &str) -> Setup<String> {
     let mails = mails(auth, recipient, kind, 1).await?;
     let text = mails[0]["text"].as_str().unwrap_or_default();
     let token = text.lines().find(|line| line.len() == 43 && !line.contains(' '));
@@ -43,7 +43,7 @@ async fn verify(auth: &Running, token: &str) -> Setup<Answer> {
     auth.post("/v1/verify-email", "", &json!({"token": token})).await
 }
 
-async fn reset(auth: &Running, token: &str, password: &str) -> Setup<Answer> {
+pub(crate) async fn reset(auth: &Running, token: &str, password: &str) -> Setup<Answer> {
     let body = json!({"token": token, "password": password});
     auth.post("/v1/reset-password", "", &body).await
 }
@@ -135,6 +135,87 @@ async fn no_session_by_the_old_password_outlives_a_reset(
             signed_in.assert_problem(401, "invalid_credentials");
         }
     }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_address_is_changed_by_who_reads_the_new_one(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    signed_in(&auth, "bob@example.com").await?;
+    let change = async |email: &str, password: &str| {
+        let body = json!({"email": email, "password": password});
+        auth.post("/v1/me/email", &ada.access, &body).await
+    };
+    let confirm = async |token: &str| {
+        auth.post("/v1/confirm-email-change", "", &json!({"token": token}))
+            .await
+    };
+    change("ada@new.example.com", "not the password")
+        .await?
+        .assert_problem(403, "wrong_password");
+    // Whether an address has an account is not said, and its owner is not written to.
+    assert_eq!(change("bob@example.com", PASSWORD).await?.status, 202);
+    assert_eq!(change("Ada@new.example.com", PASSWORD).await?.status, 202);
+    let token = mailed_token(&auth, "ada@new.example.com", "confirm_new_email").await?;
+    let old = mailed_token(&auth, "ada@example.com", "verify_email").await?;
+    let outbox = auth.get("/debug/mail", "").await?.json();
+    assert!(
+        outbox
+            .as_array()
+            .ok_or("no outbox")?
+            .iter()
+            .all(|mail| { mail["recipient"] != "bob@example.com" || mail["kind"] == "verify_email" }),
+        "{outbox}"
+    );
+    assert_eq!(
+        auth.get("/v1/me", &ada.access).await?.json()["email"],
+        "ada@example.com"
+    );
+
+    verify(&auth, &token)
+        .await?
+        .assert_problem(400, "invalid_mail_token");
+    assert_eq!(confirm(&token).await?.status, 204);
+    confirm(&token).await?.assert_problem(400, "invalid_mail_token");
+    let me = auth.get("/v1/me", &ada.access).await?.json();
+    assert_eq!(me["email"], "ada@new.example.com");
+    assert!(me["email_verified_at"].is_string(), "{me}");
+    // What was mailed to the old address is void, and it is told.
+    verify(&auth, &old)
+        .await?
+        .assert_problem(400, "invalid_mail_token");
+    mails(&auth, "ada@example.com", "email_changed", 1).await?;
+    sign_in(&auth, "ada@example.com", PASSWORD)
+        .await?
+        .assert_problem(401, "invalid_credentials");
+    assert_eq!(sign_in(&auth, "ada@new.example.com", PASSWORD).await?.status, 200);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_who_want_an_address_one_gets_it(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let mut tokens = Vec::new();
+    for email in ["ada@example.com", "bob@example.com"] {
+        let user = signed_in(&auth, email).await?;
+        let body = json!({"email": "shared@example.com", "password": PASSWORD});
+        auth.post("/v1/me/email", &user.access, &body).await?;
+        mails(&auth, "shared@example.com", "confirm_new_email", tokens.len() + 1).await?;
+        tokens.push(mailed_token(&auth, "shared@example.com", "confirm_new_email").await?);
+    }
+    let confirm = async |token: &str| {
+        auth.post("/v1/confirm-email-change", "", &json!({"token": token}))
+            .await
+    };
+    let (one, other) = tokio::join!(confirm(&tokens[0]), confirm(&tokens[1]));
+    let mut statuses = [one?.status.as_u16(), other?.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409]);
     Ok(())
 }
 

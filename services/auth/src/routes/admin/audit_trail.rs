@@ -6,7 +6,7 @@ use tracewell_kit::{
     problem::{ApiError, PROBLEM_JSON, Path, Problem, Query},
 };
 
-use crate::{caller::Admin, paging::Paging, routes::audit_trail::AuditTrail};
+use crate::{caller::Admin, paging::Paging, refusals::AdminRefused, routes::audit_trail::AuditTrail};
 
 /// Lists what happened to an account, also to one that was deleted.
 #[utoipa::path(
@@ -15,9 +15,7 @@ use crate::{caller::Admin, paging::Paging, routes::audit_trail::AuditTrail};
     responses(
         (status = 200, description = "The events", body = AuditTrail),
         (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`admin_only` or `account_locked`",
-            body = Problem, content_type = PROBLEM_JSON),
+        AdminRefused,
     )
 )]
 pub(crate) async fn audit_trail_of(

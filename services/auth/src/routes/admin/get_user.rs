@@ -7,7 +7,7 @@ use tracewell_kit::{
 };
 
 use super::no_such_user;
-use crate::{caller::Admin, domain::Account, store};
+use crate::{caller::Admin, domain::Account, refusals::AdminRefused, store};
 
 /// Shows an account.
 #[utoipa::path(
@@ -15,9 +15,7 @@ use crate::{caller::Admin, domain::Account, store};
     params(("id" = String, Path, description = "Id of the account")),
     responses(
         (status = 200, description = "The account", body = Account),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`admin_only` or `account_locked`",
-            body = Problem, content_type = PROBLEM_JSON),
+        AdminRefused,
         (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
     )
 )]

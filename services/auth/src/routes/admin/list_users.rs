@@ -12,6 +12,7 @@ use crate::{
     caller::Admin,
     domain::Account,
     paging::{self, Paging},
+    refusals::AdminRefused,
     store,
 };
 
@@ -30,9 +31,7 @@ pub(crate) struct Accounts {
     responses(
         (status = 200, description = "The accounts", body = Accounts),
         (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`admin_only` or `account_locked`",
-            body = Problem, content_type = PROBLEM_JSON),
+        AdminRefused,
     )
 )]
 pub(crate) async fn list_users(

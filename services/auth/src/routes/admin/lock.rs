@@ -13,6 +13,7 @@ use crate::{
     client::Client,
     domain::{Account, AuditKind},
     error::AuthError,
+    refusals::AdminRefused,
     store::{self, audit::Subject},
 };
 
@@ -23,9 +24,7 @@ use crate::{
     params(("id" = String, Path, description = "Id of the account")),
     responses(
         (status = 200, description = "The account as it is now", body = Account),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`admin_only` or `account_locked`",
-            body = Problem, content_type = PROBLEM_JSON),
+        AdminRefused,
         (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`own_account`: an admin cannot lock themselves out",
             body = Problem, content_type = PROBLEM_JSON),
@@ -49,9 +48,7 @@ pub(crate) async fn lock(
     params(("id" = String, Path, description = "Id of the account")),
     responses(
         (status = 200, description = "The account as it is now", body = Account),
-        (status = 401, description = "No good token, or `session_ended`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`admin_only` or `account_locked`",
-            body = Problem, content_type = PROBLEM_JSON),
+        AdminRefused,
         (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
     )
 )]

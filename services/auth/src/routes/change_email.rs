@@ -1,0 +1,109 @@
+//! POST /v1/me/email and POST /v1/confirm-email-change
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::Deserialize;
+use tracewell_kit::{
+    clock,
+    db::{Db, DbError},
+    json::ValidJson,
+    problem::{ApiError, PROBLEM_JSON, Problem},
+};
+use utoipa::ToSchema;
+
+use crate::{
+    caller::Caller,
+    client::Client,
+    domain::{AuditKind, Email, MailKind, Password},
+    error::AuthError,
+    hashing::Hasher,
+    mail::Mailer,
+    opaque::OpaqueToken,
+    reauthenticate::reauthenticate,
+    refusals::OwnerRefused,
+    store::{self, audit::Subject},
+};
+
+/// Another address for the account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EmailChange {
+    email: Email,
+    password: Password,
+}
+
+/// Mails a token to the address that the account is to have; nothing changes before it comes back.
+///
+/// The answer is the same if another account has the address; then no mail is sent.
+#[utoipa::path(
+    post, path = "/me/email", tag = "accounts", security(("bearer" = [])), request_body = EmailChange,
+    responses((status = 202, description = "The mail will be sent if the address is free"), OwnerRefused)
+)]
+pub(crate) async fn change_email(
+    State(db): State<Db>,
+    State(hasher): State<Hasher>,
+    State(mailer): State<Mailer>,
+    client: Client,
+    caller: Caller,
+    ValidJson(body): ValidJson<EmailChange>,
+) -> Result<StatusCode, ApiError> {
+    reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
+    let mut tx = db.begin().await?;
+    store::mails::request_about(&mut tx, MailKind::ConfirmNewEmail, &body.email, &caller.user.id).await?;
+    tx.commit().await?;
+    mailer.wake();
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Proof that the new address is read.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewEmailProof {
+    /// The token of the mail.
+    token: OpaqueToken,
+}
+
+/// Gives the account the address that the token was mailed to. The old address is told; what was mailed to it before
+/// is void.
+#[utoipa::path(
+    post, path = "/confirm-email-change", tag = "accounts", request_body = NewEmailProof,
+    responses(
+        (status = 204, description = "The account has the new address"),
+        (status = 400, description = "`invalid_mail_token`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 409, description = "`email_taken`: another account got the address meanwhile",
+            body = Problem, content_type = PROBLEM_JSON),
+    )
+)]
+pub(crate) async fn confirm_email_change(
+    State(db): State<Db>,
+    State(mailer): State<Mailer>,
+    client: Client,
+    ValidJson(body): ValidJson<NewEmailProof>,
+) -> Result<StatusCode, ApiError> {
+    let now = clock::now();
+    let mut tx = db.begin().await?;
+    let spent = store::mail_tokens::spend(&mut tx, &body.token, MailKind::ConfirmNewEmail, now).await?;
+    let (user_id, new_email) = spent
+        .and_then(|spent| Some((spent.user_id, spent.new_email?)))
+        .ok_or(AuthError::InvalidMailToken)?;
+    let old_email = store::users::email(&mut tx, &user_id).await?;
+    match store::users::set_email(&mut tx, &user_id, &new_email, now).await {
+        Err(DbError::UniqueViolation) => return Err(AuthError::EmailTaken.into()),
+        changed => changed?,
+    }
+    for purpose in [
+        MailKind::VerifyEmail,
+        MailKind::ResetPassword,
+        MailKind::ConfirmNewEmail,
+    ] {
+        store::mail_tokens::spend_all(&mut tx, &user_id, purpose, now).await?;
+    }
+    let subject = Subject::user(&user_id);
+    store::audit::record(&mut tx, AuditKind::EmailChanged, subject, &client).await?;
+    if let Some(old) = old_email {
+        store::mails::request_about(&mut tx, MailKind::EmailChanged, &old, &user_id).await?;
+    }
+    tx.commit().await?;
+    mailer.wake();
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,47 @@
+//! DELETE /v1/me/passkeys/{id}
+
+use axum::extract::State;
+use http::StatusCode;
+use tracewell_kit::{
+    db::Db,
+    problem::{ApiError, PROBLEM_JSON, Path, Problem},
+};
+
+use crate::{
+    caller::Caller,
+    client::Client,
+    domain::{AuditKind, MailKind},
+    mail::Mailer,
+    refusals::CallerRefused,
+    store::{self, audit::Subject},
+};
+
+/// Takes one of the caller's passkeys away. The password goes on to let them in.
+#[utoipa::path(
+    delete, path = "/me/passkeys/{id}", tag = "passkeys", security(("bearer" = [])),
+    params(("id" = String, Path, description = "Id of the passkey")),
+    responses(
+        (status = 204, description = "The passkey lets nobody in any more"),
+        (status = 404, description = "The caller has no such passkey", body = Problem, content_type = PROBLEM_JSON),
+        CallerRefused,
+    )
+)]
+pub(crate) async fn remove_passkey(
+    State(db): State<Db>,
+    State(mailer): State<Mailer>,
+    client: Client,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let user = &caller.user;
+    let mut tx = db.begin().await?;
+    if !store::passkeys::remove(&mut tx, &user.id, &id).await? {
+        return Err(ApiError::not_found("you have no passkey with this id"));
+    }
+    let subject = Subject::user(&user.id).in_session(&caller.session_id);
+    store::audit::record(&mut tx, AuditKind::PasskeyRemoved, subject, &client).await?;
+    store::mails::request(&mut tx, MailKind::SigninMethodsChanged, &user.email).await?;
+    tx.commit().await?;
+    mailer.wake();
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,80 @@
+//! POST /v1/me/totp/confirm
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use tracewell_kit::{
+    clock,
+    db::Db,
+    json::ValidJson,
+    problem::{ApiError, PROBLEM_JSON, Problem},
+};
+use utoipa::ToSchema;
+
+use super::BackupCodes;
+use crate::{
+    caller::Caller,
+    client::Client,
+    domain::{AuditKind, BackupCode, MailKind},
+    error::AuthError,
+    mail::Mailer,
+    refusals::CallerRefused,
+    sealing::SealingKey,
+    second_factor,
+    store::{self, attempts::Target, audit::Subject},
+};
+
+/// A code of the device that is being set up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeviceCode {
+    #[schema(pattern = "^[0-9]{6}$", example = "287082")]
+    code: String,
+}
+
+/// Turns one-time passwords on, once the device has shown that it makes right ones.
+///
+/// From then on signing in with the password takes a code too, by `POST /v1/signin/second-factor`.
+#[utoipa::path(
+    post, path = "/me/totp/confirm", tag = "second factor", security(("bearer" = [])), request_body = DeviceCode,
+    responses(
+        (status = 200, description = "One-time passwords are on; the backup codes", body = BackupCodes),
+        (status = 409, description = "`no_totp_setup`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 429, description = "`too_many_attempts`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`wrong_code` or `account_locked`",
+            body = Problem, content_type = PROBLEM_JSON),
+        CallerRefused,
+    )
+)]
+pub(crate) async fn confirm(
+    State(db): State<Db>,
+    State(sealing): State<SealingKey>,
+    State(mailer): State<Mailer>,
+    client: Client,
+    caller: Caller,
+    ValidJson(body): ValidJson<DeviceCode>,
+) -> Result<Json<BackupCodes>, ApiError> {
+    let (user, now) = (&caller.user, clock::now());
+    let device = store::totp::of_user(&db, &user.id)
+        .await?
+        .filter(|device| device.confirmed_at.is_none())
+        .ok_or(AuthError::NoTotpSetup)?;
+    let target = Target::Codes(&user.id);
+    store::attempts::begin(&db, &target, &client, now).await?;
+    let secret = second_factor::open(&sealing, &user.id, &device).map_err(AuthError::from)?;
+    let step = secret
+        .step_of(&body.code, device.last_step, now)
+        .ok_or(AuthError::WrongCode)?;
+    store::attempts::forgive(&db, &target, &client).await?;
+    let codes = BackupCode::generate_set().map_err(AuthError::from)?;
+    let mut tx = db.begin().await?;
+    if !store::totp::confirm(&mut tx, &user.id, &device.sealed_secret, step, now).await? {
+        return Err(AuthError::NoTotpSetup.into());
+    }
+    store::totp::replace_codes(&mut tx, &user.id, &codes).await?;
+    let subject = Subject::user(&user.id).in_session(&caller.session_id);
+    store::audit::record(&mut tx, AuditKind::TotpEnabled, subject, &client).await?;
+    store::mails::request(&mut tx, MailKind::SigninMethodsChanged, &user.email).await?;
+    tx.commit().await?;
+    mailer.wake();
+    Ok(Json(codes.as_slice().into()))
+}

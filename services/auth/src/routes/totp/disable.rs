@@ -1,0 +1,53 @@
+//! DELETE /v1/me/totp
+
+use axum::extract::State;
+use http::StatusCode;
+use tracewell_kit::{
+    db::Db,
+    json::ValidJson,
+    problem::{ApiError, PROBLEM_JSON, Problem},
+};
+
+use super::Consent;
+use crate::{
+    caller::Caller,
+    client::Client,
+    domain::{AuditKind, MailKind},
+    error::AuthError,
+    hashing::Hasher,
+    mail::Mailer,
+    reauthenticate::reauthenticate,
+    refusals::OwnerRefused,
+    store::{self, audit::Subject},
+};
+
+/// Turns one-time passwords off; the backup codes are void.
+#[utoipa::path(
+    delete, path = "/me/totp", tag = "second factor", security(("bearer" = [])), request_body = Consent,
+    responses(
+        (status = 204, description = "One-time passwords are off"),
+        (status = 409, description = "`totp_not_enabled`", body = Problem, content_type = PROBLEM_JSON),
+        OwnerRefused,
+    )
+)]
+pub(crate) async fn disable(
+    State(db): State<Db>,
+    State(hasher): State<Hasher>,
+    State(mailer): State<Mailer>,
+    client: Client,
+    caller: Caller,
+    ValidJson(body): ValidJson<Consent>,
+) -> Result<StatusCode, ApiError> {
+    reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
+    let user = &caller.user;
+    let mut tx = db.begin().await?;
+    if !store::totp::remove(&mut tx, &user.id).await? {
+        return Err(AuthError::NoTotp.into());
+    }
+    let subject = Subject::user(&user.id).in_session(&caller.session_id);
+    store::audit::record(&mut tx, AuditKind::TotpDisabled, subject, &client).await?;
+    store::mails::request(&mut tx, MailKind::SigninMethodsChanged, &user.email).await?;
+    tx.commit().await?;
+    mailer.wake();
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,115 @@
+//! The passkeys.
+
+use jiff::Timestamp;
+use tracewell_kit::db::{Db, DbError, Row, Tx, query};
+
+use crate::{
+    domain::Passkey,
+    passkey::{NewPasskey, StoredPasskey},
+};
+
+/// Stores a new passkey; `false` if its credential is known already.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    user_id: &str,
+    passkey: &Passkey,
+    made: &NewPasskey,
+) -> Result<bool, DbError> {
+    let rows = query(
+        "passkeys",
+        "INSERT INTO passkeys (id, user_id, credential_id, name, public_key, sign_count, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential_id) DO NOTHING",
+    )
+    .bind(passkey.id.clone())
+    .bind(user_id.to_owned())
+    .bind(made.credential_id.clone())
+    .bind(passkey.name.clone())
+    .bind(made.public_key.clone())
+    .bind(made.sign_count)
+    .bind(passkey.created_at.as_microsecond())
+    .execute(tx)
+    .await?;
+    Ok(rows == 1)
+}
+
+/// The passkeys of an account, oldest first.
+pub(crate) async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Passkey>, DbError> {
+    query(
+        "passkeys",
+        "SELECT id, name, created_at, last_used_at FROM passkeys WHERE user_id = $1 ORDER BY created_at, id",
+    )
+    .bind(user_id.to_owned())
+    .all(db, passkey)
+    .await
+}
+
+/// Ids of the credentials of an account, in base64url.
+pub(crate) async fn credential_ids(db: &Db, user_id: &str) -> Result<Vec<String>, DbError> {
+    query(
+        "passkeys",
+        "SELECT credential_id FROM passkeys WHERE user_id = $1 ORDER BY created_at, id",
+    )
+    .bind(user_id.to_owned())
+    .all(db, |row| row.get("credential_id"))
+    .await
+}
+
+/// The passkey with this credential.
+pub(crate) async fn by_credential(db: &Db, credential_id: String) -> Result<Option<StoredPasskey>, DbError> {
+    query(
+        "passkeys",
+        "SELECT id, user_id, public_key, sign_count FROM passkeys WHERE credential_id = $1",
+    )
+    .bind(credential_id)
+    .optional(db, |row| {
+        Ok(StoredPasskey {
+            id: row.get("id")?,
+            user_id: row.get("user_id")?,
+            public_key: row.get("public_key")?,
+            sign_count: row.get("sign_count")?,
+        })
+    })
+    .await
+}
+
+/// Notes that a passkey was used; `false` if it is gone, or if it counts its uses and has not counted on: then there are
+/// two of it (Web Authentication, 6.1.1).
+pub(crate) async fn used(
+    tx: &mut Tx,
+    id: &str,
+    sign_count: Option<i64>,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let rows = match sign_count {
+        None => query("passkeys", "UPDATE passkeys SET last_used_at = $1 WHERE id = $2")
+            .bind(now.as_microsecond())
+            .bind(id.to_owned()),
+        Some(count) => query(
+            "passkeys",
+            "UPDATE passkeys SET last_used_at = $1, sign_count = $3 WHERE id = $2 AND sign_count < $3",
+        )
+        .bind(now.as_microsecond())
+        .bind(id.to_owned())
+        .bind(count),
+    };
+    Ok(rows.execute(tx).await? == 1)
+}
+
+/// Deletes a passkey of the account; `false` if it has none with this id.
+pub(crate) async fn remove(tx: &mut Tx, user_id: &str, id: &str) -> Result<bool, DbError> {
+    let rows = query("passkeys", "DELETE FROM passkeys WHERE user_id = $1 AND id = $2")
+        .bind(user_id.to_owned())
+        .bind(id.to_owned())
+        .execute(tx)
+        .await?;
+    Ok(rows == 1)
+}
+
+fn passkey(row: &Row) -> Result<Passkey, DbError> {
+    Ok(Passkey {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        created_at: row.instant("created_at")?,
+        last_used_at: row.optional_instant("last_used_at")?,
+    })
+}

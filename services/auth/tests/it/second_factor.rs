@@ -1,0 +1,279 @@
+//! One-time passwords and backup codes.
+
+use data_encoding::BASE32_NOPAD;
+use http::Method;
+use ring::hmac;
+use rstest::rstest;
+use serde_json::{Value, json};
+use tracewell_kit::{
+    clock,
+    db::Engine::{self, Postgres, Sqlite},
+    testing::{Answer, Running, Setup},
+};
+
+use crate::{PASSWORD, SignedIn, mail::mailed_token, mail::reset, open_auth, sign_in, signed_in};
+
+/// What an authenticator app does (RFC 6238), apart from the service's own code.
+pub(crate) struct Device(Vec<u8>);
+
+impl Device {
+    /// The code of the current step, or of a later one.
+    fn code(&self, later: i64) -> String {
+        let step = clock::now().as_second() / 30 + later;
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
+        let tag = hmac::sign(&key, &step.to_be_bytes());
+        let at = usize::from(tag.as_ref()[19] & 15);
+        let chosen = tag.as_ref()[at..at + 4]
+            .iter()
+            .fold(0, |number, byte| number << 8 | u32::from(*byte));
+        format!("{:06}", (chosen & 0x7fff_ffff) % 1_000_000)
+    }
+}
+
+async fn consent(auth: &Running, method: Method, path: &str, token: &str, password: &str) -> Setup<Answer> {
+    let request = auth.request(method, path, token);
+    auth.send(request.json(&json!({"password": password}))).await
+}
+
+/// A device that is set up and not confirmed.
+async fn set_up(auth: &Running, token: &str) -> Setup<Device> {
+    let begun = consent(auth, Method::POST, "/v1/me/totp", token, PASSWORD).await?;
+    assert_eq!(begun.status, 201, "{}", begun.text);
+    let secret = begun.json()["secret"].as_str().unwrap_or_default().to_owned();
+    let uri = begun.json()["uri"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        uri.starts_with("otpauth://totp/Tracewell:") && uri.contains(&secret),
+        "{uri}"
+    );
+    Ok(Device(BASE32_NOPAD.decode(secret.as_bytes())?))
+}
+
+async fn confirm(auth: &Running, token: &str, code: &str) -> Setup<Answer> {
+    auth.post("/v1/me/totp/confirm", token, &json!({"code": code}))
+        .await
+}
+
+/// A confirmed device, and backup codes.
+pub(crate) async fn enable(auth: &Running, token: &str) -> Setup<(Device, Vec<String>)> {
+    let device = set_up(auth, token).await?;
+    let confirmed = confirm(auth, token, &device.code(0)).await?;
+    assert_eq!(confirmed.status, 200, "{}", confirmed.text);
+    Ok((device, codes(&confirmed)))
+}
+
+fn codes(answer: &Answer) -> Vec<String> {
+    serde_json::from_value(answer.json()["backup_codes"].clone()).unwrap_or_default()
+}
+
+/// The first half of a sign-in.
+async fn challenge(auth: &Running, email: &str) -> Setup<String> {
+    let first = sign_in(auth, email, PASSWORD).await?;
+    assert_eq!(first.status, 202, "{}", first.text);
+    assert!(first.json()["access_token"].is_null(), "{}", first.text);
+    Ok(first.json()["challenge"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn answer(auth: &Running, challenge: &str, code: &str) -> Setup<Answer> {
+    let body = json!({"challenge": challenge, "code": code});
+    auth.post("/v1/signin/second-factor", "", &body).await
+}
+
+async fn state(auth: &Running, token: &str) -> Setup<Value> {
+    Ok(auth.get("/v1/me/totp", token).await?.json())
+}
+
+#[rstest]
+#[tokio::test]
+async fn signing_in_takes_a_code_once_a_device_is_confirmed(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    consent(
+        &auth,
+        Method::POST,
+        "/v1/me/totp",
+        &ada.access,
+        "not the password",
+    )
+    .await?
+    .assert_problem(403, "wrong_password");
+    confirm(&auth, &ada.access, "000000")
+        .await?
+        .assert_problem(409, "no_totp_setup");
+    let device = set_up(&auth, &ada.access).await?;
+    assert_eq!(
+        sign_in(&auth, "ada@example.com", PASSWORD).await?.status,
+        200,
+        "not on yet"
+    );
+    let wrong = if device.code(0) == "000000" {
+        "000001"
+    } else {
+        "000000"
+    };
+    confirm(&auth, &ada.access, wrong)
+        .await?
+        .assert_problem(403, "wrong_code");
+    assert_eq!(confirm(&auth, &ada.access, &device.code(0)).await?.status, 200);
+    consent(&auth, Method::POST, "/v1/me/totp", &ada.access, PASSWORD)
+        .await?
+        .assert_problem(409, "totp_enabled");
+
+    let first = challenge(&auth, "ada@example.com").await?;
+    answer(&auth, &first, wrong)
+        .await?
+        .assert_problem(403, "wrong_code");
+    // The code that confirmed the device was taken then.
+    answer(&auth, &first, &device.code(0))
+        .await?
+        .assert_problem(403, "wrong_code");
+    let signed_in = answer(&auth, &first, &device.code(1)).await?;
+    let session = SignedIn::read(&signed_in)?;
+    assert_eq!(session.user_id, ada.user_id);
+    assert_eq!(auth.get("/v1/me", &session.access).await?.status, 200);
+    answer(&auth, &first, &device.code(1))
+        .await?
+        .assert_problem(400, "invalid_challenge");
+    let second = challenge(&auth, "ada@example.com").await?;
+    answer(&auth, &second, &device.code(1))
+        .await?
+        .assert_problem(403, "wrong_code");
+    let shown = state(&auth, &ada.access).await?;
+    assert!(
+        shown["enabled_at"].is_string() && shown["backup_codes_left"] == 10,
+        "{shown}"
+    );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_backup_code_lets_in_once(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let (_device, old) = enable(&auth, &ada.access).await?;
+    assert_eq!(old.len(), 10);
+    // As somebody types it.
+    let typed = old[0].to_uppercase().replace('-', " ");
+    let first = challenge(&auth, "ada@example.com").await?;
+    assert_eq!(answer(&auth, &first, &typed).await?.status, 200);
+    let again = challenge(&auth, "ada@example.com").await?;
+    answer(&auth, &again, &old[0])
+        .await?
+        .assert_problem(403, "wrong_code");
+    assert_eq!(state(&auth, &ada.access).await?["backup_codes_left"], 9);
+
+    let renewed = consent(
+        &auth,
+        Method::POST,
+        "/v1/me/totp/backup-codes",
+        &ada.access,
+        PASSWORD,
+    )
+    .await?;
+    let new = codes(&renewed);
+    answer(&auth, &again, &old[1])
+        .await?
+        .assert_problem(403, "wrong_code");
+    assert_eq!(answer(&auth, &again, &new[1]).await?.status, 200);
+    let trail = auth.get("/v1/me/audit-events", &ada.access).await?.text;
+    for kind in [
+        "totp_enabled",
+        "backup_code_used",
+        "backup_codes_replaced",
+        "signin_failed",
+    ] {
+        assert!(trail.contains(kind), "{kind}: {trail}");
+    }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_code_that_is_used_twice_at_once_lets_in_once(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let (device, backup) = enable(&auth, &ada.access).await?;
+    for code in [device.code(1), backup[0].clone()] {
+        let (one, other) = (
+            challenge(&auth, "ada@example.com").await?,
+            challenge(&auth, "ada@example.com").await?,
+        );
+        let (first, second) = tokio::join!(answer(&auth, &one, &code), answer(&auth, &other, &code));
+        let mut statuses = [first?.status.as_u16(), second?.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403]);
+    }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn guesses_at_codes_are_delayed_though_the_password_is_right(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let (device, _) = enable(&auth, &ada.access).await?;
+    let wrong = if device.code(1) == "000000" {
+        "000001"
+    } else {
+        "000000"
+    };
+    for _ in 0..5 {
+        let challenge = challenge(&auth, "ada@example.com").await?;
+        answer(&auth, &challenge, wrong)
+            .await?
+            .assert_problem(403, "wrong_code");
+    }
+    let challenge = challenge(&auth, "ada@example.com").await?;
+    answer(&auth, &challenge, &device.code(1))
+        .await?
+        .assert_problem(429, "too_many_attempts");
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn it_is_turned_off_by_its_owner(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let off = async |password| consent(&auth, Method::DELETE, "/v1/me/totp", &ada.access, password).await;
+    off(PASSWORD).await?.assert_problem(409, "totp_not_enabled");
+    enable(&auth, &ada.access).await?;
+    off("not the password")
+        .await?
+        .assert_problem(403, "wrong_password");
+    assert_eq!(off(PASSWORD).await?.status, 204);
+    assert_eq!(sign_in(&auth, "ada@example.com", PASSWORD).await?.status, 200);
+    let shown = state(&auth, &ada.access).await?;
+    assert_eq!(shown, json!({"enabled_at": null, "backup_codes_left": 0}));
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_reset_voids_what_the_old_password_had_begun(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let (device, _) = enable(&auth, &ada.access).await?;
+    let begun = challenge(&auth, "ada@example.com").await?;
+    auth.post("/v1/forgot-password", "", &json!({"email": "ada@example.com"}))
+        .await?;
+    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
+    answer(&auth, &begun, &device.code(1))
+        .await?
+        .assert_problem(400, "invalid_challenge");
+    // The device goes on being asked for.
+    assert_eq!(
+        sign_in(&auth, "ada@example.com", "a new password").await?.status,
+        202
+    );
+    Ok(())
+}
