@@ -1,8 +1,8 @@
 // A catalogue of things. The stock service knows how many there are of each.
 //
-// Nothing here speaks of traces: `--import @opentelemetry/auto-instrumentations-node/register` starts the SDK, which
+// Nothing here speaks of traces: `--require @opentelemetry/auto-instrumentations-node/register` starts the SDK, which
 // reads the OTEL_* variables that Tracewell sets.
-import { createServer } from 'node:http';
+const { createServer } = require('node:http');
 
 const THINGS = { 1: 'teapot', 2: 'kettle' };
 const STOCK = process.env.STOCK_URL;

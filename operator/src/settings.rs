@@ -14,6 +14,9 @@ const JAEGER_IMAGE: &str = "docker.io/jaegertracing/jaeger:2.13.0";
 /// The major version that Tracewell is tested with; its data stays readable within it.
 const POSTGRES_IMAGE: &str = "docker.io/library/postgres:15";
 
+/// The release that Tracewell is tested with.
+const PROMETHEUS_IMAGE: &str = "docker.io/prom/prometheus:v3.16.0";
+
 /// Runs instrumented services from one Platform object.
 #[derive(Debug, Parser)]
 #[command(name = "tracewell-operator", version, about, disable_help_subcommand = true)]
@@ -85,6 +88,10 @@ pub struct ImageArgs {
     #[arg(long, env = "POSTGRES_IMAGE", default_value = POSTGRES_IMAGE, value_parser = NonEmptyStringValueParser::new())]
     pub postgres_image: String,
 
+    /// Image of a managed Prometheus
+    #[arg(long, env = "PROMETHEUS_IMAGE", default_value = PROMETHEUS_IMAGE, value_parser = NonEmptyStringValueParser::new())]
+    pub prometheus_image: String,
+
     /// Image of the collector sidecars [default: Jaeger's, which is an OpenTelemetry Collector as well]
     #[arg(long, env = "COLLECTOR_IMAGE", value_parser = NonEmptyStringValueParser::new())]
     pub collector_image: Option<String>,
@@ -99,6 +106,7 @@ impl ImageArgs {
             image_tag: self.image_tag.clone(),
             jaeger_image: self.jaeger_image.clone(),
             postgres_image: self.postgres_image.clone(),
+            prometheus_image: self.prometheus_image.clone(),
             collector_image: self
                 .collector_image
                 .clone()

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, PodSpec, PodTempl
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use platform_core::api::{DebugEndpoints, DeletionPolicy, EnvVarSource, KeyRef, Platform};
+use platform_core::api::{
+    DebugEndpoints, DeletionPolicy, EnvVarSource, KeyRef, MetricsDiscovery, Platform, PrometheusType,
+};
 use platform_core::desired::Desired;
 use platform_core::diff::{Cause, diff};
 use platform_core::holds::Holds;
@@ -384,6 +386,54 @@ proptest! {
     }
 
     #[test]
+    fn every_pod_is_scraped_in_exactly_one_way(platform in platforms(), has_monitors in any::<bool>()) {
+        let mut facts = Facts::default();
+        if has_monitors {
+            facts.kinds = [Kind::PodMonitor, Kind::PrometheusRule].into();
+        }
+        let resolved = resolve(&platform, &facts, &settings()).expect("a generated Platform keeps every rule");
+        let desired = Desired::new(&resolved);
+        let monitors: Vec<&DynamicObject> =
+            desired.iter().filter(|(key, _)| key.kind == Kind::PodMonitor).map(|(_, object)| object).collect();
+        prop_assert!(monitors.is_empty() || has_monitors);
+        let metrics = &platform.spec.telemetry.metrics;
+        let is_managed = metrics.prometheus.type_ == PrometheusType::Managed;
+        let is_told = is_managed
+            || match metrics.discovery {
+                MetricsDiscovery::Auto | MetricsDiscovery::Annotations => true,
+                MetricsDiscovery::PodMonitor => has_monitors,
+                MetricsDiscovery::None => false,
+            };
+        for deployment in all::<Deployment>(&desired, Kind::Deployment) {
+            let port = containers(pod_spec(&deployment))
+                .flat_map(|container| container.ports.iter().flatten())
+                .find(|port| port.name.as_deref() == Some("metrics"))
+                .map(|port| port.container_port);
+            let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+            let labels = template.and_then(|metadata| metadata.labels.clone()).expect("pods have labels");
+            let annotated = template
+                .and_then(|metadata| metadata.annotations.as_ref()?.get("prometheus.io/port").cloned())
+                .into_iter();
+            let monitored = monitors
+                .iter()
+                .filter(|monitor| {
+                    let selector = monitor.data.pointer("/spec/selector/matchLabels").cloned().unwrap_or_default();
+                    selects(&serde_json::from_value(selector).expect("labels"), &labels)
+                })
+                .map(|_| port.map(|port| port.to_string()).unwrap_or_default());
+            // Those of the managed Prometheus have no address of their own.
+            let discovered = all::<Service>(&desired, Kind::Service).into_iter().filter_map(|service| {
+                let is_for_metrics = service.labels().get(labels::COMPONENT).is_some_and(|c| c == "monitoring");
+                let spec = service.spec?;
+                (is_for_metrics && selects(&spec.selector?, &labels)).then(|| spec.ports.unwrap_or_default()[0].port.to_string())
+            });
+            let ways: Vec<String> = annotated.chain(monitored).chain(discovered).collect();
+            let expected: Vec<String> = port.filter(|_| is_told).map(|port| port.to_string()).into_iter().collect();
+            prop_assert_eq!(ways, expected, "{}", deployment.name_any());
+        }
+    }
+
+    #[test]
     fn what_was_just_applied_needs_nothing(platform in platforms()) {
         let desired = desired(&platform);
         let changes = diff(&desired, &live_of(&desired), &uid(&platform), true, &Holds::new());
@@ -464,7 +514,7 @@ proptest! {
         let changes = diff(&desired(&smaller), &live_of(&before), &uid(&platform), true, &Holds::new());
         let is_of_removed = |object: &DynamicObject| {
             object.labels().get(labels::NAME) == Some(&removed)
-                && object.labels().get(labels::COMPONENT).is_some_and(|component| component == "service")
+                && object.labels().get(labels::COMPONENT).is_some_and(|c| c == "service" || c == "monitoring")
         };
         let expected: BTreeSet<_> = before
             .iter()

@@ -13,7 +13,7 @@ use crate::api::Platform;
 use crate::build::{Body, Part, build};
 use crate::hash::{hash_of, short_hash_of};
 use crate::kinds::{Kind, ObjectKey};
-use crate::labels;
+use crate::labels::{self, Component};
 use crate::names::job;
 use crate::references::{pod_template_mut, version_of_inputs};
 use crate::resolve::Resolved;
@@ -108,8 +108,10 @@ fn labels_of(resolved: &Resolved, part: &Part) -> BTreeMap<String, String> {
         (labels::PLATFORM, resolved.name.as_str()),
         (labels::PLATFORM_UID, resolved.uid.as_str()),
     ]
+    .into_iter()
+    .chain((part.component == Component::Dashboard).then_some((labels::GRAFANA_DASHBOARD, "1")))
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into()
+    .collect()
 }
 
 /// The Platform as controller: the cluster deletes what it owns when it is deleted. `blockOwnerDeletion` is left out,

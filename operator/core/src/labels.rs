@@ -23,6 +23,8 @@ pub const INPUTS_HASH: &str = "tracewell.dev/inputs-hash";
 
 /// Annotation of a Job's pods: uid of what the Job is done to.
 pub const DONE_TO: &str = "tracewell.dev/done-to";
+/// Label of a `ConfigMap`: Grafana's sidecar loads the dashboards in it.
+pub const GRAFANA_DASHBOARD: &str = "grafana_dashboard";
 
 /// Value of [`PART_OF`].
 pub const PART_OF_VALUE: &str = "tracewell";
@@ -66,6 +68,14 @@ pub enum Component {
     Backup,
     /// Scripts of the backups.
     BackupConfig,
+    /// The managed Prometheus.
+    Prometheus,
+    /// Configuration of a managed Prometheus.
+    PrometheusConfig,
+    /// What tells a Prometheus of pods and of alerts.
+    Monitoring,
+    /// A dashboard of Grafana.
+    Dashboard,
 }
 
 impl Component {
@@ -88,6 +98,10 @@ impl Component {
             Self::Migration => "migration",
             Self::Backup => "backup",
             Self::BackupConfig => "backup-config",
+            Self::Prometheus => "prometheus",
+            Self::PrometheusConfig => "prometheus-config",
+            Self::Monitoring => "monitoring",
+            Self::Dashboard => "dashboard",
         }
     }
 }

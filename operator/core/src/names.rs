@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::hash::short_hash_of_text;
+
 /// Longest name of a Platform.
 pub const PLATFORM_NAME_MAX: usize = 30;
 /// Longest name of a service.
@@ -23,6 +25,7 @@ pub const RESERVED_SERVICE_NAMES: &[&str] = &[
     "collector-sampler",
     "default-deny",
     "postgres",
+    "prometheus",
 ];
 
 /// What is wrong with a name.
@@ -183,6 +186,42 @@ impl PlatformName {
     /// Network policy that lets nothing in.
     pub fn default_deny(&self) -> String {
         format!("{self}-default-deny")
+    }
+
+    /// Deployment and Service of the managed Prometheus.
+    pub fn prometheus(&self) -> String {
+        format!("{self}-prometheus")
+    }
+
+    /// `ConfigMap` of the managed Prometheus whose content has this hash.
+    pub fn prometheus_config(&self, hash: &str) -> String {
+        format!("{self}-prometheus-{hash}")
+    }
+
+    /// Volume claim of the managed Prometheus.
+    pub fn prometheus_claim(&self) -> String {
+        format!("{self}-prometheus-data")
+    }
+
+    /// Headless Service by which the managed Prometheus finds the pods of `app`. Its name is a hash: a readable one would be
+    /// longer than a DNS label may be.
+    pub fn scraped(&self, app: &str) -> String {
+        format!("{self}-metrics-{}", short_hash_of_text(app))
+    }
+
+    /// `PodMonitor` of the pods of `app`.
+    pub fn monitor(&self, app: &str) -> String {
+        format!("{self}-{app}")
+    }
+
+    /// `PrometheusRule` of the Platform.
+    pub fn alerts(&self) -> String {
+        format!("{self}-alerts")
+    }
+
+    /// `ConfigMap` of a dashboard.
+    pub fn dashboard(&self, dashboard: &str) -> String {
+        format!("{self}-dashboard-{dashboard}")
     }
 
     /// `ConfigMap` of the collectors whose content has this hash.

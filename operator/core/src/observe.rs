@@ -69,7 +69,7 @@ pub struct ServiceObservation {
     pub migration: Option<JobState>,
 }
 
-/// How a tracing backend is.
+/// How what stores traces or metrics is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BackendObservation {
     /// There is none, and none is wanted.

@@ -75,6 +75,8 @@ reasons! {
     ProbeFailing,
     /// A rollout made no progress for 300 seconds, and no pod says why.
     ProgressDeadlineExceeded,
+    /// The spec asks for monitors of the Prometheus operator, and the cluster has no such kind: no Prometheus finds the pods. Install the Prometheus operator, or set metrics.discovery to Auto or Annotations.
+    MonitorsUnknown,
     /// Work is under way.
     Progressing,
     /// The spec is invalid, so this was not looked at.
@@ -119,6 +121,12 @@ reasons! {
     ExternalDatabase,
     /// Spans go to a backend that Tracewell does not run, so that it cannot say whether it serves.
     ExternalBackend,
+    /// The managed Prometheus serves.
+    PrometheusAvailable,
+    /// Metrics are stored by a Prometheus that Tracewell does not run, so that it cannot say whether it serves.
+    ExternalPrometheus,
+    /// The Platform knows of no Prometheus; one that finds the pods by metrics.discovery may be there all the same.
+    NoPrometheus,
     /// The spec asks for no traces.
     TracingDisabled,
     /// The cluster has what the spec asks for; there is nothing to do.

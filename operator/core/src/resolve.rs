@@ -5,6 +5,7 @@
 mod database;
 mod errors;
 mod exposure;
+mod metrics;
 mod service;
 mod tracing;
 mod violation;
@@ -20,6 +21,8 @@ pub use self::errors::Errors;
 use self::errors::{resolve_environment, resolve_errors};
 use self::exposure::resolve_exposure;
 pub use self::exposure::{Exposure, NodePorts};
+use self::metrics::resolve_metrics;
+pub use self::metrics::{Discovery, Metrics, Prometheus};
 use self::service::resolve_service;
 pub use self::service::{ContainerSizes, Scale, Service};
 use self::tracing::resolve_tracing;
@@ -56,6 +59,8 @@ pub struct Resolved {
     pub errors: Option<Errors>,
     /// Uids of those of its objects that others are made for: passwords and volumes.
     pub uids: BTreeMap<Reference, String>,
+    /// How its metrics are stored and found.
+    pub metrics: Metrics,
     /// Versions of what it refers to; None for what is missing.
     pub references: BTreeMap<Reference, Option<String>>,
     /// How it is reached from outside.
@@ -156,6 +161,7 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
     let tracing = resolve_tracing(telemetry, settings, &mut violations);
     let environment = resolve_environment(platform, &mut violations);
     let errors = resolve_errors(telemetry, &mut violations);
+    let metrics = resolve_metrics(telemetry, facts, settings, &mut violations);
     let exposure = resolve_exposure(platform, facts, &mut violations);
     let progress_deadline_seconds = platform.spec.rollout.progress_deadline_seconds;
     if !(30..=3600).contains(&progress_deadline_seconds) {
@@ -176,6 +182,7 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
             postgres,
             retains_storage: platform.spec.deletion_policy == DeletionPolicy::RetainStorage,
             uids: BTreeMap::new(),
+            metrics,
             references: facts.references.clone(),
             exposure,
             profile: platform.spec.profile,

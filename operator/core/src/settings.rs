@@ -13,6 +13,8 @@ pub struct Settings {
     pub jaeger_image: String,
     /// Image of a managed PostgreSQL.
     pub postgres_image: String,
+    /// Image of a managed Prometheus.
+    pub prometheus_image: String,
     /// Image of the collectors.
     pub collector_image: String,
 }

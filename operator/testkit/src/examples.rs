@@ -14,6 +14,7 @@ pub fn settings() -> Settings {
         image_tag: "4.5.6".to_owned(),
         jaeger_image: "registry.test/jaeger:2.0.0".to_owned(),
         postgres_image: "registry.test/postgres:4.0.0".to_owned(),
+        prometheus_image: "registry.test/prometheus:3.0.0".to_owned(),
         collector_image: "registry.test/collector:3.0.0".to_owned(),
     }
 }

@@ -2,13 +2,15 @@
 
 use kube::core::ObjectMeta;
 use platform_core::api::{
-    ApiDocs, Autoscaling, Backup, BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec,
+    ApiDocs, Autoscaling, Backup, BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec, Dashboards,
     DatabaseSpec, DatabaseType, DebugEndpoints, DeletionPolicy, EnvFrom, EnvVar, ErrorsSpec, ExporterHeader,
-    ExporterSpec, ExposureSpec, ExposureType, ExternalDatabase, ExternalJaeger, IngressExposure, JaegerSpec,
-    JaegerStorage, JaegerStorageType, JaegerType, KeyRef, ManagedJaeger, Migrations, NameRef,
-    NetworkPolicyMode, OtlpProtocol, Platform, PlatformSpec, PostgresDatabase, Profile, Redaction, Resources,
-    RolloutSpec, Route, SecuritySpec, ServiceDatabase, ServiceSpec, ServiceTelemetry, Sizes, TailErrors,
-    TailSampling, TelemetrySpec, TracingSpec, UrlSecretRef,
+    ExporterSpec, ExposureSpec, ExposureType, ExternalDatabase, ExternalJaeger, ExternalPrometheus,
+    IngressExposure, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, KeyRef, ManagedJaeger,
+    ManagedPrometheus, MetricsDiscovery, MetricsSpec, Migrations, NameRef, NetworkPolicyMode, OtlpProtocol,
+    Platform, PlatformSpec, PostgresDatabase, Profile, PrometheusSpec, PrometheusStorage,
+    PrometheusStorageType, PrometheusType, Redaction, Resources, RolloutSpec, Route, SecuritySpec,
+    ServiceDatabase, ServiceMetrics, ServiceSpec, ServiceTelemetry, Sizes, TailErrors, TailSampling,
+    TelemetrySpec, TracingSpec, UrlSecretRef,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -156,9 +158,23 @@ fn other_service(
         scale(),
         any::<bool>(),
         any::<bool>(),
+        option::of(Just(ServiceMetrics {
+            port: 9100,
+            path: "/stats".to_owned(),
+        })),
     )
         .prop_map(
-            move |(env, resources, depends_on, route, port, (replicas, autoscaling), database, migrates)| {
+            move |(
+                env,
+                resources,
+                depends_on,
+                route,
+                port,
+                (replicas, autoscaling),
+                database,
+                migrates,
+                metrics,
+            )| {
                 let database =
                     database && replicas.is_none_or(|replicas| replicas <= 1) && autoscaling.is_none();
                 let migrations = Migrations {
@@ -186,6 +202,7 @@ fn other_service(
                     resources,
                     depends_on,
                     route,
+                    metrics,
                     ..ServiceSpec::named(name)
                 }
             },
@@ -253,9 +270,10 @@ fn telemetry() -> impl Strategy<Value = TelemetrySpec> {
         option::of(badger()),
         0..=100_i32,
         option::of(errors()),
+        metrics(),
     )
         .prop_map(
-            |(type_, collector, exporters, badger, sampling_percent, errors)| {
+            |(type_, collector, exporters, badger, sampling_percent, errors, metrics)| {
                 let external = (type_ == JaegerType::External).then(|| ExternalJaeger {
                     endpoint: "http://jaeger.test:4318".to_owned(),
                     query_url: None,
@@ -268,6 +286,7 @@ fn telemetry() -> impl Strategy<Value = TelemetrySpec> {
                             badger: Some(badger),
                             ..JaegerStorage::default()
                         },
+                        monitor: None,
                     });
                 let sends = collector.mode != CollectorMode::None && type_ != JaegerType::Disabled;
                 TelemetrySpec {
@@ -282,6 +301,7 @@ fn telemetry() -> impl Strategy<Value = TelemetrySpec> {
                     },
                     collector,
                     errors,
+                    metrics,
                 }
             },
         )
@@ -382,4 +402,45 @@ fn exposure() -> impl Strategy<Value = ExposureSpec> {
         ..ExposureSpec::default()
     };
     select(vec![ExposureSpec::default(), node_port, ingress])
+}
+
+fn metrics() -> impl Strategy<Value = MetricsSpec> {
+    let prometheus = sample::select(vec![
+        PrometheusType::Disabled,
+        PrometheusType::Managed,
+        PrometheusType::External,
+    ]);
+    let storage = sample::select(vec![PrometheusStorageType::Memory, PrometheusStorageType::Volume]);
+    let discovery = sample::select(vec![
+        MetricsDiscovery::Auto,
+        MetricsDiscovery::PodMonitor,
+        MetricsDiscovery::Annotations,
+        MetricsDiscovery::None,
+    ]);
+    let dashboards = option::of(sample::select(vec![Dashboards::ConfigMap, Dashboards::Disabled]));
+    (prometheus, storage, discovery, dashboards).prop_map(|(type_, storage, discovery, dashboards)| {
+        let managed = (type_ == PrometheusType::Managed).then(|| ManagedPrometheus {
+            storage: PrometheusStorage {
+                type_: storage,
+                volume: None,
+            },
+            ..ManagedPrometheus::default()
+        });
+        let external = (type_ == PrometheusType::External).then(|| ExternalPrometheus {
+            url: "http://prometheus.test:9090".to_owned(),
+        });
+        MetricsSpec {
+            discovery: if managed.is_some() {
+                MetricsDiscovery::Auto
+            } else {
+                discovery
+            },
+            prometheus: PrometheusSpec {
+                type_,
+                managed,
+                external,
+            },
+            dashboards,
+        }
+    })
 }

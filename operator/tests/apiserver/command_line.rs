@@ -24,6 +24,7 @@ fn operator(arguments: &[&str]) -> Command {
         ("IMAGE_TAG", "1.2.3"),
         ("JAEGER_IMAGE", "registry.example/jaeger:2"),
         ("POSTGRES_IMAGE", "registry.example/postgres:4"),
+        ("PROMETHEUS_IMAGE", "registry.example/prometheus:3"),
         ("COLLECTOR_IMAGE", "registry.example/collector:2"),
     ] {
         command.env(variable, value);

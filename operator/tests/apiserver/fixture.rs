@@ -109,6 +109,7 @@ pub(crate) fn settings() -> Settings {
         image_tag: "1.2.3".into(),
         jaeger_image: "registry.example/jaeger:2".into(),
         postgres_image: "registry.example/postgres:4".into(),
+        prometheus_image: "registry.example/prometheus:3".into(),
         collector_image: "registry.example/collector:2".into(),
     }
 }

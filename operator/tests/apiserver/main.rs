@@ -9,6 +9,7 @@
     reason = "a failed step is a failed test"
 )]
 
+mod alerts;
 mod chart;
 mod command_line;
 mod control_plane;

@@ -37,6 +37,28 @@ fn direct(endpoint: &str) -> Value {
     }})
 }
 
+fn metrics(metrics: &Value) -> Value {
+    json!({"telemetry": {"metrics": metrics}})
+}
+
+fn prometheus(prometheus: &Value) -> Value {
+    metrics(&json!({"prometheus": prometheus}))
+}
+
+/// A managed Prometheus with a volume of this size.
+fn stored(size: &str) -> Value {
+    prometheus(
+        &json!({"type": "Managed", "managed": {"storage": {"type": "Volume", "volume": {"size": size}}}}),
+    )
+}
+
+fn monitor(prometheus: &Value) -> Value {
+    json!({"telemetry": {
+        "tracing": {"jaeger": {"managed": {"monitor": "Enabled"}}},
+        "metrics": {"prometheus": prometheus},
+    }})
+}
+
 fn errors(errors: &Value) -> Value {
     json!({"telemetry": {"errors": errors}})
 }
@@ -72,6 +94,16 @@ fn service_cases() -> Vec<Case> {
             service(json!({"port": 9464})),
             "port must not be 4317, 4318, 8888, 9464 or 13133",
             service(json!({"port": 9465})),
+        ),
+        (
+            service(json!({"metrics": {"port": 8080}})),
+            "port and metrics.port must be different",
+            service(json!({"metrics": {"port": 8081, "path": "/stats"}})),
+        ),
+        (
+            service(json!({"metrics": {"port": 4318}})),
+            "metrics.port must not be 4317, 4318, 8888 or 13133",
+            service(json!({"metrics": {}})),
         ),
         (
             variable(&json!({"name": "A", "value": "a", "valueFrom": {"secretKeyRef": key}})),
@@ -267,6 +299,31 @@ fn platform_cases() -> Vec<Case> {
             errors(&json!({"environment": "Nonesuch", "dsnSecretRef": {"name": "sentry", "key": "dsn"}})),
         ),
         (
+            prometheus(&json!({"type": "External"})),
+            "prometheus.external is required when type is External, and allowed only then",
+            prometheus(&json!({"type": "External", "external": {"url": "http://prometheus.example:9090"}})),
+        ),
+        (
+            prometheus(&json!({"managed": {}})),
+            "prometheus.managed is allowed only when type is Managed",
+            prometheus(&json!({"type": "Managed", "managed": {}})),
+        ),
+        (
+            prometheus(&json!({"type": "Managed", "managed": {"storage": {"volume": {}}}})),
+            "storage.volume is allowed only when type is Volume",
+            stored("5Gi"),
+        ),
+        (
+            metrics(&json!({"prometheus": {"type": "Managed"}, "discovery": "Annotations"})),
+            "discovery must be Auto or None when prometheus.type is Managed",
+            metrics(&json!({"discovery": "Annotations"})),
+        ),
+        (
+            monitor(&json!({"type": "Disabled"})),
+            "jaeger.managed.monitor Enabled needs metrics.prometheus of type Managed or External",
+            monitor(&json!({"type": "Managed"})),
+        ),
+        (
             jaeger(&json!({"type": "Disabled", "managed": {}})),
             "managed is allowed only when type is Managed",
             jaeger(&json!({"type": "Managed", "managed": {}})),
@@ -340,13 +397,15 @@ fn database_cases() -> Vec<Case> {
 }
 
 /// Rules that no single new spec can break.
-const CASES_OF_THEIR_OWN: [&str; 4] = [
+const CASES_OF_THEIR_OWN: [&str; 5] = [
     // Below: the name is not part of a spec.
     "metadata.name must be at most 30 characters",
     // Below: what a spec was before is not part of it.
     "database.type cannot be changed",
     "storage of the database cannot be changed",
     "storage of backups cannot be changed",
+    // Below: it compares with what was there before.
+    "storage.volume.size cannot be made smaller",
 ];
 
 #[tokio::test]
@@ -418,6 +477,19 @@ async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
         assert!(refusal.contains(CASES_OF_THEIR_OWN[0]), "{refusal}");
     }
     world.apply(&"a".repeat(30), json!({})).await;
+
+    world.apply("volume", stored("2Gi")).await;
+    world.apply("volume", stored("2048Mi")).await;
+    let refusal = world
+        .try_apply("volume", stored("2047Mi"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refusal.contains("storage.volume.size cannot be made smaller"),
+        "{refusal}"
+    );
+    world.apply("volume", stored("3Gi")).await;
 }
 
 /// What the local validator finds wrong.
@@ -511,6 +583,23 @@ async fn bounds_and_enums_are_refused_with_what_is_allowed() {
         (
             errors(&json!({"dsnSecretRef": {"name": "sentry"}})),
             "dsnSecretRef.key: Required value",
+        ),
+        (
+            prometheus(&json!({"type": "Managed", "managed": {"retentionHours": 0}})),
+            "greater than or equal to 1",
+        ),
+        (stored("0Gi"), "should match '^[1-9]"),
+        (
+            metrics(&json!({"discovery": "ServiceMonitor"})),
+            "\"Auto\", \"PodMonitor\", \"Annotations\", \"None\"",
+        ),
+        (
+            metrics(&json!({"dashboards": "Yes"})),
+            "\"ConfigMap\", \"Disabled\"",
+        ),
+        (
+            prometheus(&json!({"type": "External", "external": {"url": "prometheus:9090"}})),
+            "should match '^https?://",
         ),
         (json!({"services": []}), "at least 1 items"),
         (

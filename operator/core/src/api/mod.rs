@@ -11,6 +11,7 @@
 mod database;
 mod errors;
 mod exposure;
+mod metrics;
 mod operation;
 mod service;
 mod status;
@@ -25,6 +26,10 @@ pub use errors::{DebugEndpoints, ErrorsSpec};
 pub use exposure::{
     ExposureSpec, ExposureType, GatewayExposure, IngressExposure, NodePortExposure, ParentRef,
 };
+pub use metrics::{
+    Dashboards, ExternalPrometheus, ManagedPrometheus, MetricsDiscovery, MetricsSpec, PrometheusSpec,
+    PrometheusStorage, PrometheusStorageType, PrometheusType, PrometheusVolume, ServiceMetrics,
+};
 pub use operation::{ApiDocs, ManagementState, NetworkPolicyMode, Profile, RolloutSpec, SecuritySpec};
 pub use service::{
     Autoscaling, EnvFrom, EnvVar, EnvVarSource, KeyRef, NameRef, Probes, Resources, Route, ServiceApiDocs,
@@ -34,8 +39,8 @@ pub use status::{Condition, Endpoint, MigrationState, MigrationStatus, PlatformS
 pub use storage::{DeletionPolicy, Storage};
 pub use telemetry::{
     BadgerStorage, CollectorGateway, CollectorMode, CollectorSpec, ExporterHeader, ExporterSpec,
-    ExternalJaeger, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, ManagedJaeger, MemoryStorage,
-    OtlpProtocol, Redaction, TailErrors, TailSampling, TelemetrySpec, TracingSpec,
+    ExternalJaeger, JaegerMonitor, JaegerSpec, JaegerStorage, JaegerStorageType, JaegerType, ManagedJaeger,
+    MemoryStorage, OtlpProtocol, Redaction, TailErrors, TailSampling, TelemetrySpec, TracingSpec,
 };
 
 use kube::{CustomResource, KubeSchema};

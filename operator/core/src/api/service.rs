@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Migrations;
+use super::{Migrations, ServiceMetrics};
 use crate::known::KNOWN_SERVICES;
 
 /// A service: a Deployment, its Service, and everything that instruments it.
@@ -13,8 +13,8 @@ use crate::known::KNOWN_SERVICES;
 #[x_kube(
     validation = Rule::new("self.name in ['gateway', 'auth', 'chat', 'billing'] || (has(self.image) && has(self.port))")
         .message("image and port are required for a service that is not one of gateway, auth, chat, billing"),
-    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny', 'postgres'])")
-        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny, postgres: Tracewell's own objects have these names"),
+    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny', 'postgres', 'prometheus'])")
+        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny, postgres, prometheus: Tracewell's own objects have these names"),
     validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
         .message("replicas and autoscaling exclude each other: autoscaling decides the number of pods"),
     validation = Rule::new("!has(self.migrations) || (has(self.database) ? self.database == 'Enabled' : self.name in ['auth', 'chat', 'billing'])")
@@ -22,7 +22,9 @@ use crate::known::KNOWN_SERVICES;
     validation = Rule::new("!has(self.dependsOn) || !(self.name in self.dependsOn)")
         .message("dependsOn must not name the service itself"),
     validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 8888, 9464, 13133])")
-        .message("port must not be 4317, 4318, 8888, 9464 or 13133: the collector and the metrics listen there in the same pod")
+        .message("port must not be 4317, 4318, 8888, 9464 or 13133: the collector and the metrics listen there in the same pod"),
+    validation = Rule::new("!has(self.port) || !has(self.metrics) || self.port != self.metrics.port")
+        .message("port and metrics.port must be different")
 )]
 pub struct ServiceSpec {
     /// Name of the service, unique in the Platform.
@@ -72,8 +74,8 @@ pub struct ServiceSpec {
     pub resources: Resources,
 
     /// Additional environment. What Tracewell sets itself (`PORT`, `OTEL_*`, `SENTRY_*`, `DATABASE_URL`, …) wins,
-    /// except `RUST_LOG`, `LOG_FORMAT`, `SENTRY_CAPTURE_STATUS` and `KEY_ENCRYPTION_KEY`; the condition Accepted names
-    /// what was ignored.
+    /// except `RUST_LOG`, `LOG_FORMAT`, `SENTRY_CAPTURE_STATUS`, `KEY_ENCRYPTION_KEY`, `OTEL_METRICS_EXPORTER` and
+    /// `OTEL_LOGS_EXPORTER`; the condition Accepted names what was ignored.
     #[serde(default)]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -108,6 +110,10 @@ pub struct ServiceSpec {
     /// What of the Platform's telemetry is different for this service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<ServiceTelemetry>,
+    /// Where the service offers metrics. Default: port 9464 and path /metrics for gateway, auth, chat and billing; any other
+    /// service is scraped only if this is given, also as `{}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<ServiceMetrics>,
 }
 
 impl ServiceSpec {
@@ -130,6 +136,7 @@ impl ServiceSpec {
             probes: Probes::default(),
             api_docs: ServiceApiDocs::default(),
             telemetry: None,
+            metrics: None,
         }
     }
 }

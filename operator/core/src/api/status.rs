@@ -45,7 +45,7 @@ pub struct PlatformStatus {
 /// A place that a user can open.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// What it is: gateway, api-docs or jaeger.
+    /// What it is: gateway, api-docs, jaeger or prometheus.
     pub name: String,
     /// Its address, as seen from where `spec.exposure` says.
     pub url: String,

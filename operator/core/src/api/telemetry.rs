@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorsSpec, KeyRef};
+use super::{ErrorsSpec, KeyRef, MetricsSpec};
 
 /// What a Platform observes of its services, and how.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,9 @@ use super::{ErrorsSpec, KeyRef};
     validation = Rule::new("!has(self.tracing.exporters) || self.tracing.exporters.size() == 0 || (self.collector.mode != 'None' && self.tracing.jaeger.type != 'Disabled')")
         .message("tracing.exporters need a collector: collector.mode must not be None, and tracing.jaeger.type not Disabled"),
     validation = Rule::new("self.collector.mode != 'None' || !has(self.tracing.jaeger.external) || self.tracing.jaeger.external.endpoint.startsWith('http://')")
-        .message("an https endpoint needs collector.mode Sidecar or Gateway: without a collector the services send their spans themselves, over http only")
+        .message("an https endpoint needs collector.mode Sidecar or Gateway: without a collector the services send their spans themselves, over http only"),
+    validation = Rule::new("self.metrics.prometheus.type != 'Disabled' || !has(self.tracing.jaeger.managed) || !has(self.tracing.jaeger.managed.monitor) || self.tracing.jaeger.managed.monitor == 'Disabled'")
+        .message("jaeger.managed.monitor Enabled needs metrics.prometheus of type Managed or External: Jaeger reads from there what it shows")
 )]
 pub struct TelemetrySpec {
     /// Distributed traces.
@@ -25,6 +27,9 @@ pub struct TelemetrySpec {
     /// Where errors are reported. Left out, the services log them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<ErrorsSpec>,
+    /// Metrics: where they are stored, and how they are found.
+    #[serde(default)]
+    pub metrics: MetricsSpec,
 }
 
 /// Distributed traces.
@@ -101,6 +106,19 @@ pub struct ManagedJaeger {
     /// Where it keeps its traces.
     #[serde(default)]
     pub storage: JaegerStorage,
+    /// Whether the Monitor tab of its user interface shows rates, errors and durations, which it makes of all spans that
+    /// reach it and reads back from the Platform's Prometheus. Default: Enabled where there is one, else Disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<JaegerMonitor>,
+}
+
+/// Whether Jaeger makes metrics of spans, and shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum JaegerMonitor {
+    /// It does.
+    Enabled,
+    /// It does not.
+    Disabled,
 }
 
 /// Where a managed Jaeger keeps its traces.

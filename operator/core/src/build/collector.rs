@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::config::{FILE, build_config};
 use super::environment::{OTLP_HTTP_PORT, from_secret};
+use super::monitoring::METRICS_PORT_NAME;
 use super::network::{build_headless, build_ports, named_port};
 use super::pipeline::{
     AUTHORITIES, AUTHORITY, GATEWAY, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, OTLP_GRPC_PORT, SIDECAR,
@@ -97,6 +98,18 @@ fn build_sidecar(image: &str, config: &str, exporters: &[ExporterSpec]) -> Colle
     }
 }
 
+/// Names of the tiers of collectors in pods of their own.
+pub(super) fn tiers(resolved: &Resolved) -> &'static [&'static str] {
+    match resolved.collector().map(|collector| &collector.tier) {
+        None | Some(CollectorTier::Sidecar) => &[],
+        Some(CollectorTier::Gateway {
+            replicas,
+            tail_sampling: Some(_),
+        }) if *replicas > 1 => &[NAME, SAMPLER],
+        Some(CollectorTier::Gateway { .. }) => &[NAME],
+    }
+}
+
 /// Collectors in pods of their own: one tier, or two where a decision about whole traces has to be shared by several.
 fn build_gateway(
     resolved: &Resolved,
@@ -177,7 +190,7 @@ fn tier(
             container_port("otlp-grpc", OTLP_GRPC_PORT),
             container_port("otlp-http", OTLP_HTTP_PORT),
             container_port(HEALTH_PORT_NAME, HEALTH_PORT),
-            container_port("metrics", METRICS_PORT),
+            container_port(METRICS_PORT_NAME, METRICS_PORT),
         ]),
         readiness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, READINESS)),
         ..pod.container
@@ -186,7 +199,7 @@ fn tier(
         app,
         scale: &Scale::Fixed(replicas),
         rollout: Rollout::SurgeFirst,
-        annotations: scrape_annotations(METRICS_PORT),
+        annotations: scrape_annotations(resolved, METRICS_PORT, "/metrics"),
         pod: restricted_pod(Vec::new(), vec![container], pod.volumes, GRACE_SECONDS),
     };
     let deployment = Body::of(&build_deployment(resolved, workload));

@@ -63,6 +63,7 @@ pub(super) fn files_volume(volume: &str, config_map: &str) -> Volume {
     clippy::expect_used,
     reason = "a JSON value has string keys only, so every one of them is a YAML document"
 )]
-fn yaml(content: &Value) -> String {
+/// JSON as YAML.
+pub(super) fn yaml(content: &Value) -> String {
     serde_saphyr::to_string(content).expect("a JSON value is a YAML document")
 }

@@ -12,7 +12,7 @@ use super::jaeger::trace_ui_url;
 use super::pipeline;
 use super::pod::variable;
 use super::postgres::connection_variables;
-use super::workload::{DATA_DIRECTORY, METRICS_PORT};
+use super::workload::DATA_DIRECTORY;
 use crate::api::{self, ApiDocs, KeyRef, ServiceApiDocs};
 use crate::known::GATEWAY;
 use crate::names::image_version;
@@ -24,6 +24,8 @@ const OVERRIDABLE: &[&str] = &[
     "LOG_FORMAT",
     "SENTRY_CAPTURE_STATUS",
     "KEY_ENCRYPTION_KEY",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_LOGS_EXPORTER",
 ];
 /// Seconds between the signal to end and the last accepted request: endpoints need that long to hear of it.
 const SHUTDOWN_DELAY_SECONDS: i32 = 5;
@@ -94,6 +96,7 @@ pub fn ignored_variables<'a>(resolved: &Resolved, service: &'a Service) -> Vec<&
 }
 
 fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
+    let metrics = service.metrics.clone().unwrap_or_default();
     let mut variables = vec![
         // A variable may refer only to those before it, and the resource attributes refer to these.
         from_field("POD_NAME", "metadata.name"),
@@ -101,13 +104,17 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         from_field("POD_UID", "metadata.uid"),
         from_field("NODE_NAME", "spec.nodeName"),
         variable("PORT", service.port.to_string()),
-        variable("METRICS_PORT", METRICS_PORT.to_string()),
+        variable("METRICS_PORT", metrics.port.to_string()),
         variable("SHUTDOWN_DELAY_SECONDS", SHUTDOWN_DELAY_SECONDS.to_string()),
         variable("API_DOCS", api_docs(resolved.api_docs)),
         variable("LOG_FORMAT", "json"),
         variable("RUST_LOG", "info"),
         variable("OTEL_SERVICE_NAME", service.name.as_str()),
         variable("OTEL_RESOURCE_ATTRIBUTES", resource_attributes(resolved, service)),
+        // Metrics are scraped and logs are read from the output; an SDK sends both to the collector unless it is told not
+        // to, and the collector takes traces only.
+        variable("OTEL_METRICS_EXPORTER", "none"),
+        variable("OTEL_LOGS_EXPORTER", "none"),
     ];
     variables.extend(tracing_variables(resolved, service));
     variables.extend(error_variables(resolved, service));

@@ -11,11 +11,13 @@ mod exposure;
 mod jaeger;
 mod job;
 mod migration;
+mod monitoring;
 mod network;
 mod pipeline;
 mod pod;
 mod policies;
 mod postgres;
+mod prometheus;
 mod scaling;
 mod storage;
 mod workload;
@@ -33,6 +35,7 @@ pub use self::environment::ignored_variables;
 pub(crate) use self::jaeger::{query_url, trace_ui_url};
 pub(crate) use self::pipeline::METRICS_PORT as COLLECTOR_METRICS_PORT;
 pub(crate) use self::postgres::{APP as POSTGRES_APP, ROLES_APP};
+pub(crate) use self::prometheus::prometheus_url;
 use crate::desired::to_value;
 use crate::kinds::Kind;
 use crate::labels::Component;
@@ -123,6 +126,8 @@ pub fn build(resolved: &Resolved) -> Vec<Part> {
     if let Some(postgres) = &resolved.postgres {
         parts.extend(postgres::build_postgres(resolved, postgres));
     }
+    parts.extend(prometheus::build_prometheus(resolved));
+    parts.extend(monitoring::build_monitoring(resolved));
     for service in &resolved.services {
         parts.extend(storage::build_claim(resolved, service));
         parts.extend(credentials::build_encryption_key(resolved, service));

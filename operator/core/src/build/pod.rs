@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::FILE;
 use super::network::selector;
-use crate::resolve::{ContainerSizes, Resolved, Scale};
+use crate::resolve::{ContainerSizes, Discovery, Resolved, Scale};
 
 /// Name of the port that serves a service's API.
 pub(super) const HTTP_PORT: &str = "http";
@@ -87,7 +87,7 @@ pub(super) fn build_deployment(resolved: &Resolved, workload: Workload<'_>) -> D
             revision_history_limit: Some(REVISIONS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    annotations: Some(annotations),
+                    annotations: (!annotations.is_empty()).then_some(annotations),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(pod),
@@ -281,12 +281,16 @@ pub(super) fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-/// Annotations by which a Prometheus without its operator finds the metrics of a pod.
-pub(super) fn scrape_annotations(port: i32) -> BTreeMap<String, String> {
+/// Annotations by which a Prometheus without its operator finds the metrics of a pod; none where it is told in another
+/// way, or not at all.
+pub(super) fn scrape_annotations(resolved: &Resolved, port: i32, path: &str) -> BTreeMap<String, String> {
+    if resolved.metrics.discovery != Discovery::Annotations {
+        return BTreeMap::new();
+    }
     [
         ("scrape", "true".to_owned()),
         ("port", port.to_string()),
-        ("path", "/metrics".to_owned()),
+        ("path", path.to_owned()),
     ]
     .map(|(key, value)| (format!("prometheus.io/{key}"), value))
     .into()

@@ -7,16 +7,16 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::jaeger::QUERY_PORT;
+use super::jaeger::{QUERY_PORT, metrics_port};
 use super::network::selector;
 use super::pipeline::{METRICS_PORT as COLLECTOR_METRICS_PORT, OTLP_GRPC_PORT};
 use super::postgres::{APP as POSTGRES_APP, BACKUP_APP, PORT as POSTGRES_PORT, ROLES_APP};
-use super::workload::METRICS_PORT;
+use super::prometheus::PORT as PROMETHEUS_PORT;
 use super::{Body, Part};
 use crate::build::environment::OTLP_HTTP_PORT;
 use crate::known::GATEWAY;
 use crate::labels::{self, Component};
-use crate::resolve::{Backend, CollectorTier, Database, Exposure, Resolved, Service};
+use crate::resolve::{Backend, CollectorTier, Database, Exposure, Prometheus, Resolved, Service};
 
 /// Every network policy of a Platform.
 pub(super) fn build_policies(resolved: &Resolved) -> Vec<Part> {
@@ -37,6 +37,7 @@ pub(super) fn build_policies(resolved: &Resolved) -> Vec<Part> {
     );
     parts.extend(of_telemetry(resolved));
     parts.extend(of_database(resolved));
+    parts.extend(of_prometheus(resolved));
     parts
 }
 
@@ -59,6 +60,19 @@ fn of_database(resolved: &Resolved) -> Option<Part> {
     ))
 }
 
+/// The managed Prometheus answers Jaeger, and whoever draws its metrics.
+fn of_prometheus(resolved: &Resolved) -> Option<Part> {
+    let prometheus = resolved.metrics.prometheus.as_ref()?;
+    matches!(prometheus, Prometheus::Managed { .. }).then(|| {
+        part(
+            resolved.name.prometheus(),
+            (Component::Prometheus, "prometheus"),
+            pods(resolved, "prometheus"),
+            vec![allow(vec![anybody_inside()], &[PROMETHEUS_PORT])],
+        )
+    })
+}
+
 fn of_service(resolved: &Resolved, service: &Service) -> Part {
     let callers = resolved
         .services
@@ -73,9 +87,11 @@ fn of_service(resolved: &Resolved, service: &Service) -> Part {
     if service.name.as_str() == GATEWAY && is_open(&resolved.exposure) {
         peers.clear();
     }
+    let own_metrics = service.metrics.as_ref().map(|metrics| metrics.port);
+    let metrics_ports: Vec<i32> = own_metrics.into_iter().chain([COLLECTOR_METRICS_PORT]).collect();
     let rules = vec![
         allow(peers, &[service.port]),
-        allow(vec![anybody_inside()], &[METRICS_PORT, COLLECTOR_METRICS_PORT]),
+        allow(vec![anybody_inside()], &metrics_ports),
     ];
     let app = service.name.as_str();
     part(
@@ -103,11 +119,13 @@ fn of_telemetry(resolved: &Resolved) -> Vec<Part> {
         } else {
             vec![anybody_inside()]
         };
+        let mut metrics_ports = vec![COLLECTOR_METRICS_PORT, metrics_port(resolved)];
+        metrics_ports.dedup();
         // The operator's own traces are kept by the Jaeger of a Platform, if it is told so.
         let rules = vec![
             allow(vec![own(), the_operator()], &otlp),
             allow(readers, &[QUERY_PORT]),
-            allow(vec![anybody_inside()], &[COLLECTOR_METRICS_PORT]),
+            allow(vec![anybody_inside()], &metrics_ports),
         ];
         parts.push(part(
             resolved.name.jaeger(),

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Container;
 use super::collector::CollectorPod;
 use super::environment::{build_environment, build_sources};
 use super::migration::build_init_container;
+use super::monitoring::METRICS_PORT_NAME;
 use super::pod::{
     HTTP_PORT, LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, container_port, http_probe,
     memory_volume, mount, restricted_container, restricted_pod, scrape_annotations,
@@ -14,8 +15,6 @@ use super::{Body, Part};
 use crate::labels::Component;
 use crate::resolve::{Database, Resolved, Service};
 
-/// Port of a service's metrics: another than the API's, so that they never pass the gateway.
-pub(super) const METRICS_PORT: i32 = 9464;
 /// Directory of a service's data.
 pub(super) const DATA_DIRECTORY: &str = "/data";
 /// A service refuses requests 5 s after the signal, drains for at most 20 s, and flushes its last spans for at most 5 s
@@ -51,7 +50,11 @@ pub(super) fn build_workload(resolved: &Resolved, service: &Service, sidecar: Op
                 app: service.name.as_str(),
                 scale: &service.scale,
                 rollout,
-                annotations: scrape_annotations(METRICS_PORT),
+                annotations: service
+                    .metrics
+                    .as_ref()
+                    .map(|metrics| scrape_annotations(resolved, metrics.port, &metrics.path))
+                    .unwrap_or_default(),
                 pod,
             },
         )),
@@ -63,13 +66,17 @@ fn build_container(resolved: &Resolved, service: &Service) -> Container {
     if matches!(service.database, Some(Database::File(_))) {
         mounts.push(mount("data", DATA_DIRECTORY, false));
     }
+    let mut ports = vec![container_port(HTTP_PORT, service.port)];
+    ports.extend(
+        service
+            .metrics
+            .as_ref()
+            .map(|metrics| container_port(METRICS_PORT_NAME, metrics.port)),
+    );
     Container {
         env: Some(build_environment(resolved, service)),
         env_from: build_sources(service),
-        ports: Some(vec![
-            container_port(HTTP_PORT, service.port),
-            container_port("metrics", METRICS_PORT),
-        ]),
+        ports: Some(ports),
         startup_probe: Some(http_probe(HTTP_PORT, &service.probes.liveness_path, STARTUP)),
         liveness_probe: Some(http_probe(HTTP_PORT, &service.probes.liveness_path, LIVENESS)),
         readiness_probe: Some(http_probe(HTTP_PORT, &service.probes.readiness_path, READINESS)),

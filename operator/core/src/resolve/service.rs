@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::database::{Database, resolve_database, resolve_migrations};
+use super::metrics::resolve_service_metrics;
 use super::{Violation, check_percent, release_image};
 use crate::api::{
-    Autoscaling, DatabaseSpec, EnvFrom, EnvVar, Migrations, Probes, Profile, Resources, ServiceSpec, Sizes,
+    Autoscaling, DatabaseSpec, EnvFrom, EnvVar, Migrations, Probes, Profile, Resources, ServiceMetrics,
+    ServiceSpec, Sizes,
 };
 use crate::known::{KnownService, known_service};
 use crate::names::ServiceName;
@@ -84,6 +86,8 @@ pub struct Service {
     pub path_prefix: Option<String>,
     /// Paths that say how it is.
     pub probes: Probes,
+    /// Where it offers metrics; None if it is not known to offer any.
+    pub metrics: Option<ServiceMetrics>,
     /// Path of its API document.
     pub api_document: String,
     /// Share of new traces that begin at it and are recorded, 0–100; None: the Platform's.
@@ -154,6 +158,7 @@ pub(super) fn resolve_service(
         }
         Some(_) => {}
     }
+    let metrics = resolve_service_metrics(spec, known, port, violations);
     let database = resolve_database(spec, known, database, violations);
     let migrations = resolve_migrations(spec, known, database.as_ref(), violations);
     let single_writer = matches!(database, Some(Database::File(_)));
@@ -194,6 +199,7 @@ pub(super) fn resolve_service(
         probes: spec.probes.clone(),
         api_document: spec.api_docs.path.clone(),
         sampling_percent,
+        metrics,
     })
 }
 

@@ -46,6 +46,17 @@ pub enum Violation {
         /// The port.
         port: i32,
     },
+    /// A port of metrics that is none, or that something else in the pod uses.
+    #[error(
+        "spec.services[{service}].metrics.port: {port} must be between 1 and 65535, not the service's own port, and not \
+         4317, 4318, 8888 or 13133: the collector listens there in the same pod"
+    )]
+    MetricsPort {
+        /// The service.
+        service: String,
+        /// The port.
+        port: i32,
+    },
     /// A number of pods that the service cannot have.
     #[error("spec.services[{service}].replicas: {replicas} must be between 0 and 100")]
     Replicas {
@@ -287,6 +298,35 @@ pub enum Violation {
     ProgressDeadline {
         /// The number.
         seconds: i32,
+    },
+    /// An external Prometheus without an address.
+    #[error("spec.telemetry.metrics.prometheus.external: required when type is External")]
+    ExternalPrometheusMissing,
+    /// Two Prometheus servers for one pod.
+    #[error(
+        "spec.telemetry.metrics.discovery: must be Auto or None when prometheus.type is Managed: each pod is scraped by one \
+         Prometheus"
+    )]
+    ScrapedTwice,
+    /// A Monitor tab without figures.
+    #[error(
+        "spec.telemetry.tracing.jaeger.managed.monitor: Enabled needs metrics.prometheus of type Managed or External: Jaeger \
+         reads from there what it shows"
+    )]
+    MonitorNeedsPrometheus,
+    /// A time of keeping samples that is none.
+    #[error("spec.telemetry.metrics.prometheus.managed.retentionHours: {hours} must be between 1 and 8760")]
+    RetentionHours {
+        /// The number.
+        hours: i32,
+    },
+    /// A size that is none.
+    #[error(
+        "spec.telemetry.metrics.prometheus.managed.storage.volume.size: `{size}` must be a quantity such as 2Gi"
+    )]
+    PrometheusVolumeSize {
+        /// What stands there.
+        size: String,
     },
     /// One port for two things.
     #[error("spec.exposure.nodePort: gateway and jaeger must be different ports, both are {port}")]

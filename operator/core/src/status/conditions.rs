@@ -10,7 +10,7 @@ use crate::reason::Reason;
 /// `helm --wait` and `GitOps` tools understand a Platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionType {
-    /// Whether every service and the tracing backend serve now.
+    /// Whether every service and what Tracewell runs beside them serve now.
     Ready,
     /// Whether work is under way.
     Reconciling,
@@ -26,6 +26,8 @@ pub enum ConditionType {
     ServicesAvailable,
     /// Whether the tracing backend serves now.
     TracingAvailable,
+    /// Whether the Platform's Prometheus serves now.
+    MetricsAvailable,
     /// Whether spans of every service arrive, by evidence.
     TelemetryFlowing,
     /// Whether errors are reported somewhere.
@@ -41,6 +43,7 @@ impl ConditionType {
         Self::DatabaseReady,
         Self::ServicesAvailable,
         Self::TracingAvailable,
+        Self::MetricsAvailable,
         Self::TelemetryFlowing,
         Self::ErrorTrackingConfigured,
         Self::Exposed,
@@ -57,6 +60,7 @@ impl ConditionType {
             Self::DatabaseReady => "DatabaseReady",
             Self::ServicesAvailable => "ServicesAvailable",
             Self::TracingAvailable => "TracingAvailable",
+            Self::MetricsAvailable => "MetricsAvailable",
             Self::TelemetryFlowing => "TelemetryFlowing",
             Self::ErrorTrackingConfigured => "ErrorTrackingConfigured",
             Self::Exposed => "Exposed",

@@ -1,7 +1,7 @@
 //! Addresses that a user can open, from where `spec.exposure` says.
 
 use crate::api::{ApiDocs, Endpoint};
-use crate::build::trace_ui_url;
+use crate::build::{prometheus_url, trace_ui_url};
 use crate::known::GATEWAY;
 use crate::resolve::{Exposure, Resolved};
 
@@ -31,5 +31,9 @@ pub(super) fn list_endpoints(resolved: &Resolved) -> Vec<Endpoint> {
         .map(|url| endpoint("api-docs", format!("{url}/api-docs")));
     let gateway = gateway.map(|url| endpoint("gateway", url));
     let jaeger = trace_ui_url(resolved).map(|url| endpoint("jaeger", url));
-    [api_docs, gateway, jaeger].into_iter().flatten().collect()
+    let prometheus = prometheus_url(resolved).map(|url| endpoint("prometheus", url));
+    [api_docs, gateway, jaeger, prometheus]
+        .into_iter()
+        .flatten()
+        .collect()
 }

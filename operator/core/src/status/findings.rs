@@ -6,10 +6,11 @@ use super::database::{database_workloads, find_database, worst};
 use crate::build::ignored_variables;
 use crate::diff::Changes;
 use crate::evidence::can_be_asked;
+use crate::labels::Component;
 use crate::observe::{BackendObservation, Cause, EntranceObservation, Observation, WorkloadState};
 use crate::reason::Reason;
 use crate::references::Reference;
-use crate::resolve::Resolved;
+use crate::resolve::{Prometheus, Resolved};
 use crate::step::{ApplyFailure, Facts};
 
 /// Every condition of a Platform that was accepted.
@@ -42,6 +43,7 @@ pub(super) fn find_all(
         find_database(observation),
         services,
         tracing,
+        find_metrics(resolved, observation),
         find_flow(resolved, observation, facts),
         find_error_tracking(resolved),
         find_exposed(observation),
@@ -295,6 +297,46 @@ fn find_tracing(observation: &Observation) -> Finding {
             Finding::new(type_, false, cause.reason, format!("jaeger: {}", cause.message))
         }
     }
+}
+
+fn find_metrics(resolved: &Resolved, observation: &Observation) -> Finding {
+    let type_ = ConditionType::MetricsAvailable;
+    if resolved.metrics.monitors_missing {
+        let message = "discovery is PodMonitor, and the cluster has no such kind: install the Prometheus operator, or set \
+                       discovery to Auto or Annotations";
+        return Finding::new(type_, false, Reason::MonitorsUnknown, message.to_owned());
+    }
+    let unknown = |reason, message| Finding {
+        type_,
+        status: None,
+        reason,
+        message,
+    };
+    match &resolved.metrics.prometheus {
+        None => return unknown(Reason::NoPrometheus, "the spec names no Prometheus".to_owned()),
+        Some(Prometheus::External { url }) => {
+            let message = format!("metrics are stored at {url}, which Tracewell does not run");
+            return unknown(Reason::ExternalPrometheus, message);
+        }
+        Some(Prometheus::Managed { .. }) => {}
+    }
+    let observed = observation
+        .components
+        .iter()
+        .find(|component| component.name == Component::Prometheus.as_str());
+    let (status, reason, message) = match observed.map(|component| &component.workload) {
+        Some(WorkloadState::Available) => (true, Reason::PrometheusAvailable, "Prometheus serves".to_owned()),
+        Some(WorkloadState::Failing(cause)) => {
+            (false, cause.reason, format!("prometheus: {}", cause.message))
+        }
+        Some(WorkloadState::Progressing(text)) => (false, Reason::Progressing, format!("prometheus: {text}")),
+        None => (
+            false,
+            Reason::Progressing,
+            "prometheus: not created yet".to_owned(),
+        ),
+    };
+    Finding::new(type_, status, reason, message)
 }
 
 fn workloads(observation: &Observation) -> impl Iterator<Item = (String, WorkloadState)> {

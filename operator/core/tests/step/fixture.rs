@@ -22,6 +22,7 @@ pub(crate) fn settings() -> Settings {
         image_tag: "4.5.6".to_owned(),
         jaeger_image: "registry.test/jaeger:2".to_owned(),
         postgres_image: "registry.test/postgres:4".to_owned(),
+        prometheus_image: "registry.test/prometheus:3".to_owned(),
         collector_image: "registry.test/collector:3".to_owned(),
     }
 }

@@ -191,3 +191,63 @@ fn events_tell_of_flips_only() {
         ]
     );
 }
+
+#[test]
+fn a_managed_prometheus_is_part_of_ready() {
+    let platform = platform(json!({"telemetry": {"metrics": {"prometheus": {"type": "Managed"}}}}));
+    let mut live = serving(&platform);
+    let output = decide(&platform, &live);
+    assert_eq!(
+        state(&output.status, "MetricsAvailable"),
+        ("True", "PrometheusAvailable")
+    );
+    assert_eq!(state(&output.status, "Ready").0, "True");
+    let endpoint = output
+        .status
+        .endpoints
+        .iter()
+        .find(|endpoint| endpoint.name == "prometheus");
+    assert_eq!(
+        endpoint.map(|endpoint| endpoint.url.as_str()),
+        Some("http://demo-prometheus.shop.svc:9090")
+    );
+
+    with_pod(
+        &mut live,
+        "prometheus",
+        &json!({"containerStatuses": [{
+            "name": "prometheus", "image": "p", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
+        }]}),
+    );
+    let status = decide(&platform, &live).status;
+    assert_eq!(state(&status, "MetricsAvailable"), ("False", "ImagePullFailed"));
+    assert_eq!(state(&status, "Ready"), ("False", "ImagePullFailed"));
+    assert!(
+        conditions(&status)["Ready"].2.starts_with("prometheus: "),
+        "{status:?}"
+    );
+}
+
+#[test]
+fn a_prometheus_of_others_is_not_vouched_for() {
+    let told = |metrics: serde_json::Value| {
+        let platform = platform(json!({"telemetry": {"metrics": metrics}}));
+        let status = decide(&platform, &serving(&platform)).status;
+        let (state, reason) = state(&status, "MetricsAvailable");
+        assert_eq!(conditions(&status)["Ready"].0, "True");
+        (state.to_owned(), reason.to_owned())
+    };
+    let reason = |state: &str, reason: &str| (state.to_owned(), reason.to_owned());
+    assert_eq!(told(json!({})), reason("Unknown", "NoPrometheus"));
+    let external = json!({"type": "External", "external": {"url": "http://prometheus.test:9090"}});
+    assert_eq!(
+        told(json!({"prometheus": external})),
+        reason("Unknown", "ExternalPrometheus")
+    );
+    assert_eq!(
+        told(json!({"discovery": "PodMonitor"})),
+        reason("False", "MonitorsUnknown"),
+        "the cluster has no such kind"
+    );
+}
