@@ -1,5 +1,7 @@
 //! Prints one of the files that are generated from the operator's types and tables; `cargo xtask codegen` writes them.
 
+use std::fmt::Write as _;
+
 use clap::{Parser, ValueEnum};
 use kube::CustomResourceExt as _;
 use platform_core::api::Platform;
@@ -88,11 +90,13 @@ fn collect(schema: &Value, path: &str, page: &mut String, rules: &mut Vec<String
             value => format!("`{}`", text(value)),
         };
         let description = text(&schema["description"]).replace(['\n', '|'], " ");
-        page.push_str(&format!(
-            "| `{path}` | {} | {default} | {} | {description} |\n",
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| `{path}` | {} | {default} | {} | {description} |",
             text(&schema["type"]),
             bounds(schema)
-        ));
+        );
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         collect(field, &format!("{path}.{name}"), page, rules);
