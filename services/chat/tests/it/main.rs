@@ -4,6 +4,7 @@ mod alone;
 mod contract;
 mod conversations;
 mod messages;
+mod monitoring;
 mod with_billing;
 
 use serde_json::{Value, json};

@@ -24,11 +24,17 @@ pub struct Process {
 impl Process {
     /// Starts the binary and waits until it says where it listens.
     pub async fn start(binary: &str) -> Setup<Self> {
+        Self::start_with(binary, &[]).await
+    }
+
+    /// The same with these variables besides.
+    pub async fn start_with(binary: &str, variables: &[(&str, &str)]) -> Setup<Self> {
         let folder = tempfile::tempdir()?;
         let mut child = Command::new(binary)
             .env_clear()
             .env("PORT", "0")
             .env("HOST", "127.0.0.1")
+            .envs(variables.iter().copied())
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -92,6 +92,8 @@ impl PoolMeter {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name, Arc::new(counts));
+        // One that never happened must read 0, not be absent: alerts compare against it.
+        GLOBAL.pools.timeouts.add(0, &[KeyValue::new(POOL_NAME, name)]);
         Self { name }
     }
 
