@@ -11,6 +11,8 @@ mod faults;
 mod flow;
 mod journey;
 mod last_span;
+mod metrics;
+mod polyglot;
 mod problems;
 mod rest;
 mod rollout;
