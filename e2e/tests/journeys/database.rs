@@ -302,8 +302,8 @@ async fn a_migration_that_fails_leaves_the_old_pods_and_says_why() -> Result<()>
         .map(|c| c.message.clone())
         .unwrap_or_default();
     assert!(
-        message.contains("no-such-command"),
-        "the last words of the migration: {message}"
+        message.contains("For more information, try '--help'"),
+        "the last line of what the migration said: {message}"
     );
     assert!(is_true(&failed, "ServicesAvailable"));
     let after = platform
