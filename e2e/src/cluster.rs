@@ -80,7 +80,8 @@ impl Cluster {
     ) -> Result<Vec<(String, DynamicObject)>> {
         let selector = ListParams::default().labels(&labels::platform_selector(platform_uid));
         let mut found = Vec::new();
-        for kind in KINDS {
+        // No CRD of others is in the local cluster.
+        for kind in KINDS.iter().filter(|kind| kind.is_everywhere()) {
             let objects = self.of_kind(kind, namespace).list(&selector).await?;
             let named = |object: DynamicObject| (format!("{} {}", kind.name, object.name_any()), object);
             found.extend(objects.items.into_iter().map(named));

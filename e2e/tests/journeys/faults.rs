@@ -54,7 +54,7 @@ async fn an_invalid_platform_is_refused_with_what_is_allowed() -> Result<()> {
         ),
         (
             json!({"telemetry": {"collector": {"mode": "Daemon"}}}),
-            "supported values: \"Sidecar\", \"None\"",
+            "supported values: \"Sidecar\", \"Gateway\", \"None\"",
         ),
         (
             json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": 80}}}),
