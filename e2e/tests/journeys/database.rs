@@ -1,5 +1,5 @@
-//! Services on a PostgreSQL of the Platform's own: they serve, they lose their data and get it back from a backup, and
-//! the data outlives the Platform.
+//! Services on a PostgreSQL of the Platform's own: they serve, they lose their data and get
+//! it back from a backup.
 
 use std::time::Duration;
 
