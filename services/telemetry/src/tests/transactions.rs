@@ -66,7 +66,8 @@ pub(super) fn client(settings: &Settings) -> (SentryClient, Inbox) {
     (client.unwrap(), Inbox(receiver))
 }
 
-/// A process with this environment besides a DSN.
+/// A process with a Sentry client, none of whose traces is profiled: there is one profiler in a process, and the test of it
+/// runs beside these.
 struct Process {
     inbox: Inbox,
     client: SentryClient,
@@ -76,8 +77,11 @@ struct Process {
 
 impl Process {
     fn start(env: &[(&str, &str)]) -> Self {
-        let dsn = ("SENTRY_DSN", "http://key@127.0.0.1:1/1");
-        let settings = settings(&[&[dsn], env].concat()).unwrap();
+        let common = [
+            ("SENTRY_DSN", "http://key@127.0.0.1:1/1"),
+            ("SENTRY_PROFILES_SAMPLE_RATE", "0"),
+        ];
+        let settings = settings(&[&common, env].concat()).unwrap();
         let service = ServiceInfo::new("shop", "1.2.3");
         let (client, inbox) = client(&settings);
         let profiler = Profiler::start(ProfileSettings::new(&settings.sentry, &service), client.clone());
@@ -93,11 +97,10 @@ impl Process {
         }
     }
 
-    /// Every trace, none of them profiled.
+    /// Every trace becomes a transaction.
     fn start_with_all() -> Self {
         Self::start(&[
             ("SENTRY_TRACES_SAMPLE_RATE", "1"),
-            ("SENTRY_PROFILES_SAMPLE_RATE", "0"),
             ("SENTRY_ENVIRONMENT", "test"),
             ("TRACE_UI_URL", "http://jaeger:16686/"),
         ])
@@ -239,12 +242,7 @@ fn a_request_becomes_a_transaction_with_the_ids_of_its_spans() {
 
 #[test]
 fn traces_are_chosen_by_their_id_alone() {
-    let processes = [(), ()].map(|()| {
-        Process::start(&[
-            ("SENTRY_TRACES_SAMPLE_RATE", "0.25"),
-            ("SENTRY_PROFILES_SAMPLE_RATE", "0"),
-        ])
-    });
+    let processes = [(), ()].map(|()| Process::start(&[("SENTRY_TRACES_SAMPLE_RATE", "0.25")]));
     let sent = processes.map(|process| {
         for id in 1..=60 {
             end(&process.span(&remote(id), "request", SpanKind::Server, &[]));
