@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use platform_envtest::assets;
 use platform_operator::render::render;
 use platform_testkit::example;
 use serde_json::{Value, json};
 
-use crate::control_plane::assets;
 use crate::fixture::settings;
 
 /// A Platform in trouble, and one at rest.

@@ -9,6 +9,7 @@ use kube::{
     core::{ApiResource, DynamicObject, ObjectMeta},
 };
 use platform_core::kinds::KINDS;
+use platform_envtest::{assets, create_namespace};
 use platform_operator::{
     cluster::KubeCluster,
     permissions::permissions,
@@ -16,10 +17,7 @@ use platform_operator::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    control_plane::assets,
-    fixture::{create_namespace, world},
-};
+use crate::fixture::world;
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/tracewell");
 
@@ -106,7 +104,8 @@ async fn the_charts_role_suffices_for_everything_that_a_platform_goes_through() 
     let client = world
         .plane
         .client_as_service_account("tracewell-system", "permitted")
-        .await;
+        .await
+        .unwrap();
     preflight(&client).await.unwrap();
     let cluster = KubeCluster::new(client, None);
     world
@@ -151,7 +150,8 @@ async fn a_missing_permission_is_named_before_anything_is_watched() {
     let client = world
         .plane
         .client_as_service_account("tracewell-system", "forbidden")
-        .await;
+        .await
+        .unwrap();
     let error = preflight(&client).await.expect_err("Deployments are not allowed");
     let PreflightError::Forbidden(missing) = &error else {
         panic!("{error:?}")
@@ -186,7 +186,7 @@ fn helm(arguments: &[&str]) -> Option<Result<String, String>> {
 #[tokio::test]
 async fn what_the_chart_renders_is_taken_under_strict_validation() {
     let Some(world) = world("chart").await else { return };
-    create_namespace(&world.client, "tracewell-system").await;
+    create_namespace(&world.client, "tracewell-system").await.unwrap();
     let every_value = [
         "telemetry.otlpEndpoint=http://jaeger:4318",
         "sentry.dsnSecret.name=sentry",

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, CustomResourceExt as _, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
-    core::{DynamicObject, ObjectMeta},
-    runtime::{conditions::is_crd_established, wait::await_condition},
+    api::{ListParams, Patch, PatchParams},
+    core::DynamicObject,
 };
 use platform_core::{
     api::Platform,
@@ -19,13 +16,13 @@ use platform_core::{
     settings::Settings,
     step::Requeue,
 };
+use platform_envtest::{ControlPlane, assets, create_namespace, install_crd};
 use platform_operator::{
     cluster::{Cluster, KubeCluster, PlatformKey, known_kinds},
     controller::{Knowledge, ReconcileError, Referrers, reconcile},
 };
 use serde_json::{Value, json};
-
-use crate::control_plane::{ControlPlane, control_plane};
+use tokio::sync::OnceCell;
 
 /// A Platform of services that wait for each other is ready after so many reconciles.
 const MAX_RECONCILES: usize = 16;
@@ -40,8 +37,8 @@ pub(crate) struct World {
 /// A new namespace; `None` is a loud skip.
 pub(crate) async fn world(namespace: &str) -> Option<World> {
     let plane = control_plane().await?;
-    let client = plane.client().await;
-    create_namespace(&client, namespace).await;
+    let client = plane.client().await.unwrap();
+    create_namespace(&client, namespace).await.unwrap();
     Some(World {
         plane,
         client,
@@ -49,9 +46,25 @@ pub(crate) async fn world(namespace: &str) -> Option<World> {
     })
 }
 
+/// The shared control plane, started by the first test that asks; `None` where the binaries are missing and nobody
+/// demanded them.
+async fn control_plane() -> Option<&'static ControlPlane> {
+    static SHARED: OnceCell<Option<ControlPlane>> = OnceCell::const_new();
+    SHARED
+        .get_or_init(|| async {
+            let plane = ControlPlane::start(&assets()?).await.unwrap();
+            let client = plane.client().await.unwrap();
+            install_crd(&client, &Platform::crd()).await.unwrap();
+            install_http_routes(&client).await;
+            Some(plane)
+        })
+        .await
+        .as_ref()
+}
+
 /// Lets the API server know routes of the Gateway API.
-pub(crate) async fn install_http_routes(client: &Client) {
-    install_crd(client, &http_route_crd()).await;
+async fn install_http_routes(client: &Client) {
+    install_crd(client, &http_route_crd()).await.unwrap();
     let resource = Kind::HttpRoute.info().api_resource();
     let routes = Api::<DynamicObject>::all_with(client.clone(), &resource);
     // It is established a moment before it can be listed.
@@ -122,29 +135,6 @@ pub(crate) fn manifest(namespace: &str, name: &str, spec: &Value) -> Value {
         "metadata": {"namespace": namespace, "name": name},
         "spec": spec,
     })
-}
-
-pub(crate) async fn create_namespace(client: &Client, name: &str) {
-    let namespace = Namespace {
-        metadata: ObjectMeta {
-            name: Some(name.into()),
-            ..ObjectMeta::default()
-        },
-        ..Namespace::default()
-    };
-    Api::<Namespace>::all(client.clone())
-        .create(&PostParams::default(), &namespace)
-        .await
-        .unwrap();
-}
-
-/// Installs the CRD and waits until its API is served.
-pub(crate) async fn install_crd(client: &Client, crd: &CustomResourceDefinition) {
-    let crds = Api::<CustomResourceDefinition>::all(client.clone());
-    crds.create(&PostParams::default(), crd).await.unwrap();
-    await_condition(crds, Platform::crd_name(), is_crd_established())
-        .await
-        .unwrap();
 }
 
 impl World {

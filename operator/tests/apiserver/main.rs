@@ -12,7 +12,6 @@
 mod alerts;
 mod chart;
 mod command_line;
-mod control_plane;
 mod convergence;
 mod data;
 mod exposure;

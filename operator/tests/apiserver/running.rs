@@ -1,13 +1,6 @@
 //! The operator as a process: it waits for its CRD, answers its probes, follows changes, and ends when told to.
 
-use std::{
-    fs::File,
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    path::Path,
-    process::{Child, Command},
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use k8s_openapi::{
     api::{apps::v1::Deployment, core::v1::Service},
@@ -20,85 +13,14 @@ use kube::{
     runtime::wait::await_condition,
 };
 use platform_core::api::Platform;
+use platform_envtest::{ControlPlane, Operator, assets, create_namespace, install_crd};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::{
-    control_plane::{ControlPlane, assets, free_ports},
-    fixture::{create_namespace, install_crd, manifest},
-};
+use crate::fixture::manifest;
 
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// `tracewell-operator run`; killed when a test fails before it was told to stop.
-struct Operator {
-    process: Child,
-    port: u16,
-}
-
-impl Operator {
-    fn start(plane: &ControlPlane, directory: &Path) -> Self {
-        let kubeconfig = directory.join("kubeconfig");
-        std::fs::write(&kubeconfig, serde_json::to_string(plane.kubeconfig()).unwrap()).unwrap();
-        let [port] = free_ports();
-        let process = Command::new(env!("CARGO_BIN_EXE_tracewell-operator"))
-            .args(["run", "--http-port", &port.to_string()])
-            .env("KUBECONFIG", kubeconfig)
-            .stdout(File::create(directory.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        Self { process, port }
-    }
-
-    /// The answer to a GET, once there is one with this status line.
-    async fn answer(&mut self, path: &str, status: &str) -> String {
-        let started = Instant::now();
-        loop {
-            let answer = self.get(path).unwrap_or_default();
-            if answer.starts_with(&format!("HTTP/1.1 {status}")) {
-                return answer;
-            }
-            assert_eq!(
-                self.process.try_wait().unwrap(),
-                None,
-                "the operator ended by itself"
-            );
-            assert!(started.elapsed() < PATIENCE, "{path} answers {answer:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    fn get(&self, path: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    }
-
-    fn terminate(&mut self) -> Option<i32> {
-        let id = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-        self.process.wait().unwrap().code()
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// The Platform CRD without its schema, as a cluster has it whose CRD is older or newer than the operator.
 fn crd_without_schema() -> CustomResourceDefinition {
@@ -168,14 +90,15 @@ async fn conflict_goes_with_its_cause(client: &Client, deployments: &Api<Deploym
 #[tokio::test]
 async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
     let Some(assets) = assets() else { return };
-    let plane = ControlPlane::start(&assets).await;
-    let client = plane.client().await;
-    create_namespace(&client, "shop").await;
+    let plane = ControlPlane::start(&assets).await.unwrap();
+    let client = plane.client().await.unwrap();
+    create_namespace(&client, "shop").await.unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let mut operator = Operator::start(&plane, directory.path());
+    let program = Path::new(env!("CARGO_BIN_EXE_tracewell-operator"));
+    let mut operator = Operator::start(program, plane.kubeconfig(), directory.path()).unwrap();
     // It is started before its CRD, as by a chart.
-    install_crd(&client, &crd_without_schema()).await;
-    operator.answer("/readyz", "200").await;
+    install_crd(&client, &crd_without_schema()).await.unwrap();
+    operator.answer("/readyz", "200").await.unwrap();
 
     apply(&client, "poison", json!({"services": "nonsense"})).await;
     apply(&client, "demo", json!({"services": [{"name": "auth"}]})).await;
@@ -214,8 +137,8 @@ async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
 
     conflict_goes_with_its_cause(&client, &deployments).await;
 
-    operator.answer("/livez", "200").await;
-    let metrics = operator.answer("/metrics", "200").await;
+    operator.answer("/livez", "200").await.unwrap();
+    let metrics = operator.answer("/metrics", "200").await.unwrap();
     assert!(
         metrics.contains("tracewell_operator_drift_repairs_total{kind=\"Deployment\"}"),
         "{metrics}"
@@ -224,5 +147,5 @@ async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
         metrics.contains("tracewell_operator_reconciles_total{result=\"invalid\"}"),
         "the poison is counted"
     );
-    assert_eq!(operator.terminate(), Some(0));
+    assert_eq!(operator.terminate().unwrap(), Some(0));
 }

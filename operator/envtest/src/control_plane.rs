@@ -1,4 +1,4 @@
-//! A real etcd and kube-apiserver as plain processes on loopback, shared by the tests of this binary.
+//! A real etcd and kube-apiserver as plain processes on loopback.
 
 use std::{
     net::TcpListener,
@@ -7,20 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Result, anyhow, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kube::{
-    Client, Config, CustomResourceExt as _,
+    Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use platform_core::api::Platform;
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
 use serde_json::json;
-use tokio::sync::OnceCell;
-
-use crate::fixture::{install_crd, install_http_routes};
 
 /// The directory that holds `etcd` and `kube-apiserver`.
 const ASSETS: &str = "TRACEWELL_ASSETS";
@@ -48,30 +45,22 @@ wait
 rm -rf "$1"
 "#;
 
-/// A running control plane. One per test binary: [`control_plane`].
-pub(crate) struct ControlPlane {
+/// A running control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
     kubeconfig: Kubeconfig,
+    etcd: u16,
+    data: PathBuf,
     /// Its pipe keeps the supervisor going.
     _supervisor: Child,
 }
 
-/// The shared control plane, started by the first test that asks; `None` where the binaries are missing and nobody
-/// demanded them.
-pub(crate) async fn control_plane() -> Option<&'static ControlPlane> {
-    static SHARED: OnceCell<Option<ControlPlane>> = OnceCell::const_new();
-    SHARED
-        .get_or_init(|| async {
-            let plane = ControlPlane::start(&assets()?).await;
-            install_crd(&plane.client().await, &Platform::crd()).await;
-            install_http_routes(&plane.client().await).await;
-            Some(plane)
-        })
-        .await
-        .as_ref()
-}
-
-/// Where a test binary of the control plane or the chart is: `None` is a loud skip, and a failure where `CI` is set.
-pub(crate) fn assets() -> Option<PathBuf> {
+/// Where a test binary of the control plane or the chart is: `None` is a loud skip.
+///
+/// # Panics
+///
+/// Where `CI` is set and they are missing: there, nothing may be skipped.
+pub fn assets() -> Option<PathBuf> {
     let directory = std::env::var_os(ASSETS).map(PathBuf::from);
     let complete = directory
         .as_deref()
@@ -87,89 +76,95 @@ pub(crate) fn assets() -> Option<PathBuf> {
 
 impl ControlPlane {
     /// Starts one in a directory of its own and waits until it is ready.
-    pub(crate) async fn start(assets: &Path) -> Self {
+    pub async fn start(assets: &Path) -> Result<Self> {
         let data = tempfile::Builder::new()
             .prefix("tracewell-apiserver-")
-            .tempdir()
-            .unwrap()
+            .tempdir()?
             .keep();
-        let [etcd, peer, port] = free_ports();
+        let [etcd, peer, port] = free_ports()?;
         std::fs::write(
             data.join("tokens.csv"),
             "admin-token,admin,admin,\"system:masters\"\n",
-        )
-        .unwrap();
-        write_service_account_keys(&data);
+        )?;
+        write_service_account_keys(&data)?;
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "supervisor"])
-            .args([&data, &assets.canonicalize().unwrap()])
+            .args([&data, &assets.canonicalize()?])
             .args([etcd, peer, port].map(|p| p.to_string()))
             .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .spawn()?;
         let authority = data.join("certs/apiserver.crt");
         let plane = Self {
-            kubeconfig: kubeconfig(port, &authority),
+            kubeconfig: kubeconfig(port, &authority)?,
+            etcd,
+            data,
             _supervisor: supervisor,
         };
-        plane
-            .wait_until_ready(&authority, &data.join("apiserver.log"))
-            .await;
-        plane
+        plane.wait_until_ready(&authority).await?;
+        Ok(plane)
     }
 
     /// A client of its own, since a client lives no longer than the runtime that it was made in.
-    pub(crate) async fn client(&self) -> Client {
-        Client::try_from(self.config().await).unwrap()
+    pub async fn client(&self) -> Result<Client> {
+        Ok(Client::try_from(self.config().await?)?)
     }
 
     /// A client that acts as somebody else: `system:serviceaccount:{namespace}:{name}`.
-    pub(crate) async fn client_as_service_account(&self, namespace: &str, name: &str) -> Client {
-        let mut config = self.config().await;
+    pub async fn client_as_service_account(&self, namespace: &str, name: &str) -> Result<Client> {
+        let mut config = self.config().await?;
         config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{name}"));
         config.auth_info.impersonate_groups = Some(vec![
             "system:serviceaccounts".into(),
             "system:authenticated".into(),
         ]);
-        Client::try_from(config).unwrap()
+        Ok(Client::try_from(config)?)
     }
 
     /// The administrator's kubeconfig, for programs that read one.
-    pub(crate) fn kubeconfig(&self) -> &Kubeconfig {
+    pub fn kubeconfig(&self) -> &Kubeconfig {
         &self.kubeconfig
     }
 
-    async fn config(&self) -> Config {
-        let mut config =
-            Config::from_custom_kubeconfig(self.kubeconfig.clone(), &KubeConfigOptions::default())
-                .await
-                .unwrap();
-        config.default_retry = false;
-        config
+    /// Where etcd listens.
+    pub fn etcd(&self) -> String {
+        format!("http://127.0.0.1:{}", self.etcd)
     }
 
-    async fn wait_until_ready(&self, authority: &Path, log: &Path) {
+    /// The folder of its data and logs, removed when it ends.
+    pub fn folder(&self) -> &Path {
+        &self.data
+    }
+
+    async fn config(&self) -> Result<Config> {
+        let mut config =
+            Config::from_custom_kubeconfig(self.kubeconfig.clone(), &KubeConfigOptions::default()).await?;
+        config.default_retry = false;
+        Ok(config)
+    }
+
+    async fn wait_until_ready(&self, authority: &Path) -> Result<()> {
         let started = Instant::now();
-        loop {
-            if authority.is_file() && self.is_ready().await {
-                return;
+        while !(authority.is_file() && self.is_ready().await) {
+            if started.elapsed() > START_DEADLINE {
+                let log = tail(&self.data.join("apiserver.log"));
+                bail!("kube-apiserver is not ready after {START_DEADLINE:?}; its log ends:\n{log}");
             }
-            assert!(
-                started.elapsed() < START_DEADLINE,
-                "kube-apiserver is not ready after {START_DEADLINE:?}; its log ends:\n{}",
-                tail(log)
-            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        Ok(())
     }
 
     async fn is_ready(&self) -> bool {
-        let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
-        self.client().await.request_text(request).await.is_ok()
+        let Ok(client) = self.client().await else {
+            return false;
+        };
+        let mut request = http::Request::new(Vec::new());
+        *request.uri_mut() = http::Uri::from_static("/readyz");
+        client.request_text(request).await.is_ok()
     }
 }
 
-fn kubeconfig(port: u16, authority: &Path) -> Kubeconfig {
+fn kubeconfig(port: u16, authority: &Path) -> Result<Kubeconfig> {
     let cluster = json!({"server": format!("https://127.0.0.1:{port}"), "certificate-authority": authority});
     let kubeconfig = json!({
         "clusters": [{"name": "test", "cluster": cluster}],
@@ -177,29 +172,38 @@ fn kubeconfig(port: u16, authority: &Path) -> Kubeconfig {
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
         "current-context": "test",
     });
-    serde_json::from_value(kubeconfig).unwrap()
+    Ok(serde_json::from_value(kubeconfig)?)
 }
 
 /// All are bound at once, so that they differ.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut listeners = Vec::with_capacity(N);
+    for _ in 0..N {
+        listeners.push(TcpListener::bind("127.0.0.1:0")?);
+    }
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
 /// Writes the pair of keys that sign and check service account tokens. kube-apiserver takes the public half from a
 /// PKCS#8 private key only when that is RSA, hence the second file.
-fn write_service_account_keys(directory: &Path) {
+fn write_service_account_keys(directory: &Path) -> Result<()> {
     /// DER of a `SubjectPublicKeyInfo` for P-256 up to the point itself (RFC 5480).
     const P256_PUBLIC_KEY_PREFIX: [u8; 26] = [
         0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
         0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
     ];
+    let no_key = || anyhow!("no pair of keys can be made");
     let (algorithm, random) = (&ECDSA_P256_SHA256_ASN1_SIGNING, SystemRandom::new());
-    let private = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-    let pair = EcdsaKeyPair::from_pkcs8(algorithm, private.as_ref(), &random).unwrap();
+    let private = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| no_key())?;
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, private.as_ref(), &random).map_err(|_| no_key())?;
     let public = [&P256_PUBLIC_KEY_PREFIX, pair.public_key().as_ref()].concat();
-    std::fs::write(directory.join("sa.pem"), pem("PRIVATE KEY", private.as_ref())).unwrap();
-    std::fs::write(directory.join("sa.pub"), pem("PUBLIC KEY", &public)).unwrap();
+    std::fs::write(directory.join("sa.pem"), pem("PRIVATE KEY", private.as_ref()))?;
+    std::fs::write(directory.join("sa.pub"), pem("PUBLIC KEY", &public))?;
+    Ok(())
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
