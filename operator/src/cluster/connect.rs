@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 
-/// Several times the longest pause between attempts to begin a watch, which would otherwise outlast its handshake.
+/// The longest that a connection may take, handshake included: as long as a request may.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no way to an API server.

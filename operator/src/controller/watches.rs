@@ -2,20 +2,22 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Debug,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     core::{DynamicObject, PartialObjectMeta},
     runtime::{
-        Controller, controller,
+        Controller, WatchStreamExt as _, controller,
         controller::Action,
+        reflector,
         reflector::{ObjectRef, Store},
         utils::Backoff as WatchBackoff,
         watcher,
@@ -29,6 +31,7 @@ use platform_core::{
     settings::Settings,
     step::Requeue,
 };
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
@@ -93,49 +96,62 @@ pub fn controller(
     let ours = every
         .clone()
         .labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
-    let mut controller = Controller::new(Api::<Watched>::all(client.clone()), every.clone())
-        .with_config(
-            controller::Config::default()
-                .concurrency(CONCURRENCY)
-                .debounce(DEBOUNCE),
-        )
-        .trigger_backoff(ShortBackoff::default());
+    let (store, writer) = reflector::store();
+    let platforms = Api::<Watched>::all(client.clone());
+    let platforms = watcher(platforms, every.clone()).backoff(ShortBackoff::default());
+    let mut controller =
+        Controller::for_stream(reflector(writer, platforms).applied_objects(), store.clone())
+            .with_config(
+                controller::Config::default()
+                    .concurrency(CONCURRENCY)
+                    .debounce(DEBOUNCE),
+            )
+            .trigger_backoff(NoBackoff);
     let is_known = |info: &KindInfo| info.is_everywhere() || kinds.contains(&info.kind);
     for info in KINDS.iter().filter(|info| info.is_managed() && is_known(info)) {
         let resource = info.api_resource();
-        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+        let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
         controller = match info.kind {
             // Below, by its metadata: nobody here needs to know the content.
             Kind::Secret => controller,
             // Data that outlives its Platform has no owner.
             _ if info.is_kept() => {
-                controller.watches_with(api, resource, ours.clone(), |object| platform_of(&object))
+                controller.watches_stream_with(changes(api, &ours), |object| platform_of(&object), resource)
             }
-            _ => controller.owns_with(api, resource, ours.clone()),
+            _ => controller.owns_stream_with(changes(api, &ours), resource),
         };
     }
     let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
+    let secrets = Api::<PartialObjectMeta<Secret>>::all(client.clone());
+    let config_maps = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
     // Releases of Helm are many, large, and nobody refers to them.
-    let secrets = every.clone().fields("type!=helm.sh/release.v1");
+    let no_releases = every.clone().fields("type!=helm.sh/release.v1");
     let controller = controller
-        .watches(pods, ours.clone(), |pod| platform_of(&pod))
-        .watches(
-            Api::<PartialObjectMeta<Secret>>::all(client.clone()),
-            ours.clone(),
-            |secret| platform_of(&secret),
-        )
-        .watches(
-            Api::<PartialObjectMeta<Secret>>::all(client.clone()),
-            secrets,
+        .watches_stream(changes(pods, &ours), |pod| platform_of(&pod))
+        .watches_stream(changes(secrets.clone(), &ours), |secret| platform_of(&secret))
+        .watches_stream(
+            changes(secrets, &no_releases),
             referrers_of(referrers, Reference::secret),
         )
-        .watches(
-            Api::<PartialObjectMeta<ConfigMap>>::all(client.clone()),
-            every,
+        .watches_stream(
+            changes(config_maps, &every),
             referrers_of(referrers, Reference::config_map),
         );
-    let store = controller.store();
     (controller, store)
+}
+
+/// What changes of the objects of one kind.
+///
+/// Each watch has pauses of its own. Where all share them, as a [`Controller`] has it, one ends for one watch: after
+/// the API server was away, a dozen watches took as many pauses, and meanwhile none was polled, so that handshakes
+/// expired (stackabletech/trino-operator#936).
+fn changes<K>(api: Api<K>, config: &watcher::Config) -> impl Stream<Item = watcher::Result<K>> + use<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watcher(api, config.clone())
+        .backoff(ShortBackoff::default())
+        .touched_objects()
 }
 
 /// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
@@ -274,9 +290,7 @@ fn key_of(watched: &impl ResourceExt) -> PlatformKey {
     }
 }
 
-/// Pauses between attempts to begin a watch. All watches share them, and none is polled during a pause: one as long as
-/// the connect timeout lets the other watches' handshakes expire, and the operator stays deaf
-/// (stackabletech/trino-operator#936).
+/// Pauses between attempts to begin a watch: short, since what happens meanwhile waits for them.
 #[derive(Debug, Default)]
 struct ShortBackoff {
     attempts: u32,
@@ -305,12 +319,28 @@ impl WatchBackoff for ShortBackoff {
     }
 }
 
+/// The controller's own pauses, of all watches together: none.
+#[derive(Debug)]
+struct NoBackoff;
+
+impl Iterator for NoBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+}
+
+impl WatchBackoff for NoBackoff {
+    fn reset(&mut self) {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn watches_are_never_paused_as_long_as_a_connection_takes() {
+    fn pauses_between_attempts_to_begin_a_watch_stay_short() {
         let mut backoff = ShortBackoff::default();
         let pauses: Vec<_> = backoff.by_ref().take(7).map(|pause| pause.as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000]);
