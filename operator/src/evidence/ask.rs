@@ -59,8 +59,16 @@ pub(super) async fn ask(client: &reqwest::Client, questions: &Questions) -> Evid
     evidence
 }
 
-/// Sends a request through the service. Gives its trace id, or what went wrong; any answer will do.
+/// Sends a request through the service, and another one where that fails: a node that is busy for a moment is no finding.
 async fn send(client: &reqwest::Client, question: &Question) -> Result<String, String> {
+    match send_once(client, question).await {
+        Ok(trace) => Ok(trace),
+        Err(_) => send_once(client, question).await,
+    }
+}
+
+/// Gives the trace id of the request, or what went wrong; any answer will do.
+async fn send_once(client: &reqwest::Client, question: &Question) -> Result<String, String> {
     let trace = Uuid::now_v7().simple().to_string();
     let (_, parent) = trace.split_at(16);
     let (key, value) = TRACE_STATE;
@@ -76,7 +84,8 @@ async fn send(client: &reqwest::Client, question: &Question) -> Result<String, S
     Ok(trace)
 }
 
-/// Takes the services away whose span has arrived and gives their names, once all have or time is up.
+/// Takes the services away whose span has arrived and gives their names, once all have or time is up. An error is one that
+/// Jaeger gave to the very last.
 async fn await_arrivals(
     client: &reqwest::Client,
     query_url: &str,
@@ -90,14 +99,19 @@ async fn await_arrivals(
             let url = format!("{}/api/v3/traces/{trace}", query_url.trim_end_matches('/'));
             (name.clone(), has_arrived(client, &url, name).await)
         });
+        let mut unanswered = None;
         for (name, arrived) in join_all(looks).await {
-            if arrived? {
-                waited_for.remove(&name);
-                seen.insert(name);
+            match arrived {
+                Ok(true) => {
+                    waited_for.remove(&name);
+                    seen.insert(name);
+                }
+                Ok(false) => {}
+                Err(error) => unanswered = Some(error),
             }
         }
         if waited_for.is_empty() || Instant::now() + pause > deadline {
-            return Ok(seen);
+            return unanswered.map_or(Ok(seen), Err);
         }
         sleep(pause).await;
         pause = (pause * 2).min(longest);
@@ -174,7 +188,10 @@ fn innermost(error: &reqwest::Error) -> String {
 mod tests {
     use axum::{Json, Router, extract::Path, http::HeaderMap, routing::get};
     use serde_json::json;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
     use tokio::net::TcpListener;
 
     use super::*;
@@ -187,8 +204,13 @@ mod tests {
         format!("http://{address}")
     }
 
-    /// A Jaeger that has the traces which `service` was sent, under the service's name.
-    async fn world(metrics: &'static str, records: bool) -> (Questions, Arc<Mutex<Vec<HeaderMap>>>) {
+    /// A Jaeger that has the traces which `service` was sent, under the service's name, and first answers so many times that
+    /// it is busy.
+    async fn world(
+        metrics: &'static str,
+        records: bool,
+        hiccups: usize,
+    ) -> (Questions, Arc<Mutex<Vec<HeaderMap>>>) {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let received = requests.clone();
         let service = Router::new()
@@ -201,9 +223,13 @@ mod tests {
             )
             .route("/metrics", get(move || async move { metrics }));
         let stored = requests.clone();
+        let looks = Arc::new(AtomicUsize::new(0));
         let jaeger = Router::new().route(
             "/api/v3/traces/{id}",
             get(move |Path(id): Path<String>| async move {
+                if looks.fetch_add(1, Ordering::Relaxed) < hiccups {
+                    return Err(axum::http::StatusCode::SERVICE_UNAVAILABLE);
+                }
                 let is_known = stored
                     .lock()
                     .unwrap()
@@ -232,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_span_that_arrives_is_seen_by_its_trace() {
-        let (questions, requests) = world("", true).await;
+        let (questions, requests) = world("", true, 0).await;
         let evidence = ask(&reqwest::Client::new(), &questions).await;
         assert_eq!(evidence.seen, ["auth".to_owned()].into());
         assert_eq!((evidence.silent, evidence.unanswered), (BTreeMap::new(), None));
@@ -245,11 +271,26 @@ mod tests {
         assert_eq!(requests[0]["tracestate"], "tracewell=probe");
     }
 
+    #[tokio::test]
+    async fn a_jaeger_that_is_busy_for_a_moment_is_no_finding() {
+        let (questions, _) = world("", true, 2).await;
+        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        assert_eq!((evidence.seen.len(), evidence.unanswered), (1, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_jaeger_that_stays_busy_is_told() {
+        let (questions, _) = world("", true, usize::MAX).await;
+        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        assert_eq!(evidence.unanswered.unwrap(), "it answers 503");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_silent_service_is_explained_by_its_collector() {
         let (questions, _) = world(
             "otelcol_receiver_accepted_spans_total{receiver=\"otlp\"} 0\n",
             false,
+            0,
         )
         .await;
         let evidence = ask(&reqwest::Client::new(), &questions).await;
@@ -260,12 +301,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_jaeger_or_a_service_that_is_not_there_is_told() {
-        let (mut questions, _) = world("", true).await;
+        let (mut questions, _) = world("", true, 0).await;
         questions.query_url = "http://127.0.0.1:1".to_owned();
         let evidence = ask(&reqwest::Client::new(), &questions).await;
         assert!(evidence.unanswered.unwrap().contains("refused"));
 
-        let (mut questions, _) = world("", true).await;
+        let (mut questions, _) = world("", true, 0).await;
         questions.services.get_mut("auth").unwrap().url = "http://127.0.0.1:1/".to_owned();
         let evidence = ask(&reqwest::Client::new(), &questions).await;
         assert!(matches!(&evidence.silent["auth"], Silence::Unreachable(error) if error.contains("refused")));
