@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use platform_core::api::{Condition, Platform};
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, OPERATOR_NAMESPACE};
 use crate::endpoint::Endpoint;
 use crate::jaeger::Jaeger;
 use crate::wait::{Look, until};
@@ -82,6 +83,28 @@ impl Handle {
         let handle = Self::fresh_namespace(test).await?;
         handle.apply(spec).await?;
         Ok(handle)
+    }
+
+    /// The same, where the operator may use Secrets.
+    pub async fn create_with_secrets(test: &str, spec: Value) -> Result<Self> {
+        let handle = Self::fresh_namespace(test).await?;
+        handle.allow_secrets().await?;
+        handle.apply(spec).await?;
+        Ok(handle)
+    }
+
+    /// Lets the operator use the Secrets of the namespace, by the command that the status of a Platform names.
+    pub async fn allow_secrets(&self) -> Result<()> {
+        let binding = json!({
+            "metadata": {"name": "tracewell-secrets"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "tracewell-secrets"},
+            "subjects": [{"kind": "ServiceAccount", "name": "tracewell", "namespace": OPERATOR_NAMESPACE}],
+        });
+        let bindings: Api<RoleBinding> = self.cluster.namespaced(&self.namespace);
+        bindings
+            .create(&PostParams::default(), &serde_json::from_value(binding)?)
+            .await?;
+        Ok(())
     }
 
     /// Applies a spec, as `kubectl apply --server-side` would. The error is the API server's sentence.

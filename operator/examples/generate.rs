@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::{Parser, ValueEnum};
 use kube::CustomResourceExt as _;
 use platform_core::api::Platform;
-use platform_operator::permissions::permissions;
+use platform_operator::permissions::{Permission, lease_permissions, permissions, secret_permissions};
 use serde_json::{Value, json};
 
 /// What helm fills in.
@@ -25,8 +25,8 @@ enum Artifact {
     ChartCrd,
     /// The reference of every field.
     Reference,
-    /// The operator's `ClusterRole` as a template of the chart.
-    ChartRole,
+    /// The operator's roles as a template of the chart.
+    ChartRoles,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
         Artifact::Crd => format!("{}{}", header("#", ""), yaml(&Platform::crd())?),
         Artifact::ChartCrd => chart_crd()?,
         Artifact::Reference => reference()?,
-        Artifact::ChartRole => chart_role()?,
+        Artifact::ChartRoles => chart_roles()?,
     };
     print!("{text}");
     Ok(())
@@ -146,17 +146,41 @@ fn bounds(schema: &Value) -> String {
     .join("; ")
 }
 
-fn chart_role() -> anyhow::Result<String> {
-    let rules: Vec<Value> = permissions()
-        .into_iter()
-        .map(|permission| {
-            json!({"apiGroups": [permission.group], "resources": [permission.resource], "verbs": permission.verbs})
-        })
-        .collect();
+/// The head of a role that is there once, or in the release's namespace alone.
+const SCOPED_HEAD: &str = r#"apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ include "tracewell.roleKind" . }}
+metadata:
+  {{- if eq .Values.scope "Namespace" }}
+  namespace: {{ .Release.Namespace }}
+  {{- end }}
+"#;
+
+/// The head of the role for the Lease.
+const LEASE_HEAD: &str = "apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  namespace: {{ .Release.Namespace }}
+";
+
+fn chart_roles() -> anyhow::Result<String> {
+    let rule = |permission: &Permission| json!({"apiGroups": [permission.group], "resources": [permission.resource], "verbs": permission.verbs});
+    let every: Vec<Value> = permissions().iter().map(rule).collect();
+    let [own, any] = lease_permissions();
+    let mut own = rule(&own);
+    own["resourceNames"] = json!(["FULL_NAME"]);
+    let role = |head: &str, suffix: &str, rules: &[Value]| {
+        // Helm's braces stand there as they are, without YAML's quotes.
+        let rules = yaml(&json!({"rules": rules}))?.replace("FULL_NAME", FULL_NAME);
+        anyhow::Ok(format!(
+            "{head}  name: {FULL_NAME}{suffix}\n  labels: {LABELS}\n{rules}"
+        ))
+    };
     Ok(format!(
-        "{}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {FULL_NAME}\n  labels: {LABELS}\n{}",
+        "{}{}---\n{}---\n{}",
         header("#", ""),
-        yaml(&json!({"rules": rules}))?
+        role(SCOPED_HEAD, "", &every)?,
+        role(SCOPED_HEAD, "-secrets", &[rule(&secret_permissions())])?,
+        role(LEASE_HEAD, "-leader", &[own, rule(&any)])?,
     ))
 }
 

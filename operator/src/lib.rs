@@ -5,8 +5,9 @@
 //! | [`cluster`] | requests to the API server, and nothing but requests |
 //! | [`controller`] | watches, and one reconcile from reading to status |
 //! | [`evidence`] | whether spans arrive: services, Jaeger and collectors are asked |
+//! | [`leader`] | which of several operators reconciles |
 //! | [`http`] | probes and metrics |
-//! | [`run`], [`preflight`] | wiring of the three for `tracewell-operator run` |
+//! | [`run`], [`preflight`] | wiring of these for `tracewell-operator run` |
 //! | [`manifest`], [`render`], [`lint`], [`diff`] | the same brain on a file instead of a watch |
 //! | [`permissions`] | what the operator may do, derived from the table of kinds |
 //! | [`settings`] | flags and environment |
@@ -16,6 +17,7 @@ pub mod controller;
 pub mod diff;
 pub mod evidence;
 pub mod http;
+pub mod leader;
 pub mod lint;
 pub mod manifest;
 pub mod permissions;

@@ -61,14 +61,14 @@ fn render_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
     let manifest = Manifest::read(&arguments.file)?;
     print!(
         "{}",
-        render::render(manifest.platform, &arguments.images.settings())?
+        render::render(manifest.platform, &arguments.settings.to_settings())?
     );
     Ok(ExitCode::SUCCESS)
 }
 
 fn lint_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
     let manifest = Manifest::read(&arguments.file)?;
-    let violations = lint::lint(&manifest.platform, &arguments.images.settings());
+    let violations = lint::lint(&manifest.platform, &arguments.settings.to_settings());
     for violation in &violations {
         println!("{}: {violation}", arguments.file.display());
     }
@@ -85,7 +85,7 @@ fn diff_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
     let changes = runtime.block_on(async {
         let (client, namespace) = connect().await?;
         let cluster = KubeCluster::new(client, None);
-        anyhow::Ok(diff::diff(&cluster, &manifest, &namespace, &arguments.images.settings()).await?)
+        anyhow::Ok(diff::diff(&cluster, &manifest, &namespace, &arguments.settings.to_settings()).await?)
     })?;
     print!("{}", diff::explain(&changes));
     Ok(if changes.is_empty() {

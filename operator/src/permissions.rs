@@ -2,10 +2,10 @@
 
 use platform_core::{
     api::GROUP,
-    kinds::{KINDS, Kind},
+    kinds::{KINDS, Kind, KindInfo},
 };
 
-/// Verbs on one resource of all namespaces.
+/// Verbs on one resource of a namespace, or of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
     /// API group; empty for the core group.
@@ -16,7 +16,21 @@ pub struct Permission {
     pub verbs: Vec<&'static str>,
 }
 
-/// Everything that the operator asks of an API server, and nothing else.
+/// What an election needs in the namespace of its Lease: the first two on that Lease alone, the last to make it.
+pub fn lease_permissions() -> [Permission; 2] {
+    [vec!["get", "update"], vec!["create"]].map(|verbs| Permission {
+        group: "coordination.k8s.io",
+        resource: "leases".to_owned(),
+        verbs,
+    })
+}
+
+/// What the operator needs in a namespace to make the passwords of a Platform, and to follow the Secrets that it refers to.
+pub fn secret_permissions() -> Permission {
+    of_kind(Kind::Secret.info())
+}
+
+/// Everything else that the operator asks of an API server, in each namespace that it watches.
 pub fn permissions() -> Vec<Permission> {
     let own = [
         ("platforms", vec!["get", "list", "watch"]),
@@ -27,25 +41,7 @@ pub fn permissions() -> Vec<Permission> {
         resource: resource.to_owned(),
         verbs,
     });
-    let kinds = KINDS.iter().map(|kind| {
-        let mut verbs = vec!["list", "watch"];
-        if matches!(kind.kind, Kind::ConfigMap | Kind::Secret) {
-            // Those that a Platform refers to are looked up by name.
-            verbs.insert(0, "get");
-        }
-        if kind.is_managed() {
-            // Server-side apply is a patch, which creates what is not there.
-            verbs.extend(["create", "patch"]);
-        }
-        if kind.is_prunable() {
-            verbs.push("delete");
-        }
-        Permission {
-            group: kind.group,
-            resource: kind.plural.to_owned(),
-            verbs,
-        }
-    });
+    let kinds = KINDS.iter().filter(|info| info.kind != Kind::Secret).map(of_kind);
     // A repeated event is patched to count up.
     let events = Permission {
         group: "events.k8s.io",
@@ -53,6 +49,26 @@ pub fn permissions() -> Vec<Permission> {
         verbs: vec!["create", "patch"],
     };
     own.into_iter().chain(kinds).chain([events]).collect()
+}
+
+fn of_kind(info: &KindInfo) -> Permission {
+    let mut verbs = vec!["list", "watch"];
+    if matches!(info.kind, Kind::ConfigMap | Kind::Secret) {
+        // Those that a Platform refers to are looked up by name.
+        verbs.insert(0, "get");
+    }
+    if info.is_managed() {
+        // Server-side apply is a patch, which creates what is not there.
+        verbs.extend(["create", "patch"]);
+    }
+    if info.is_prunable() {
+        verbs.push("delete");
+    }
+    Permission {
+        group: info.group,
+        resource: info.plural.to_owned(),
+        verbs,
+    }
 }
 
 impl Permission {

@@ -13,9 +13,9 @@ use kube::{
 };
 
 use crate::{
-    cluster::ClusterError,
+    cluster::{ClusterError, LeaseKey, Reach},
     controller::Watched,
-    permissions::{Permission, permissions},
+    permissions::{Permission, lease_permissions, permissions},
 };
 
 /// For how long the CRD may be on its way: a chart brings it together with the operator.
@@ -34,7 +34,7 @@ pub enum PreflightError {
     )]
     NoCrd,
     /// Permissions are missing.
-    #[error("the operator's service account lacks permissions, which the chart's ClusterRole gives: {0}")]
+    #[error("the operator's service account lacks permissions, which the chart's roles give: {0}")]
     Forbidden(String),
     /// The question could not be asked.
     #[error("{question} could not be checked")]
@@ -47,20 +47,24 @@ pub enum PreflightError {
 }
 
 /// Checks the CRD and every permission.
-pub async fn preflight(client: &Client) -> Result<(), PreflightError> {
-    let missing = missing_permissions(client)
+pub async fn preflight(
+    client: &Client,
+    reach: &Reach,
+    lease: Option<&LeaseKey>,
+) -> Result<(), PreflightError> {
+    let missing = missing_permissions(client, reach, lease)
         .await
         .map_err(unchecked("the operator's permissions"))?;
     if !missing.is_empty() {
         return Err(PreflightError::Forbidden(missing.join(", ")));
     }
-    tokio::time::timeout(CRD_PATIENCE, wait_for_crd(client))
+    tokio::time::timeout(CRD_PATIENCE, wait_for_crd(client, reach))
         .await
         .unwrap_or(Err(PreflightError::NoCrd))
 }
 
-async fn wait_for_crd(client: &Client) -> Result<(), PreflightError> {
-    let platforms = Api::<Watched>::all(client.clone());
+async fn wait_for_crd(client: &Client, reach: &Reach) -> Result<(), PreflightError> {
+    let platforms = reach.api::<Watched>(client);
     loop {
         match platforms.list(&ListParams::default().limit(1)).await {
             Ok(_) => return Ok(()),
@@ -77,14 +81,36 @@ fn unchecked(question: &'static str) -> impl FnOnce(kube::Error) -> PreflightErr
     }
 }
 
+/// Where a permission is asked for: no namespace is all of them, no name every object.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    namespace: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
 /// Each permission that the API server would refuse, as "verb resource.group".
-async fn missing_permissions(client: &Client) -> Result<Vec<String>, kube::Error> {
-    let permissions = permissions();
-    let questions = permissions.iter().flat_map(|permission| {
-        permission
-            .verbs
-            .iter()
-            .map(move |verb| missing_permission(client, permission, verb))
+async fn missing_permissions(
+    client: &Client,
+    reach: &Reach,
+    lease: Option<&LeaseKey>,
+) -> Result<Vec<String>, kube::Error> {
+    let watched = Place {
+        namespace: reach.namespace(),
+        name: None,
+    };
+    let mut needed: Vec<_> = permissions()
+        .into_iter()
+        .map(|permission| (permission, watched))
+        .collect();
+    if let Some(lease) = lease {
+        let [this_one, any] = lease_permissions();
+        let namespace = Some(lease.namespace.as_str());
+        let place = |name| Place { namespace, name };
+        needed.extend([(this_one, place(Some(lease.name.as_str()))), (any, place(None))]);
+    }
+    let questions = needed.iter().flat_map(|(permission, place)| {
+        let verbs = permission.verbs.iter();
+        verbs.map(move |verb| missing_permission(client, permission, verb, *place))
     });
     Ok(try_join_all(questions).await?.into_iter().flatten().collect())
 }
@@ -93,6 +119,7 @@ async fn missing_permission(
     client: &Client,
     permission: &Permission,
     verb: &str,
+    place: Place<'_>,
 ) -> Result<Option<String>, kube::Error> {
     let (resource, subresource) = match permission.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
@@ -105,6 +132,8 @@ async fn missing_permission(
                 resource: Some(resource.to_owned()),
                 subresource,
                 verb: Some(verb.to_owned()),
+                namespace: place.namespace.map(str::to_owned),
+                name: place.name.map(str::to_owned),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()
@@ -117,5 +146,10 @@ async fn missing_permission(
         .await?
         .status
         .is_some_and(|status| status.allowed);
-    Ok((!allowed).then(|| format!("{verb} {}", permission.name())))
+    let place = match (place.namespace, place.name) {
+        (Some(namespace), Some(name)) => format!(" {name} in {namespace}"),
+        (Some(namespace), None) => format!(" in {namespace}"),
+        (None, _) => String::new(),
+    };
+    Ok((!allowed).then(|| format!("{verb} {}{place}", permission.name())))
 }

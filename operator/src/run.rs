@@ -8,7 +8,7 @@ use std::{
 };
 
 use kube::{Client, runtime::reflector::Store};
-use platform_core::kinds::Kind;
+use platform_core::{kinds::Kind, leader::Timing};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -16,12 +16,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracewell_telemetry::{Readiness, Telemetry};
+use uuid::Uuid;
 
 use crate::{
-    cluster::{ClusterError, ConnectError, KubeCluster, connect, known_kinds},
-    controller::{Backoff, Operator, Progress, Referrers, Watched, controller, watch},
+    cluster::{ClusterError, ConnectError, KubeCluster, Leases, connect, known_kinds},
+    controller::{Backoff, Operator, Progress, ReferenceWatches, Referrers, Watched, controller, watch},
     evidence::Inquiries,
     http,
+    leader::{Election, Leadership, LostLeadership},
     preflight::{PreflightError, preflight},
     settings::{RunArgs, VERSION},
 };
@@ -56,6 +58,11 @@ pub enum RunError {
     /// The kinds that the cluster knows cannot be looked up.
     #[error("the kinds that the cluster knows cannot be looked up")]
     Discovery(#[source] ClusterError),
+    /// Another operator may lead by now.
+    #[error(
+        "this operator does not lead any more, and ends so that a new one starts from what the cluster has"
+    )]
+    LostLeadership(#[source] LostLeadership),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -75,7 +82,8 @@ async fn run_until(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let (client, _) = connect().await?;
-    preflight(&client).await?;
+    let lease = arguments.lease();
+    preflight(&client, &arguments.reach(), lease.as_ref()).await?;
 
     let progress = Arc::new(Progress::default());
     let (stores, platforms) = watch::channel(None);
@@ -90,11 +98,37 @@ async fn run_until(
         })?;
     let server = tokio::spawn(axum::serve(listener, router).into_future());
 
-    let watching = watch_again(client, arguments, progress, stores, shutdown.clone());
-    let watched = drain(watching, &readiness, &shutdown).await;
+    let mut election = lease.map(|lease| {
+        let me = format!(
+            "{}_{}",
+            arguments.pod_name.as_deref().unwrap_or("operator"),
+            Uuid::now_v7()
+        );
+        Election::new(Leases::new(client.clone(), lease), me, Timing::default())
+    });
+    let (leads, leadership) = watch::channel(false);
+    let watching = watch_again(client, arguments, progress, stores, leadership, shutdown.clone());
+    let ended = tokio::select! {
+        watched = drain(watching, &readiness, &shutdown) => watched,
+        lost = lead(election.as_mut(), leads) => Err(RunError::LostLeadership(lost)),
+    };
+    if let Some(election) = &mut election {
+        election.release().await;
+    }
     server.abort();
     tracing::info!("the operator stopped");
-    watched
+    ended
+}
+
+/// Tells `leads` once this operator leads, and ends when it does not any more. One that is alone leads for ever.
+async fn lead(election: Option<&mut Election>, leads: watch::Sender<bool>) -> LostLeadership {
+    let Some(election) = election else {
+        leads.send_replace(true);
+        return std::future::pending().await;
+    };
+    election.win().await;
+    leads.send_replace(true);
+    election.hold().await
 }
 
 /// Watches until the shutdown, anew whenever a CRD comes or goes that the operator has a use for.
@@ -103,24 +137,29 @@ async fn watch_again(
     arguments: RunArgs,
     progress: Arc<Progress>,
     stores: watch::Sender<Option<Store<Watched>>>,
+    leadership: watch::Receiver<bool>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
+    let reach = arguments.reach();
     let (referrers, inquiries) = (Arc::new(Referrers::default()), Arc::new(Inquiries::default()));
     let mut kinds = known_kinds(&client).await.map_err(RunError::Discovery)?;
     while !shutdown.is_cancelled() {
-        let (controller, platforms) = controller(&client, &kinds, &referrers);
+        let (reference_watches, concerned) = ReferenceWatches::new(client.clone(), referrers.clone());
+        let (controller, platforms) = controller(&client, &reach, &kinds, concerned);
         stores.send_replace(Some(platforms));
+        let stop = shutdown.child_token();
         let operator = Operator {
-            cluster: KubeCluster::new(client.clone(), arguments.pod_name.clone()),
-            settings: arguments.images.settings(),
+            cluster: KubeCluster::new(client.clone(), arguments.pod_name.clone()).within(reach.clone()),
+            settings: arguments.settings.to_settings(),
             kinds: kinds.clone(),
             referrers: referrers.clone(),
+            reference_watches,
             inquiries: inquiries.clone(),
             progress: progress.clone(),
             backoff: Backoff::default(),
+            leadership: Leadership::new(leadership.clone(), stop.clone()),
         };
-        tracing::info!(version = VERSION, settings = ?operator.settings, ?kinds, "the operator watches");
-        let stop = shutdown.child_token();
+        tracing::info!(version = VERSION, settings = ?operator.settings, ?kinds, ?reach, "the operator watches");
         let change = async {
             let changed = other_kinds(&client, &kinds, &stop).await;
             stop.cancel();

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
-use platform_core::settings::Settings;
+use platform_core::settings::{SecretsGrant, Settings};
+
+use crate::cluster::{LeaseKey, Reach};
 
 /// The operator's own version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -44,9 +46,9 @@ pub enum Command {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Where a Platform's images come from.
+    /// The settings that the core decides by.
     #[command(flatten)]
-    pub images: ImageArgs,
+    pub settings: SettingsArgs,
 
     /// TCP port of /livez, /readyz and /metrics
     #[arg(long, env = "HTTP_PORT", default_value_t = 8080)]
@@ -55,6 +57,35 @@ pub struct RunArgs {
     /// Name of this pod, for the events that it publishes
     #[arg(long, env = "POD_NAME")]
     pub pod_name: Option<String>,
+
+    /// The only namespace to watch [default: all of them]
+    #[arg(long, env = "WATCH_NAMESPACE", value_parser = NonEmptyStringValueParser::new())]
+    pub watch_namespace: Option<String>,
+
+    /// Namespace of the Lease by which several operators agree on one that reconciles [default: none, this one reconciles]
+    #[arg(long, env = "LEASE_NAMESPACE", value_parser = NonEmptyStringValueParser::new())]
+    pub lease_namespace: Option<String>,
+
+    /// Name of that Lease
+    #[arg(long, env = "LEASE_NAME", default_value = "tracewell-operator", value_parser = NonEmptyStringValueParser::new())]
+    pub lease_name: String,
+}
+
+impl RunArgs {
+    /// The namespaces to watch.
+    pub fn reach(&self) -> Reach {
+        self.watch_namespace
+            .clone()
+            .map_or(Reach::Cluster, Reach::Namespace)
+    }
+
+    /// The Lease to agree by.
+    pub fn lease(&self) -> Option<LeaseKey> {
+        Some(LeaseKey {
+            namespace: self.lease_namespace.clone()?,
+            name: self.lease_name.clone(),
+        })
+    }
 }
 
 /// Arguments of `render` and `diff`.
@@ -64,14 +95,14 @@ pub struct ManifestArgs {
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Where a Platform's images come from.
+    /// The settings that the core decides by.
     #[command(flatten)]
-    pub images: ImageArgs,
+    pub settings: SettingsArgs,
 }
 
-/// Where images come from that a Platform does not name itself.
+/// What the person who installs the operator decides once for all Platforms.
 #[derive(Debug, Args)]
-pub struct ImageArgs {
+pub struct SettingsArgs {
     /// Repository of Tracewell's services: the gateway is {repository}/tracewell-gateway:{tag}
     #[arg(long, env = "IMAGE_REPOSITORY", default_value = "ghcr.io/tracewell", value_parser = NonEmptyStringValueParser::new())]
     pub image_repository: String,
@@ -92,14 +123,22 @@ pub struct ImageArgs {
     #[arg(long, env = "PROMETHEUS_IMAGE", default_value = PROMETHEUS_IMAGE, value_parser = NonEmptyStringValueParser::new())]
     pub prometheus_image: String,
 
+    /// Name of the chart's ClusterRole for Secrets, which a RoleBinding gives the operator in a namespace
+    #[arg(long, env = "SECRETS_ROLE", default_value = "tracewell-secrets", value_parser = NonEmptyStringValueParser::new())]
+    pub secrets_role: String,
+
+    /// The operator's service account, its namespace before a colon
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = "tracewell-system:tracewell", value_parser = NonEmptyStringValueParser::new())]
+    pub service_account: String,
+
     /// Image of the collector sidecars [default: Jaeger's, which is an OpenTelemetry Collector as well]
     #[arg(long, env = "COLLECTOR_IMAGE", value_parser = NonEmptyStringValueParser::new())]
     pub collector_image: Option<String>,
 }
 
-impl ImageArgs {
+impl SettingsArgs {
     /// The settings that the core decides by.
-    pub fn settings(&self) -> Settings {
+    pub fn to_settings(&self) -> Settings {
         Settings {
             operator_version: VERSION.to_owned(),
             image_repository: self.image_repository.trim_end_matches('/').to_owned(),
@@ -111,6 +150,10 @@ impl ImageArgs {
                 .collector_image
                 .clone()
                 .unwrap_or_else(|| self.jaeger_image.clone()),
+            secrets_grant: SecretsGrant {
+                cluster_role: self.secrets_role.clone(),
+                service_account: self.service_account.clone(),
+            },
         }
     }
 }
@@ -131,7 +174,7 @@ mod tests {
         let settings = |arguments: &[&str]| {
             let cli = Cli::try_parse_from([&["tracewell-operator", "run"], arguments].concat()).unwrap();
             match cli.command {
-                Command::Run(run) => run.images.settings(),
+                Command::Run(run) => run.settings.to_settings(),
                 other => panic!("{other:?}"),
             }
         };

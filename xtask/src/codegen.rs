@@ -77,7 +77,7 @@ fn artifacts() -> impl Iterator<Item = Artifact> {
     let operator = [
         ("crds/tracewell.dev_platforms.yaml", "crd"),
         ("charts/tracewell/templates/crd.yaml", "chart-crd"),
-        ("charts/tracewell/templates/clusterrole.yaml", "chart-role"),
+        ("charts/tracewell/templates/roles.yaml", "chart-roles"),
         ("docs/api-reference.md", "reference"),
     ]
     .map(|(path, artifact)| Artifact {

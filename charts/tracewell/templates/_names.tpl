@@ -20,6 +20,10 @@
 {{- end }}
 {{- end }}
 
+{{- define "tracewell.roleKind" -}}
+{{- if eq .Values.scope "Cluster" }}ClusterRole{{ else }}Role{{ end }}
+{{- end }}
+
 {{- define "tracewell.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "tracewell.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -210,7 +210,7 @@ async fn passwords_are_nowhere_else(platform: &Handle) -> Result<()> {
 
 #[tokio::test]
 async fn services_on_postgres_survive_the_loss_of_their_data() -> Result<()> {
-    let platform = Handle::create("postgres", spec()).await?;
+    let platform = Handle::create_with_secrets("postgres", spec()).await?;
     until_ready(&platform).await?;
     assert!(is_true(&platform.get().await?, "DatabaseReady"));
     migrations_are_done(&platform).await?;
@@ -246,6 +246,14 @@ async fn a_migration_that_fails_leaves_the_old_pods_and_says_why() -> Result<()>
         })
     };
     let platform = Handle::create("migration", spec("migrate")).await?;
+    let told = platform.until("the permission that is missing is told", LIMIT, |platform| {
+        condition(platform, "Ready").is_some_and(|c| {
+            c.reason == "SecretsForbidden"
+                && c.message.contains("kubectl create rolebinding tracewell-secrets")
+        })
+    });
+    told.await?;
+    platform.allow_secrets().await?;
     until_ready(&platform).await?;
     let before = platform
         .cluster
@@ -287,7 +295,7 @@ async fn a_storage_class_that_does_not_exist_is_named() -> Result<()> {
         "database": {"type": "Postgres", "postgres": {"storage": storage}},
         "telemetry": {"tracing": {"jaeger": {"type": "Disabled"}}},
     });
-    let platform = Handle::create("storage-class", spec).await?;
+    let platform = Handle::create_with_secrets("storage-class", spec).await?;
     let told = platform.until("the storage class is named", LIMIT, |platform| {
         condition(platform, "DatabaseReady").is_some_and(|c| {
             c.status == "False" && c.reason == "VolumePending" && c.message.contains("no-such-class")

@@ -26,7 +26,7 @@ fn names_the_secret(platform: &Platform) -> bool {
 
 /// Waits until the missing Secret is named, makes it, and waits until that has been enough.
 async fn is_told_and_recovers(test: &str, spec: Value, key: &str) -> Result<()> {
-    let platform = Handle::create(test, spec).await?;
+    let platform = Handle::create_with_secrets(test, spec).await?;
     let seen = platform
         .until("the missing Secret is named", LIMIT, names_the_secret)
         .await?;

@@ -13,6 +13,7 @@ use crate::observe::{Cause, DatabaseObservation, JobState, Observation, Workload
 use crate::reason::Reason;
 use crate::references::{Reference, in_pod};
 use crate::resolve::{Database, Resolved, Service};
+use crate::settings::Settings;
 use crate::step::{Facts, Live};
 
 /// Why objects have to wait.
@@ -22,6 +23,7 @@ pub type Holds = BTreeMap<ObjectKey, Cause>;
 pub fn find_holds(
     resolved: &Resolved,
     facts: &Facts,
+    settings: &Settings,
     desired: &Desired,
     live: &Live,
     observation: &Observation,
@@ -30,6 +32,9 @@ pub fn find_holds(
     holds.extend(find_unmade(desired, live));
     holds.extend(find_missing(resolved, desired));
     holds.extend(find_unknown(facts, desired));
+    if live.secrets_are_hidden {
+        holds.extend(find_forbidden(resolved, settings, desired));
+    }
     let waiting: Vec<_> = resolved
         .services
         .iter()
@@ -60,6 +65,24 @@ fn find_unknown(facts: &Facts, desired: &Desired) -> Holds {
                 message: format!(
                     "the cluster has no CRD {}.{} of version {}",
                     info.plural, info.group, info.version
+                ),
+            };
+            (key.clone(), cause)
+        })
+        .collect()
+}
+
+/// Secrets that the operator would have to make, and may not.
+fn find_forbidden(resolved: &Resolved, settings: &Settings, desired: &Desired) -> Holds {
+    let secrets = desired.iter().filter(|(key, _)| key.kind == Kind::Secret);
+    let command = settings.secrets_grant.command(&resolved.namespace);
+    secrets
+        .map(|(key, _)| {
+            let cause = Cause {
+                reason: Reason::SecretsForbidden,
+                message: format!(
+                    "the operator may not use Secrets in namespace {}; allow it with: {command}",
+                    resolved.namespace
                 ),
             };
             (key.clone(), cause)

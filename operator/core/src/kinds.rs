@@ -89,11 +89,22 @@ pub enum Access {
     Managed {
         /// When the objects are applied.
         wave: Wave,
-        /// Whether an object that is not wanted any more is deleted while its Platform lives.
-        prunable: bool,
+        /// What becomes of an object that is not wanted any more while its Platform lives.
+        disposal: Disposal,
     },
     /// It only reads them.
     ReadOnly,
+}
+
+/// What becomes of an object that is not wanted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposal {
+    /// It is deleted.
+    Pruned,
+    /// It is kept: it holds what cannot be made again.
+    Kept,
+    /// That never happens: it is wanted for as long as its Platform lives.
+    Unneeded,
 }
 
 /// Whether every cluster has a kind.
@@ -132,7 +143,7 @@ pub const KINDS: &[KindInfo] = &[
     // A password that is lost locks its owner out of the data.
     KindInfo::new(Kind::Secret, "", "v1", "Secret", "secrets")
         .managed(Wave::Config)
-        .kept(),
+        .disposed_of(Disposal::Kept),
     // Data outlives the removal of its service from the list; it goes with the Platform.
     KindInfo::new(
         Kind::PersistentVolumeClaim,
@@ -142,7 +153,7 @@ pub const KINDS: &[KindInfo] = &[
         "persistentvolumeclaims",
     )
     .managed(Wave::Config)
-    .kept(),
+    .disposed_of(Disposal::Kept),
     KindInfo::new(Kind::Service, "", "v1", "Service", "services").managed(Wave::Network),
     KindInfo::new(
         Kind::NetworkPolicy,
@@ -152,7 +163,10 @@ pub const KINDS: &[KindInfo] = &[
         "networkpolicies",
     )
     .managed(Wave::Network),
-    KindInfo::new(Kind::StatefulSet, "apps", "v1", "StatefulSet", "statefulsets").managed(Wave::Databases),
+    // A Platform's kind of database cannot be changed.
+    KindInfo::new(Kind::StatefulSet, "apps", "v1", "StatefulSet", "statefulsets")
+        .managed(Wave::Databases)
+        .disposed_of(Disposal::Unneeded),
     KindInfo::new(Kind::Job, "batch", "v1", "Job", "jobs").managed(Wave::Migrations),
     KindInfo::new(Kind::Deployment, "apps", "v1", "Deployment", "deployments").managed(Wave::Workloads),
     KindInfo::new(Kind::CronJob, "batch", "v1", "CronJob", "cronjobs").managed(Wave::Workloads),
@@ -239,16 +253,16 @@ impl KindInfo {
     }
 
     const fn managed(self, wave: Wave) -> Self {
-        let access = Access::Managed { wave, prunable: true };
+        let access = Access::Managed {
+            wave,
+            disposal: Disposal::Pruned,
+        };
         Self { access, ..self }
     }
 
-    const fn kept(self) -> Self {
+    const fn disposed_of(self, disposal: Disposal) -> Self {
         let access = match self.access {
-            Access::Managed { wave, .. } => Access::Managed {
-                wave,
-                prunable: false,
-            },
+            Access::Managed { wave, .. } => Access::Managed { wave, disposal },
             Access::ReadOnly => Access::ReadOnly,
         };
         Self { access, ..self }
@@ -279,12 +293,24 @@ impl KindInfo {
 
     /// Whether an object that is not wanted any more is deleted while its Platform lives.
     pub const fn is_prunable(&self) -> bool {
-        matches!(self.access, Access::Managed { prunable: true, .. })
+        matches!(
+            self.access,
+            Access::Managed {
+                disposal: Disposal::Pruned,
+                ..
+            }
+        )
     }
 
     /// Whether an object outlives that it is wanted: it holds what cannot be made again.
     pub const fn is_kept(&self) -> bool {
-        matches!(self.access, Access::Managed { prunable: false, .. })
+        matches!(
+            self.access,
+            Access::Managed {
+                disposal: Disposal::Kept,
+                ..
+            }
+        )
     }
 
     /// When objects of this kind are applied; None for kinds that are only read.

@@ -14,6 +14,8 @@
 //! | [`evidence`] | what has to be asked to know whether spans arrive, and what do the answers mean? |
 //! | [`status`] | what is there to say about it? |
 //!
+//! Beside it stands [`leader`]: which of several operators decides at all.
+//!
 //! Nothing here reads a clock, the environment, a file or the network: `Cargo.toml` and `clippy.toml` see to that.
 
 pub mod api;
@@ -26,6 +28,7 @@ pub mod holds;
 pub mod kinds;
 pub mod known;
 pub mod labels;
+pub mod leader;
 pub mod names;
 pub mod observe;
 pub mod ownership;

@@ -51,6 +51,8 @@ reasons! {
     ClusterUnavailable,
     /// A Secret or a ConfigMap that the Platform refers to is missing. The message names it and who needs it: create it. What runs goes on as it is; changes of it wait.
     ReferenceMissing,
+    /// The Platform needs a Secret of the operator's making, and the operator may not use Secrets in its namespace. The message has the command that allows it; the operator looks again within 15 seconds.
+    SecretsForbidden,
     /// The spec asks for an object of a kind that the cluster does not have. Install the CRD that the message names; the operator sees it within a minute.
     KindMissing,
     /// A service's database could not be brought to the schema of its image, so that the image's pods are not started; those of the version before go on serving. The message has the last words of the migration. It is tried again when the service changes, or when its Job is deleted.
@@ -85,6 +87,8 @@ reasons! {
     Accepted,
     /// Every Secret and ConfigMap that the Platform refers to is there.
     AllReferencesFound,
+    /// The Platform refers to Secrets of a namespace in which the operator may not look at any: they reach the pods, but nothing is said when one is missing, and no pod is restarted when one changes. The message has the command that allows it.
+    SecretsNotChecked,
     /// Every rule holds, but managementState is Paused: nothing is written besides the status. Set it to Managed to go on.
     Paused,
     /// Jaeger has not been asked for spans yet: that is done once every service serves.

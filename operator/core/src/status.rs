@@ -17,6 +17,7 @@ use crate::diff::Changes;
 use crate::observe::{Observation, WorkloadState};
 use crate::reason::Reason;
 use crate::resolve::{Resolved, Violation};
+use crate::settings::Settings;
 use crate::step::{ApplyFailure, EventNote, EventType, Facts};
 
 /// Longest message of a condition, in bytes: the API's own limit.
@@ -27,8 +28,8 @@ const MESSAGE_MAX: usize = 32_768;
 pub struct Frame<'a> {
     /// The Platform, with the status that was written last.
     pub platform: &'a Platform,
-    /// Version of the operator.
-    pub operator_version: &'a str,
+    /// The operator's settings.
+    pub settings: &'a Settings,
     /// The time of this decision.
     pub now: Timestamp,
     /// Trace of this reconcile.
@@ -70,7 +71,15 @@ pub fn accepted_status(
         .filter(|s| s.workload == WorkloadState::Available)
         .count();
     let ready_services = format!("{available}/{}", services.len());
-    let findings = find_all(resolved, observation, changes, facts, failure, &ready_services);
+    let findings = find_all(
+        frame,
+        resolved,
+        observation,
+        changes,
+        facts,
+        failure,
+        &ready_services,
+    );
     finish(
         frame,
         findings,
@@ -121,7 +130,7 @@ fn finish(frame: Frame<'_>, findings: Vec<Finding>, content: PlatformStatus) -> 
     let generation = frame.platform.metadata.generation;
     let mut status = PlatformStatus {
         observed_generation: generation,
-        operator_version: Some(frame.operator_version.to_owned()),
+        operator_version: Some(frame.settings.operator_version.clone()),
         conditions: stamp_conditions(findings, &old.conditions, generation, frame.now),
         last_reconcile_trace_id: old.last_reconcile_trace_id.clone(),
         ..content

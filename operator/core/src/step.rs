@@ -50,6 +50,8 @@ pub struct Live {
     pub objects: BTreeMap<ObjectKey, DynamicObject>,
     /// Pods, which Deployments made.
     pub pods: Vec<Pod>,
+    /// Whether the operator may not look at Secrets here, so that it knows of none.
+    pub secrets_are_hidden: bool,
 }
 
 impl Live {
@@ -74,7 +76,8 @@ impl Live {
 pub struct Facts {
     /// The kinds of others' CRDs that the cluster knows.
     pub kinds: BTreeSet<Kind>,
-    /// What the Platform [refers to](crate::references::references): its version, None where it is missing.
+    /// What the Platform [refers to](crate::references::references): its version, None where it is missing. A Secret that
+    /// the operator may not look at is not among them.
     pub references: BTreeMap<Reference, Option<String>>,
     /// The host names that Platforms claim, if this one claims any.
     pub claims: Vec<HostClaim>,
@@ -228,7 +231,7 @@ pub fn step(input: Input<'_>) -> Output {
     let mut questions = None;
     let frame = Frame {
         platform,
-        operator_version: &settings.operator_version,
+        settings,
         now: input.now,
         trace_id: input.trace_id,
     };
@@ -248,7 +251,7 @@ pub fn step(input: Input<'_>) -> Output {
             let desired = Desired::new(&resolved);
             let was_complete = was_complete(platform, &settings.operator_version);
             let observation = observe(&resolved, &desired, live, input.now);
-            let holds = find_holds(&resolved, facts, &desired, live, &observation);
+            let holds = find_holds(&resolved, facts, settings, &desired, live, &observation);
             let mut changes =
                 diff(&desired, live, &resolved.uid, was_complete, &holds).with_contents(&input.entropy);
             if resolved.paused {

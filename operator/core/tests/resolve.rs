@@ -4,7 +4,7 @@
 use platform_core::api::{Platform, PlatformSpec};
 use platform_core::kinds::Kind;
 use platform_core::resolve::{Database, Discovery, Resolved, resolve};
-use platform_core::settings::Settings;
+use platform_core::settings::{SecretsGrant, Settings};
 use platform_core::step::Facts;
 use serde_json::{Value, json};
 
@@ -17,6 +17,10 @@ fn settings() -> Settings {
         postgres_image: "registry.test/postgres:4".to_owned(),
         prometheus_image: "registry.test/prometheus:3".to_owned(),
         collector_image: "registry.test/collector:3".to_owned(),
+        secrets_grant: SecretsGrant {
+            cluster_role: "tracewell-secrets".to_owned(),
+            service_account: "tracewell-system:tracewell".to_owned(),
+        },
     }
 }
 

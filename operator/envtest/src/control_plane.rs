@@ -22,6 +22,16 @@ use serde_json::json;
 /// The directory that holds `etcd` and `kube-apiserver`.
 const ASSETS: &str = "TRACEWELL_ASSETS";
 
+/// What service accounts do is written down, without the content.
+const AUDIT_POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - {level: Metadata, userGroups: ["system:serviceaccounts"]}
+  - {level: None}
+"#;
+
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Starts both, waits for the shell's standard input to end, stops both and removes the data. The input is a pipe that
@@ -34,10 +44,11 @@ cd "$1"
   --initial-cluster "default=http://127.0.0.1:$4" >etcd.log 2>&1 &
 etcd=$!
 "$2"/kube-apiserver --etcd-servers "http://127.0.0.1:$3" --bind-address 127.0.0.1 --secure-port "$5" \
-  --cert-dir "$1/certs" --token-auth-file "$1/tokens.csv" --authorization-mode RBAC \
+  --cert-dir "$1/certs" --token-auth-file "$1/tokens.csv" --authorization-mode RBAC --allow-privileged=true \
   --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$1/sa.pub" \
   --service-account-signing-key-file "$1/sa.pem" --service-cluster-ip-range 10.0.0.0/24 \
-  --disable-admission-plugins ServiceAccount >apiserver.log 2>&1 &
+  --disable-admission-plugins ServiceAccount \
+  --audit-policy-file "$1/audit-policy.yaml" --audit-log-path "$1/audit.log" >apiserver.log 2>&1 &
 apiserver=$!
 read -r _
 kill -9 $apiserver $etcd
@@ -86,6 +97,7 @@ impl ControlPlane {
             data.join("tokens.csv"),
             "admin-token,admin,admin,\"system:masters\"\n",
         )?;
+        std::fs::write(data.join("audit-policy.yaml"), AUDIT_POLICY)?;
         write_service_account_keys(&data)?;
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "supervisor"])
@@ -128,6 +140,11 @@ impl ControlPlane {
     /// Where etcd listens.
     pub fn etcd(&self) -> String {
         format!("http://127.0.0.1:{}", self.etcd)
+    }
+
+    /// The requests of service accounts so far: a JSON object a line, the last one perhaps half written.
+    pub fn audit_log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.data.join("audit.log"))?)
     }
 
     /// The folder of its data and logs, removed when it ends.

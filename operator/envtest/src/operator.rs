@@ -32,8 +32,13 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts `program` with this kubeconfig; its files are kept in `folder`.
-    pub fn start(program: &Path, kubeconfig: &Kubeconfig, folder: &Path) -> Result<Self> {
+    /// Starts `program` with this kubeconfig and these variables besides; its files are kept in `folder`.
+    pub fn start(
+        program: &Path,
+        kubeconfig: &Kubeconfig,
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let (config, log) = (folder.join("kubeconfig"), folder.join("log"));
         fs::write(&config, serde_json::to_string(kubeconfig)?)?;
         let [port] = free_ports()?;
@@ -41,6 +46,7 @@ impl Operator {
         let process = Command::new(program)
             .args(["run", "--http-port", &port.to_string()])
             .env("KUBECONFIG", config)
+            .envs(environment.iter().copied())
             .stderr(output.try_clone()?)
             .stdout(output)
             .spawn()
@@ -84,6 +90,18 @@ impl Operator {
     /// Everything that it has printed.
     pub fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(&self.log)?)
+    }
+
+    /// Waits until it ends by itself, and gives its exit code.
+    pub async fn end(&mut self) -> Result<Option<i32>> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status.code());
+            }
+            ensure!(started.elapsed() < PATIENCE, "the operator goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Tells it to stop, and gives its exit code.

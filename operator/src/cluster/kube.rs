@@ -20,7 +20,9 @@ use platform_core::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Cluster, ClusterError, Contested, PlatformKey, discovery::known_kinds, events::Publisher};
+use super::{
+    Cluster, ClusterError, Contested, PlatformKey, Reach, discovery::known_kinds, events::Publisher,
+};
 
 /// kube's client has no deadline of its own for an answer (kube-rs/kube#1945), and a request that hangs would hold one
 /// of the few places for reconciles for ever.
@@ -32,6 +34,7 @@ const PAGE_SIZE: u32 = 50;
 /// A cluster behind a [`Client`].
 pub struct KubeCluster {
     client: Client,
+    reach: Reach,
     publisher: Publisher,
 }
 
@@ -41,8 +44,15 @@ impl KubeCluster {
         let instance = instance.unwrap_or_else(|| labels::FIELD_MANAGER.to_owned());
         Self {
             publisher: Publisher::new(client.clone(), instance),
+            reach: Reach::default(),
             client,
         }
+    }
+
+    /// Looks no further than this.
+    #[must_use]
+    pub fn within(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     fn objects(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
@@ -137,7 +147,7 @@ impl Cluster for KubeCluster {
     async fn host_claims(&self) -> Result<Vec<HostClaim>, ClusterError> {
         // Untyped: a Platform that does not parse must not stop the others.
         let resource = ApiResource::erase::<Platform>(&());
-        let platforms = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let platforms = self.reach.objects(&self.client, &resource);
         let found = list_all(ListParams::default(), |params| {
             list_page(platforms.clone(), params)
         })
@@ -221,9 +231,17 @@ impl Cluster for KubeCluster {
 pub(super) async fn within_deadline<T>(
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ClusterError> {
-    match tokio::time::timeout(DEADLINE, call).await {
+    within(DEADLINE, call).await
+}
+
+/// A request with a deadline of its own.
+pub(super) async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ClusterError> {
+    match tokio::time::timeout(deadline, call).await {
         Ok(answer) => answer.map_err(ClusterError::from),
-        Err(_) => Err(ClusterError::Timeout(DEADLINE)),
+        Err(_) => Err(ClusterError::Timeout(deadline)),
     }
 }
 

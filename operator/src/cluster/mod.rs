@@ -7,6 +7,8 @@ mod discovery;
 mod error;
 mod events;
 mod kube;
+mod lease;
+mod reach;
 
 use std::future::Future;
 
@@ -26,6 +28,8 @@ pub use self::{
     discovery::known_kinds,
     error::ClusterError,
     kube::KubeCluster,
+    lease::{LeaseKey, Leases},
+    reach::Reach,
 };
 
 /// Where a Platform is.
@@ -78,7 +82,7 @@ pub trait Cluster: Send + Sync + 'static {
         reference: &Reference,
     ) -> impl Future<Output = Result<Option<String>, ClusterError>> + Send;
 
-    /// The host names that the Platforms of all namespaces claim.
+    /// The host names that the Platforms claim, as far as the operator sees them.
     fn host_claims(&self) -> impl Future<Output = Result<Vec<HostClaim>, ClusterError>> + Send;
 
     /// Server-side apply under [`FIELD_MANAGER`](platform_core::labels::FIELD_MANAGER), with strict field validation.

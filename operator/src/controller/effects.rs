@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::{try_join, try_join_all};
-use kube::ResourceExt;
+use kube::{ResourceExt, core::DynamicObject};
 use platform_core::{
     api::Platform,
     diff::{Apply, Changes, Prune},
@@ -11,7 +11,7 @@ use platform_core::{
     ownership::belongs,
     passwords::Entropy,
     references::references,
-    step::{ApplyFailure, EventNote, Facts, Live, WriteAction},
+    step::{ApplyFailure, EventNote, Facts, FailureCategory, Live, WriteAction},
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::{Instrument as _, info_span};
@@ -36,9 +36,9 @@ pub async fn read_facts<C: Cluster>(
             let version = cluster
                 .version(namespace, &reference)
                 .instrument(info_span!("get", kind = %reference.kind, name = reference.name))
-                .await
-                .map_err(ReconcileError::reading(reference.kind.info().plural))?;
-            Ok((reference, version))
+                .await;
+            let version = shown(reference.kind, version)?;
+            Ok(version.map(|version| (reference, version)))
         }
     });
     let exposure = &platform.spec.exposure;
@@ -52,10 +52,21 @@ pub async fn read_facts<C: Cluster>(
     };
     Ok(Facts {
         kinds: kinds.clone(),
-        references: try_join_all(versions).await?.into_iter().collect(),
+        references: try_join_all(versions).await?.into_iter().flatten().collect(),
         claims,
         evidence: None,
     })
+}
+
+/// What was read, or `None` where it is a Secret that the operator may not look at: which ones it may is for the people of
+/// a namespace to say, and most Platforms do without.
+fn shown<T>(kind: Kind, read: Result<T, ClusterError>) -> Result<Option<T>, ReconcileError> {
+    match read {
+        Err(error) if kind == Kind::Secret && error.category() == FailureCategory::Forbidden => Ok(None),
+        read => read
+            .map(Some)
+            .map_err(ReconcileError::reading(kind.info().plural)),
+    }
 }
 
 /// Random bytes for one decision.
@@ -78,13 +89,15 @@ pub async fn read_live<C: Cluster>(
         let objects = cluster
             .list(platform, info.kind)
             .instrument(info_span!("list", kind = info.name))
-            .await
-            .map_err(ReconcileError::reading(info.plural))?;
-        let keyed = objects
-            .into_iter()
-            .filter(|object| belongs(platform, info.kind, object))
-            .map(|object| (key_of(info.kind, &object), object));
-        Ok(keyed.collect::<Vec<_>>())
+            .await;
+        let objects = shown(info.kind, objects)?;
+        let keyed = |objects: Vec<DynamicObject>| -> Vec<_> {
+            let own = objects
+                .into_iter()
+                .filter(|object| belongs(platform, info.kind, object));
+            own.map(|object| (key_of(info.kind, &object), object)).collect()
+        };
+        Ok(objects.map(keyed))
     });
     let pods = async {
         cluster
@@ -95,7 +108,8 @@ pub async fn read_live<C: Cluster>(
     };
     let (objects, pods) = try_join(try_join_all(lists), pods).await?;
     Ok(Live {
-        objects: objects.into_iter().flatten().collect(),
+        secrets_are_hidden: objects.iter().any(Option::is_none),
+        objects: objects.into_iter().flatten().flatten().collect(),
         pods,
     })
 }

@@ -6,6 +6,7 @@ mod error;
 mod measure;
 mod progress;
 mod reconcile;
+mod reference_watches;
 mod referrers;
 mod watches;
 
@@ -15,6 +16,7 @@ pub use self::{
     error::{NoEntropy, ReconcileError, WriteFailure},
     progress::Progress,
     reconcile::{Knowledge, Reconciled, reconcile},
+    reference_watches::ReferenceWatches,
     referrers::Referrers,
     watches::{Operator, Watched, controller, watch},
 };

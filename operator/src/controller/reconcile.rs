@@ -37,12 +37,15 @@ pub struct Reconciled {
     pub requeue: Requeue,
     /// What to ask about the spans of the services.
     pub questions: Option<Questions>,
+    /// Kinds whose objects in its namespace concern it, and that no other watch tells of.
+    pub follows: BTreeSet<Kind>,
 }
 
 impl Reconciled {
     const GONE: Self = Self {
         requeue: Requeue::AwaitChange,
         questions: None,
+        follows: BTreeSet::new(),
     };
 }
 
@@ -67,7 +70,9 @@ pub async fn reconcile<C: Cluster>(
         // Its objects go with it, by their owner references: making them anew would race with that.
         return Ok(Reconciled::GONE);
     }
-    knowledge.referrers.set(key, references(&platform));
+    let references = references(&platform);
+    let mut follows: BTreeSet<Kind> = references.iter().map(|reference| reference.kind).collect();
+    knowledge.referrers.set(key, references);
     let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
     facts.evidence = knowledge.evidence.cloned();
     let mut live = read_live(cluster, &platform, &facts).await?;
@@ -100,10 +105,16 @@ pub async fn reconcile<C: Cluster>(
         }
         publish(cluster, &platform, &verdict.events).await;
     }
+    if live.secrets_are_hidden {
+        follows.remove(&Kind::Secret);
+    } else if live.objects.keys().any(|key| key.kind == Kind::Secret) {
+        follows.insert(Kind::Secret);
+    }
     match applied.failure {
         None => Ok(Reconciled {
             requeue: verdict.requeue,
             questions: verdict.questions,
+            follows,
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }

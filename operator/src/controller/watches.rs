@@ -10,10 +10,10 @@ use std::{
 
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DynamicObject, PartialObjectMeta},
+    core::PartialObjectMeta,
     runtime::{
         Controller, WatchStreamExt as _, controller,
         controller::Action,
@@ -27,7 +27,6 @@ use platform_core::{
     api::Platform,
     kinds::{KINDS, Kind, KindInfo},
     labels,
-    references::Reference,
     settings::Settings,
     step::Requeue,
 };
@@ -36,13 +35,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Backoff, Knowledge, Progress, ReconcileError, Referrers, measure,
+    Backoff, Knowledge, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
     progress::{LONGEST_RESYNC, SHORTEST_RESYNC},
     reconcile,
 };
 use crate::{
-    cluster::{Cluster, PlatformKey},
+    cluster::{Cluster, PlatformKey, Reach},
     evidence::Inquiries,
+    leader::Leadership,
 };
 
 /// A Platform as the watch remembers it: its metadata alone. Its spec is read anew by each reconcile, and one that does
@@ -76,29 +76,29 @@ pub struct Operator<C> {
     pub kinds: BTreeSet<Kind>,
     /// Which Platforms refer to what.
     pub referrers: Arc<Referrers>,
+    /// Tells of changes of what Platforms refer to.
+    pub reference_watches: ReferenceWatches,
     /// What is asked about the spans of the services.
     pub inquiries: Arc<Inquiries>,
     /// Read by the liveness probe.
     pub progress: Arc<Progress>,
     /// Pauses after failures.
     pub backoff: Backoff,
+    /// A follower watches, and reconciles nothing.
+    pub leadership: Leadership,
 }
 
-/// The controller, and the Platforms that it knows, for the readiness probe.
+/// The controller, and the Platforms that it knows, for the readiness probe. `concerned` are those that a change of
+/// what they refer to concerns.
 pub fn controller(
     client: &Client,
+    reach: &Reach,
     kinds: &BTreeSet<Kind>,
-    referrers: &Arc<Referrers>,
+    concerned: impl Stream<Item = ObjectRef<Watched>> + Send + 'static,
 ) -> (Controller<Watched>, Store<Watched>) {
-    let every = watcher::Config::default()
-        .page_size(PAGE_SIZE)
-        .timeout(WATCH_SECONDS);
-    let ours = every
-        .clone()
-        .labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
+    let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
     let (store, writer) = reflector::store();
-    let platforms = Api::<Watched>::all(client.clone());
-    let platforms = watcher(platforms, every.clone()).backoff(ShortBackoff::default());
+    let platforms = watcher(reach.api::<Watched>(client), watch_config()).backoff(ShortBackoff::default());
     let mut controller =
         Controller::for_stream(reflector(writer, platforms).applied_objects(), store.clone())
             .with_config(
@@ -108,36 +108,30 @@ pub fn controller(
             )
             .trigger_backoff(NoBackoff);
     let is_known = |info: &KindInfo| info.is_everywhere() || kinds.contains(&info.kind);
-    for info in KINDS.iter().filter(|info| info.is_managed() && is_known(info)) {
+    // Secrets are watched where a Platform has to do with one.
+    let is_watched = |info: &&KindInfo| info.is_managed() && info.kind != Kind::Secret && is_known(info);
+    for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
-        let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &resource);
-        controller = match info.kind {
-            // Below, by its metadata: nobody here needs to know the content.
-            Kind::Secret => controller,
+        let api = reach.metadata(client, &resource);
+        controller = if info.is_kept() {
             // Data that outlives its Platform has no owner.
-            _ if info.is_kept() => {
-                controller.watches_stream_with(changes(api, &ours), |object| platform_of(&object), resource)
-            }
-            _ => controller.owns_stream_with(changes(api, &ours), resource),
+            controller.watches_stream_with(changes(api, &ours), |object| platform_of(&object), resource)
+        } else {
+            controller.owns_stream_with(changes(api, &ours), resource)
         };
     }
-    let pods = Api::<PartialObjectMeta<Pod>>::all(client.clone());
-    let secrets = Api::<PartialObjectMeta<Secret>>::all(client.clone());
-    let config_maps = Api::<PartialObjectMeta<ConfigMap>>::all(client.clone());
-    // Releases of Helm are many, large, and nobody refers to them.
-    let no_releases = every.clone().fields("type!=helm.sh/release.v1");
+    let pods = reach.api::<PartialObjectMeta<Pod>>(client);
     let controller = controller
         .watches_stream(changes(pods, &ours), |pod| platform_of(&pod))
-        .watches_stream(changes(secrets.clone(), &ours), |secret| platform_of(&secret))
-        .watches_stream(
-            changes(secrets, &no_releases),
-            referrers_of(referrers, Reference::secret),
-        )
-        .watches_stream(
-            changes(config_maps, &every),
-            referrers_of(referrers, Reference::config_map),
-        );
+        .reconcile_on(concerned);
     (controller, store)
+}
+
+/// What every watch has in common.
+pub(super) fn watch_config() -> watcher::Config {
+    watcher::Config::default()
+        .page_size(PAGE_SIZE)
+        .timeout(WATCH_SECONDS)
 }
 
 /// What changes of the objects of one kind.
@@ -145,7 +139,10 @@ pub fn controller(
 /// Each watch has pauses of its own. Where all share them, as a [`Controller`] has it, one ends for one watch: after
 /// the API server was away, a dozen watches took as many pauses, and meanwhile none was polled, so that handshakes
 /// expired (stackabletech/trino-operator#936).
-fn changes<K>(api: Api<K>, config: &watcher::Config) -> impl Stream<Item = watcher::Result<K>> + use<K>
+pub(super) fn changes<K>(
+    api: Api<K>,
+    config: &watcher::Config,
+) -> impl Stream<Item = watcher::Result<K>> + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -155,26 +152,9 @@ where
 }
 
 /// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
-fn platform_of(object: &impl ResourceExt) -> Option<ObjectRef<Watched>> {
+pub(super) fn platform_of(object: &impl ResourceExt) -> Option<ObjectRef<Watched>> {
     let name = object.labels().get(labels::PLATFORM)?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
-}
-
-/// Leads from an object to the Platforms that refer to it.
-fn referrers_of<K>(
-    referrers: &Arc<Referrers>,
-    reference: fn(String) -> Reference,
-) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<Watched>> + Send + Sync + 'static {
-    let referrers = Arc::clone(referrers);
-    move |object| {
-        let namespace = object.metadata.namespace.unwrap_or_default();
-        let name = object.metadata.name.unwrap_or_default();
-        referrers
-            .of(&namespace, &reference(name))
-            .into_iter()
-            .map(|key| ObjectRef::new(&key.name).within(&key.namespace))
-            .collect()
-    }
 }
 
 /// Reconciles until `shutdown`, and then ends when the reconciles that run are done.
@@ -216,6 +196,7 @@ impl<C> Operator<C> {
         self.backoff.succeeded(key);
         self.progress.gone(key);
         self.referrers.set(key, BTreeSet::new());
+        self.reference_watches.set(key, &BTreeSet::new());
         self.inquiries.forget(key);
     }
 }
@@ -225,6 +206,9 @@ async fn reconcile_watched<C: Cluster>(
     watched: Arc<Watched>,
     operator: Arc<Operator<C>>,
 ) -> Result<Action, ReconcileError> {
+    if !operator.leadership.is_won().await {
+        return Ok(Action::await_change());
+    }
     let key = key_of(&*watched);
     let span = info_span!(
         // kube's own span around every reconcile would be the root otherwise.
@@ -258,6 +242,7 @@ async fn reconcile_watched<C: Cluster>(
         }
     }
     let reconciled = result?;
+    operator.reference_watches.set(&key, &reconciled.follows);
     if let Some(questions) = reconciled.questions {
         operator.inquiries.ask(&key, questions);
     }

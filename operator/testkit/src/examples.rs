@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use platform_core::api::Platform;
-use platform_core::settings::Settings;
+use platform_core::settings::{SecretsGrant, Settings};
 use platform_operator::manifest::Manifest;
 
 /// Settings with values that no default has, so that a test notices where one is not used.
@@ -16,6 +16,10 @@ pub fn settings() -> Settings {
         postgres_image: "registry.test/postgres:4.0.0".to_owned(),
         prometheus_image: "registry.test/prometheus:3.0.0".to_owned(),
         collector_image: "registry.test/collector:3.0.0".to_owned(),
+        secrets_grant: SecretsGrant {
+            cluster_role: "tracewell-secrets".to_owned(),
+            service_account: "tracewell-system:tracewell".to_owned(),
+        },
     }
 }
 

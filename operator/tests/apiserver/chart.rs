@@ -5,61 +5,33 @@ use std::process::Command;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use kube::{
     Api, Client,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
     core::{ApiResource, DynamicObject, ObjectMeta},
 };
-use platform_core::kinds::KINDS;
 use platform_envtest::{assets, create_namespace};
 use platform_operator::{
-    cluster::KubeCluster,
-    permissions::permissions,
+    cluster::Reach,
+    permissions::{Permission, permissions},
     preflight::{PreflightError, preflight},
 };
 use serde_json::{Value, json};
 
-use crate::fixture::world;
+use crate::fixture::{control_plane, world};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/tracewell");
 
-/// The rules of the committed template, whose other parts are helm's.
-fn chart_rules() -> Vec<PolicyRule> {
-    let template = std::fs::read_to_string(format!("{CHART}/templates/clusterrole.yaml")).unwrap();
-    let rules = &template[template.find("rules:").expect("rules")..];
-    let rules: Value = serde_saphyr::from_str(rules).unwrap();
-    serde_json::from_value(rules["rules"].clone()).unwrap()
+/// The rules of the operator's roles.
+fn rules() -> Vec<PolicyRule> {
+    let rule = |permission: Permission| PolicyRule {
+        api_groups: Some(vec![permission.group.to_owned()]),
+        resources: Some(vec![permission.resource]),
+        verbs: permission.verbs.into_iter().map(str::to_owned).collect(),
+        ..PolicyRule::default()
+    };
+    permissions().into_iter().map(rule).collect()
 }
 
-#[test]
-fn the_chart_and_the_table_of_kinds_allow_the_same() {
-    let of_chart: Vec<_> = chart_rules()
-        .into_iter()
-        .map(|rule| {
-            (
-                rule.api_groups.unwrap_or_default().concat(),
-                rule.resources.unwrap_or_default().concat(),
-                rule.verbs,
-            )
-        })
-        .collect();
-    let needed: Vec<_> = permissions()
-        .into_iter()
-        .map(|needed| {
-            let verbs: Vec<_> = needed.verbs.into_iter().map(str::to_owned).collect();
-            (needed.group.to_owned(), needed.resource, verbs)
-        })
-        .collect();
-    assert_eq!(of_chart, needed, "`cargo xtask codegen` writes the template");
-    for kind in KINDS {
-        assert!(
-            of_chart
-                .iter()
-                .any(|(group, resource, _)| group == kind.group && resource == kind.plural),
-            "{kind:?}"
-        );
-    }
-}
-
-/// Gives the account the chart's role, with these rules left in.
+/// Gives the account a role of these rules.
 async fn grant(client: &Client, account: &str, rules: Vec<PolicyRule>) {
     let metadata = ObjectMeta {
         name: Some(account.into()),
@@ -96,63 +68,25 @@ async fn grant(client: &Client, account: &str, rules: Vec<PolicyRule>) {
 }
 
 #[tokio::test]
-async fn the_charts_role_suffices_for_everything_that_a_platform_goes_through() {
-    let Some(world) = world("permitted").await else {
-        return;
-    };
-    grant(&world.client, "permitted", chart_rules()).await;
-    let client = world
-        .plane
-        .client_as_service_account("tracewell-system", "permitted")
-        .await
-        .unwrap();
-    preflight(&client).await.unwrap();
-    let cluster = KubeCluster::new(client, None);
-    world
-        .apply("demo", json!({"services": [{"name": "auth"}, {"name": "chat"}]}))
-        .await;
-    world.bring_up_with(&cluster, "demo").await.unwrap();
-    world.apply("demo", json!({"services": [{"name": "auth"}]})).await;
-    world.reconcile_with(&cluster, "demo").await.unwrap();
-    let snapshot = world.snapshot().await;
-    assert!(
-        !snapshot.contains_key("Deployment/demo-chat"),
-        "pruning is allowed"
-    );
-    assert!(
-        snapshot["Platform/demo"]["status"]["conditions"].is_array(),
-        "writing the status is allowed"
-    );
-    let events = Api::<k8s_openapi::api::events::v1::Event>::namespaced(world.client.clone(), "permitted");
-    assert!(
-        !events
-            .list(&ListParams::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty(),
-        "publishing events is allowed"
-    );
-}
-
-#[tokio::test]
 async fn a_missing_permission_is_named_before_anything_is_watched() {
     let Some(world) = world("forbidden").await else {
         return;
     };
-    let mut rules = chart_rules();
+    let mut rules = rules();
     rules.retain(|rule| {
         rule.resources
             .as_ref()
             .is_none_or(|resources| resources.concat() != "deployments")
     });
     grant(&world.client, "forbidden", rules).await;
-    let client = world
-        .plane
+    let plane = control_plane().await.expect("it is there");
+    let client = plane
         .client_as_service_account("tracewell-system", "forbidden")
         .await
         .unwrap();
-    let error = preflight(&client).await.expect_err("Deployments are not allowed");
+    let error = preflight(&client, &Reach::Cluster, None)
+        .await
+        .expect_err("Deployments are not allowed");
     let PreflightError::Forbidden(missing) = &error else {
         panic!("{error:?}")
     };
@@ -162,7 +96,7 @@ async fn a_missing_permission_is_named_before_anything_is_watched() {
     );
 }
 
-fn helm(arguments: &[&str]) -> Option<Result<String, String>> {
+pub(crate) fn helm(arguments: &[&str]) -> Option<Result<String, String>> {
     let helm = assets()?.join("helm");
     if !helm.is_file() {
         let reason = format!("{} is missing", helm.display());
@@ -198,18 +132,20 @@ async fn what_the_chart_renders_is_taken_under_strict_validation() {
         "podLabels.c=d",
         "nodeSelector.e=f",
     ];
+    let dry_run = PatchParams::apply("helm").force().dry_run().validation_strict();
     let every_value = ["--set-string", &every_value.join(",")];
-    for arguments in [&[][..], &every_value] {
+    let in_its_namespace = ["--set", "scope=Namespace,replicas=2"];
+    for arguments in [&[][..], &every_value, &in_its_namespace] {
         let Some(rendered) = helm(arguments) else { return };
         let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered.unwrap()).unwrap();
         assert!(documents.iter().any(|document| document["kind"] == "Deployment"));
         for document in documents.iter().filter(|document| !document.is_null()) {
-            dry_run(&world.client, document).await;
+            apply(&world.client, document, &dry_run).await;
         }
     }
 }
 
-async fn dry_run(client: &Client, document: &Value) {
+pub(crate) async fn apply(client: &Client, document: &Value, params: &PatchParams) {
     let object: DynamicObject = serde_json::from_value(document.clone()).unwrap();
     let resource = ApiResource::from_gvk(&object.types.clone().expect("a type").try_into().unwrap());
     let name = object.metadata.name.clone().expect("a name");
@@ -217,8 +153,7 @@ async fn dry_run(client: &Client, document: &Value) {
         Some(namespace) => Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
-    let params = PatchParams::apply("helm").force().dry_run().validation_strict();
-    api.patch(&name, &params, &Patch::Apply(document))
+    api.patch(&name, params, &Patch::Apply(document))
         .await
         .unwrap_or_else(|error| panic!("{name}: {error}"));
 }

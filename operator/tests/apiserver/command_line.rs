@@ -13,7 +13,7 @@ use kube::{
 use platform_core::{api::Platform, kinds::Kind};
 use serde_json::{Value, json};
 
-use crate::fixture::{World, manifest, world};
+use crate::fixture::{control_plane, manifest, world};
 
 /// The binary with the images of [`settings`](crate::fixture::settings).
 fn operator(arguments: &[&str]) -> Command {
@@ -123,9 +123,10 @@ fn a_bad_file_is_one_sentence_with_its_line() {
     );
 }
 
-fn write_kubeconfig(world: &World, directory: &Path) -> PathBuf {
+async fn write_kubeconfig(directory: &Path) -> PathBuf {
     let path = directory.join("kubeconfig");
-    std::fs::write(&path, serde_json::to_string(world.plane.kubeconfig()).unwrap()).unwrap();
+    let plane = control_plane().await.expect("it is there");
+    std::fs::write(&path, serde_json::to_string(plane.kubeconfig()).unwrap()).unwrap();
     path
 }
 
@@ -135,7 +136,7 @@ async fn diff_tells_what_would_change_and_why() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let kubeconfig = write_kubeconfig(&world, directory.path());
+    let kubeconfig = write_kubeconfig(directory.path()).await;
     let spec = json!({"services": [{"name": "gateway"}, {"name": "auth"}]});
     let diff = |spec: &Value| {
         let mut command = operator(&["diff", "-f", "-"]);
@@ -183,7 +184,7 @@ async fn diff_tells_what_the_file_no_longer_has_whoever_applied_it() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let kubeconfig = write_kubeconfig(&world, directory.path());
+    let kubeconfig = write_kubeconfig(directory.path()).await;
     let secret = json!([{"name": "PASSWORD", "value": "hunter2"}, {"name": "GONE", "value": "hunter3"}]);
     let whole = json!({"services": [{"name": "billing"}, {"name": "auth", "env": secret}]});
     // As `kubectl apply` does without --server-side.
@@ -217,7 +218,7 @@ async fn diff_of_a_settled_platform_is_empty() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let kubeconfig = write_kubeconfig(&world, directory.path());
+    let kubeconfig = write_kubeconfig(directory.path()).await;
     world.apply("demo", json!({})).await;
     // The binary's own version stands in the status alone, so that the objects are the same.
     world.bring_up("demo").await.unwrap();

@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    fixture::{World, world},
+    fixture::{PROGRAM, World, world},
     proxy::{Fault, Proxy},
 };
 
@@ -70,8 +70,9 @@ async fn the_operator_returns_by_itself_after_each_fault() {
 async fn walk(world: &World, fault: Fault) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let proxy = Proxy::start(world);
-    let program = Path::new(env!("CARGO_BIN_EXE_tracewell-operator"));
-    let mut operator = Operator::start(program, proxy.kubeconfig(), directory.path())?;
+    // The other tests of this binary have Platforms as well.
+    let own = [("WATCH_NAMESPACE", world.namespace.as_str())];
+    let mut operator = Operator::start(Path::new(PROGRAM), proxy.kubeconfig(), directory.path(), &own)?;
     operator.answer("/readyz", "200").await?;
     ask_for(world, 1).await?;
     carried_out(world, 1, PATIENCE).await?;

@@ -13,7 +13,7 @@ use platform_core::{
     api::Platform,
     kinds::{KINDS, Kind},
     references::references,
-    settings::Settings,
+    settings::{SecretsGrant, Settings},
     step::Requeue,
 };
 use platform_envtest::{ControlPlane, assets, create_namespace, install_crd};
@@ -27,9 +27,11 @@ use tokio::sync::OnceCell;
 /// A Platform of services that wait for each other is ready after so many reconciles.
 const MAX_RECONCILES: usize = 16;
 
-/// A namespace on the shared control plane.
+/// The operator as a process.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tracewell-operator");
+
+/// A namespace on a control plane.
 pub(crate) struct World {
-    pub(crate) plane: &'static ControlPlane,
     pub(crate) client: Client,
     pub(crate) namespace: String,
 }
@@ -39,16 +41,12 @@ pub(crate) async fn world(namespace: &str) -> Option<World> {
     let plane = control_plane().await?;
     let client = plane.client().await.unwrap();
     create_namespace(&client, namespace).await.unwrap();
-    Some(World {
-        plane,
-        client,
-        namespace: namespace.to_owned(),
-    })
+    Some(World::new(client, namespace))
 }
 
 /// The shared control plane, started by the first test that asks; `None` where the binaries are missing and nobody
 /// demanded them.
-async fn control_plane() -> Option<&'static ControlPlane> {
+pub(crate) async fn control_plane() -> Option<&'static ControlPlane> {
     static SHARED: OnceCell<Option<ControlPlane>> = OnceCell::const_new();
     SHARED
         .get_or_init(|| async {
@@ -124,6 +122,10 @@ pub(crate) fn settings() -> Settings {
         postgres_image: "registry.example/postgres:4".into(),
         prometheus_image: "registry.example/prometheus:3".into(),
         collector_image: "registry.example/collector:2".into(),
+        secrets_grant: SecretsGrant {
+            cluster_role: "tracewell-secrets".into(),
+            service_account: "tracewell-system:tracewell".into(),
+        },
     }
 }
 
@@ -138,6 +140,13 @@ pub(crate) fn manifest(namespace: &str, name: &str, spec: &Value) -> Value {
 }
 
 impl World {
+    pub(crate) fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+        }
+    }
+
     pub(crate) fn platforms(&self) -> Api<Platform> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
@@ -218,8 +227,19 @@ impl World {
             .expect(type_)
     }
 
+    /// Why the condition has not this status yet; empty when it has.
+    pub(crate) async fn lacking(&self, platform: &str, type_: &str, status: &str) -> String {
+        let found = json!(self.platforms().get_status(platform).await.unwrap().status);
+        let conditions = found["conditions"].as_array().into_iter().flatten();
+        let mut of_type = conditions.filter(|condition| condition["type"] == type_);
+        match of_type.next() {
+            Some(condition) if condition["status"] == status => String::new(),
+            condition => format!("{platform} {type_}: {condition:?}"),
+        }
+    }
+
     /// Makes the Secrets and `ConfigMap`s that the Platform refers to.
-    async fn provide_references(&self, name: &str) {
+    pub(crate) async fn provide_references(&self, name: &str) {
         let platform = self.platforms().get(name).await.unwrap();
         for reference in references(&platform) {
             let info = reference.kind.info();
@@ -244,10 +264,11 @@ impl World {
             for object in objects.list(&ListParams::default()).await.unwrap() {
                 let status = json!({"status": status_of(kind, &object)});
                 let (name, params) = (object.name_any(), PatchParams::default());
-                objects
-                    .patch_status(&name, &params, &Patch::Merge(&status))
-                    .await
-                    .unwrap();
+                match objects.patch_status(&name, &params, &Patch::Merge(&status)).await {
+                    // An operator that runs besides has deleted it.
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                    written => drop(written.unwrap()),
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use platform_envtest::{ControlPlane, Operator, assets, create_namespace, install
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::fixture::manifest;
+use crate::fixture::{PROGRAM, manifest};
 
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -94,8 +94,8 @@ async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
     let client = plane.client().await.unwrap();
     create_namespace(&client, "shop").await.unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_tracewell-operator"));
-    let mut operator = Operator::start(program, plane.kubeconfig(), directory.path()).unwrap();
+    let mut operator =
+        Operator::start(Path::new(PROGRAM), plane.kubeconfig(), directory.path(), &[]).unwrap();
     // It is started before its CRD, as by a chart.
     install_crd(&client, &crd_without_schema()).await.unwrap();
     operator.answer("/readyz", "200").await.unwrap();

@@ -124,7 +124,7 @@ impl World {
         objects.retain(|_, object| object.labels().get(labels::PLATFORM_UID) == Some(&resolved.uid));
         let live = Live {
             objects,
-            pods: Vec::new(),
+            ..Live::default()
         };
         resolved.uids = live.uids();
         let changes = diff(

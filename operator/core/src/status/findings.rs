@@ -1,20 +1,21 @@
 //! From evidence to findings: one function for each condition.
 
-use super::ConditionType;
 use super::conditions::Finding;
 use super::database::{database_workloads, find_database, worst};
+use super::{ConditionType, Frame};
 use crate::build::ignored_variables;
 use crate::diff::Changes;
 use crate::evidence::can_be_asked;
 use crate::labels::Component;
 use crate::observe::{BackendObservation, Cause, EntranceObservation, Observation, WorkloadState};
 use crate::reason::Reason;
-use crate::references::Reference;
+use crate::references::{Reference, references};
 use crate::resolve::{Prometheus, Resolved};
 use crate::step::{ApplyFailure, Facts};
 
 /// Every condition of a Platform that was accepted.
 pub(super) fn find_all(
+    frame: Frame<'_>,
     resolved: &Resolved,
     observation: &Observation,
     changes: &Changes,
@@ -39,7 +40,7 @@ pub(super) fn find_all(
         reconciling,
         find_stalled(stalled),
         find_accepted(resolved, changes.paused),
-        find_secrets(resolved),
+        find_secrets(frame, resolved),
         find_database(observation),
         services,
         tracing,
@@ -200,8 +201,28 @@ fn find_accepted(resolved: &Resolved, paused: Option<usize>) -> Finding {
     Finding::new(ConditionType::Accepted, true, Reason::Accepted, message)
 }
 
-fn find_secrets(resolved: &Resolved) -> Finding {
+fn find_secrets(frame: Frame<'_>, resolved: &Resolved) -> Finding {
     let type_ = ConditionType::SecretsResolved;
+    let unchecked: Vec<String> = references(frame.platform)
+        .iter()
+        .filter(|reference| !resolved.references.contains_key(reference))
+        .map(ToString::to_string)
+        .collect();
+    if !unchecked.is_empty() {
+        let message = format!(
+            "not checked, since the operator may not look at Secrets in namespace {}: {}; a change of one restarts no pod; \
+             allow it with: {}",
+            resolved.namespace,
+            unchecked.join(", "),
+            frame.settings.secrets_grant.command(&resolved.namespace),
+        );
+        return Finding {
+            type_,
+            status: None,
+            reason: Reason::SecretsNotChecked,
+            message,
+        };
+    }
     let missing: Vec<String> = resolved
         .references
         .iter()

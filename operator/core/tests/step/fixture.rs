@@ -9,7 +9,7 @@ use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::passwords::Entropy;
-use platform_core::settings::Settings;
+use platform_core::settings::{SecretsGrant, Settings};
 use platform_core::step::{ApplyFailure, Facts, Input, Live, Output, step};
 use serde_json::{Value, json};
 
@@ -24,6 +24,10 @@ pub(crate) fn settings() -> Settings {
         postgres_image: "registry.test/postgres:4".to_owned(),
         prometheus_image: "registry.test/prometheus:3".to_owned(),
         collector_image: "registry.test/collector:3".to_owned(),
+        secrets_grant: SecretsGrant {
+            cluster_role: "tracewell-secrets".to_owned(),
+            service_account: "tracewell-system:tracewell".to_owned(),
+        },
     }
 }
 

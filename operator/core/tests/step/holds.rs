@@ -107,6 +107,55 @@ fn a_missing_secret_is_named_and_only_its_user_waits() {
 }
 
 #[test]
+fn a_secret_that_nobody_may_look_at_is_not_checked_and_nothing_waits_for_it() {
+    let platform = platform(with_secret(1));
+    let mut facts = facts(None);
+    facts.references.remove(&Reference::secret("vendor"));
+    let hidden = Live {
+        secrets_are_hidden: true,
+        ..serving(&platform)
+    };
+    let output = decide_with(&platform, &hidden, &facts);
+    assert!(output.changes.held.is_empty());
+    let (status, reason, message) = conditions(&output.status)["SecretsResolved"];
+    assert_eq!((status, reason), ("Unknown", "SecretsNotChecked"));
+    assert_eq!(
+        message,
+        "not checked, since the operator may not look at Secrets in namespace shop: Secret vendor; a change of one restarts \
+         no pod; allow it with: kubectl create rolebinding tracewell-secrets --namespace shop --clusterrole \
+         tracewell-secrets --serviceaccount tracewell-system:tracewell"
+    );
+}
+
+#[test]
+fn a_password_that_nobody_may_make_is_waited_for_with_the_command_that_allows_it() {
+    let platform = platform(json!({
+        "services": [{"name": "auth"}, {"name": "gateway"}],
+        "database": {"type": "Postgres"},
+    }));
+    let hidden = Live {
+        secrets_are_hidden: true,
+        ..Live::default()
+    };
+    let output = decide_with(&platform, &hidden, &Facts::default());
+    let held = output.changes.held.iter().map(|held| &held.apply.key);
+    let secrets = held.filter(|key| key.kind == Kind::Secret).count();
+    assert_eq!(secrets, 3, "of the server, of its role, and the key that seals");
+    let applied = output.changes.waves.iter().flat_map(|wave| &wave.applies);
+    assert!(applied.clone().all(|apply| apply.key.kind != Kind::Secret));
+    assert!(
+        applied.clone().any(|apply| apply.key.name == "demo-jaeger"),
+        "what needs none goes on"
+    );
+    assert_eq!(state(&output.status, "Stalled"), ("True", "SecretsForbidden"));
+    assert!(
+        conditions(&output.status)["Ready"]
+            .2
+            .contains("allow it with: kubectl create rolebinding")
+    );
+}
+
+#[test]
 fn a_secret_that_goes_later_takes_nothing_down() {
     let running = platform(with_secret(1));
     let mut live = serving(&running);
