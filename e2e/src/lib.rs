@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod endpoint;
+pub mod figures;
 pub mod gateway;
 pub mod jaeger;
 pub mod platform;

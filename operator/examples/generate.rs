@@ -163,10 +163,10 @@ metadata:
 ";
 
 fn chart_roles() -> anyhow::Result<String> {
-    let rule = |permission: &Permission| json!({"apiGroups": [permission.group], "resources": [permission.resource], "verbs": permission.verbs});
-    let every: Vec<Value> = permissions().iter().map(rule).collect();
+    let grant = |permission: &Permission| json!({"apiGroups": [permission.group], "resources": [permission.resource], "verbs": permission.verbs});
+    let every: Vec<Value> = permissions().iter().map(grant).collect();
     let [own, any] = lease_permissions();
-    let mut own = rule(&own);
+    let mut own = grant(&own);
     own["resourceNames"] = json!(["FULL_NAME"]);
     let role = |head: &str, suffix: &str, rules: &[Value]| {
         // Helm's braces stand there as they are, without YAML's quotes.
@@ -179,8 +179,8 @@ fn chart_roles() -> anyhow::Result<String> {
         "{}{}---\n{}---\n{}",
         header("#", ""),
         role(SCOPED_HEAD, "", &every)?,
-        role(SCOPED_HEAD, "-secrets", &[rule(&secret_permissions())])?,
-        role(LEASE_HEAD, "-leader", &[own, rule(&any)])?,
+        role(SCOPED_HEAD, "-secrets", &[grant(&secret_permissions())])?,
+        role(LEASE_HEAD, "-leader", &[own, grant(&any)])?,
     ))
 }
 

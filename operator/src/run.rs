@@ -71,7 +71,7 @@ pub enum RunError {
 /// Runs the operator until it is told to stop by SIGTERM or an interrupt.
 pub async fn run(arguments: RunArgs, telemetry: Telemetry) -> Result<(), RunError> {
     let shutdown = cancelled_by_signal().map_err(RunError::Signals)?;
-    let ended = run_until(arguments, &telemetry, shutdown).await;
+    let ended = Box::pin(run_until(arguments, &telemetry, shutdown)).await;
     telemetry.shutdown(FLUSH).await;
     ended
 }

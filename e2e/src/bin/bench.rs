@@ -1,6 +1,5 @@
 //! Measures the figures of `docs/benchmarks.md` on a live cluster and prints them as a table.
 
-use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use kube::ResourceExt;
 use serde_json::json;
 use tracewell_e2e::cluster::Cluster;
 use tracewell_e2e::endpoint::Endpoint;
+use tracewell_e2e::figures::{self, Figure};
 use tracewell_e2e::gateway::{DEMO_GATEWAY, DEMO_JAEGER};
 use tracewell_e2e::jaeger::{Jaeger, Kind, Trace};
 use tracewell_e2e::platform::Handle;
@@ -23,38 +23,12 @@ const REQUESTS: usize = 1000;
 const CONCURRENCY: usize = 16;
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
-/// One row of the table.
-struct Figure {
-    what: &'static str,
-    measured: String,
-    target: &'static str,
-    holds: bool,
-}
-
-impl Figure {
-    /// `value` must not exceed `limit`.
-    fn at_most(
-        what: &'static str,
-        value: f64,
-        limit: f64,
-        target: &'static str,
-        measured: impl Display,
-    ) -> Self {
-        Self {
-            what,
-            measured: measured.to_string(),
-            target,
-            holds: value <= limit,
-        }
-    }
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     match measure().await {
         Ok(figures) => {
-            print(&figures);
-            if figures.iter().all(|figure| figure.holds) {
+            figures::print(&figures);
+            if figures.iter().all(Figure::holds) {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE
@@ -76,20 +50,6 @@ async fn measure() -> Result<Vec<Figure>> {
     eprintln!("applying a Platform in a new namespace");
     figures.push(time_to_ready().await?);
     Ok(figures)
-}
-
-fn print(figures: &[Figure]) {
-    println!("{:<58} {:>16}  {:<10}", "figure", "measured", "target");
-    for Figure {
-        what,
-        measured,
-        target,
-        holds,
-    } in figures
-    {
-        let verdict = if *holds { "" } else { "MISSED" };
-        println!("{what:<58} {measured:>16}  {target:<10} {verdict}");
-    }
 }
 
 /// From the apply of `spec: {}` to Ready=True, images on the node.
@@ -217,12 +177,12 @@ async fn complete_traces() -> Result<Figure> {
         .filter(|complete| std::future::ready(*complete))
         .count()
         .await;
-    Ok(Figure {
-        what: "complete traces of 1,000 requests",
-        measured: complete.to_string(),
-        target: "1000",
-        holds: complete == REQUESTS,
-    })
+    Ok(Figure::new(
+        "complete traces of 1,000 requests",
+        complete,
+        "1000",
+        complete == REQUESTS,
+    ))
 }
 
 fn missing(trace: &Trace, root: &str) -> Vec<String> {

@@ -22,39 +22,34 @@ use serde_json::json;
 /// The directory that holds `etcd` and `kube-apiserver`.
 const ASSETS: &str = "TRACEWELL_ASSETS";
 
-/// What service accounts do is written down, without the content.
-const AUDIT_POLICY: &str = r#"
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-  - {level: Metadata, userGroups: ["system:serviceaccounts"]}
-  - {level: None}
-"#;
-
 const START_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Starts both, waits for the shell's standard input to end, stops both and removes the data. The input is a pipe that
-/// this test process holds, so nothing stays behind even when the tests are killed.
+/// the starting process holds, so nothing stays behind even when that is killed.
 const SUPERVISOR: &str = r#"
-cd "$1"
-"$2"/etcd --data-dir "$1/etcd" --unsafe-no-fsync --log-level error \
-  --listen-client-urls "http://127.0.0.1:$3" --advertise-client-urls "http://127.0.0.1:$3" \
-  --listen-peer-urls "http://127.0.0.1:$4" --initial-advertise-peer-urls "http://127.0.0.1:$4" \
-  --initial-cluster "default=http://127.0.0.1:$4" >etcd.log 2>&1 &
+data=$1 assets=$2 client=$3 peer=$4 port=$5
+shift 5
+cd "$data"
+"$assets"/etcd --data-dir "$data/etcd" --unsafe-no-fsync --log-level error \
+  --listen-client-urls "http://127.0.0.1:$client" --advertise-client-urls "http://127.0.0.1:$client" \
+  --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
+  --initial-cluster "default=http://127.0.0.1:$peer" >etcd.log 2>&1 &
 etcd=$!
-"$2"/kube-apiserver --etcd-servers "http://127.0.0.1:$3" --bind-address 127.0.0.1 --secure-port "$5" \
-  --cert-dir "$1/certs" --token-auth-file "$1/tokens.csv" --authorization-mode RBAC --allow-privileged=true \
-  --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$1/sa.pub" \
-  --service-account-signing-key-file "$1/sa.pem" --service-cluster-ip-range 10.0.0.0/24 \
-  --disable-admission-plugins ServiceAccount \
-  --audit-policy-file "$1/audit-policy.yaml" --audit-log-path "$1/audit.log" >apiserver.log 2>&1 &
+"$assets"/kube-apiserver --etcd-servers "http://127.0.0.1:$client" --bind-address 127.0.0.1 --secure-port "$port" \
+  --cert-dir "$data/certs" --token-auth-file "$data/tokens.csv" --authorization-mode RBAC --allow-privileged=true \
+  --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$data/sa.pub" \
+  --service-account-signing-key-file "$data/sa.pem" --service-cluster-ip-range 10.0.0.0/16 \
+  --disable-admission-plugins ServiceAccount "$@" >apiserver.log 2>&1 &
 apiserver=$!
 read -r _
 kill -9 $apiserver $etcd
 wait
-rm -rf "$1"
+rm -rf "$data"
 "#;
+
+/// Both may do everything; the API server can tell their requests apart.
+const TOKENS: &str =
+    "admin-token,admin,admin,\"system:masters\"\noperator-token,operator,operator,\"system:masters\"\n";
 
 /// A running control plane.
 #[derive(Debug)]
@@ -88,21 +83,23 @@ pub fn assets() -> Option<PathBuf> {
 impl ControlPlane {
     /// Starts one in a directory of its own and waits until it is ready.
     pub async fn start(assets: &Path) -> Result<Self> {
+        Self::start_with(assets, &[]).await
+    }
+
+    /// The same, with more arguments for kube-apiserver.
+    pub async fn start_with(assets: &Path, arguments: &[String]) -> Result<Self> {
         let data = tempfile::Builder::new()
             .prefix("tracewell-apiserver-")
             .tempdir()?
             .keep();
         let [etcd, peer, port] = free_ports()?;
-        std::fs::write(
-            data.join("tokens.csv"),
-            "admin-token,admin,admin,\"system:masters\"\n",
-        )?;
-        std::fs::write(data.join("audit-policy.yaml"), AUDIT_POLICY)?;
+        std::fs::write(data.join("tokens.csv"), TOKENS)?;
         write_service_account_keys(&data)?;
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "supervisor"])
             .args([&data, &assets.canonicalize()?])
             .args([etcd, peer, port].map(|p| p.to_string()))
+            .args(arguments)
             .stdin(Stdio::piped())
             .spawn()?;
         let authority = data.join("certs/apiserver.crt");
@@ -137,14 +134,17 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
+    /// The kubeconfig of the user `operator`, who may do as much.
+    pub fn operators_kubeconfig(&self) -> Kubeconfig {
+        Kubeconfig {
+            current_context: Some("operator".to_owned()),
+            ..self.kubeconfig.clone()
+        }
+    }
+
     /// Where etcd listens.
     pub fn etcd(&self) -> String {
         format!("http://127.0.0.1:{}", self.etcd)
-    }
-
-    /// The requests of service accounts so far: a JSON object a line, the last one perhaps half written.
-    pub fn audit_log(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(self.data.join("audit.log"))?)
     }
 
     /// The folder of its data and logs, removed when it ends.
@@ -183,11 +183,13 @@ impl ControlPlane {
 
 fn kubeconfig(port: u16, authority: &Path) -> Result<Kubeconfig> {
     let cluster = json!({"server": format!("https://127.0.0.1:{port}"), "certificate-authority": authority});
+    let user = |name| json!({"name": name, "user": {"token": format!("{name}-token")}});
+    let context = |name| json!({"name": name, "context": {"cluster": "test", "user": name}});
     let kubeconfig = json!({
         "clusters": [{"name": "test", "cluster": cluster}],
-        "users": [{"name": "admin", "user": {"token": "admin-token"}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
-        "current-context": "test",
+        "users": [user("admin"), user("operator")],
+        "contexts": [context("admin"), context("operator")],
+        "current-context": "admin",
     });
     Ok(serde_json::from_value(kubeconfig)?)
 }

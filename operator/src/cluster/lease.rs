@@ -69,7 +69,7 @@ impl Leases {
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.key.name.clone()),
-                resource_version: seen.and_then(|lease| lease.resource_version()),
+                resource_version: seen.and_then(Lease::resource_version),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {

@@ -37,7 +37,8 @@ pub async fn read_facts<C: Cluster>(
                 .version(namespace, &reference)
                 .instrument(info_span!("get", kind = %reference.kind, name = reference.name))
                 .await;
-            let version = shown(reference.kind, version)?;
+            let version = shown(reference.kind, version)
+                .map_err(ReconcileError::reading(reference.kind.info().plural))?;
             Ok(version.map(|version| (reference, version)))
         }
     });
@@ -60,12 +61,10 @@ pub async fn read_facts<C: Cluster>(
 
 /// What was read, or `None` where it is a Secret that the operator may not look at: which ones it may is for the people of
 /// a namespace to say, and most Platforms do without.
-fn shown<T>(kind: Kind, read: Result<T, ClusterError>) -> Result<Option<T>, ReconcileError> {
+fn shown<T>(kind: Kind, read: Result<T, ClusterError>) -> Result<Option<T>, ClusterError> {
     match read {
         Err(error) if kind == Kind::Secret && error.category() == FailureCategory::Forbidden => Ok(None),
-        read => read
-            .map(Some)
-            .map_err(ReconcileError::reading(kind.info().plural)),
+        read => read.map(Some),
     }
 }
 
@@ -90,7 +89,7 @@ pub async fn read_live<C: Cluster>(
             .list(platform, info.kind)
             .instrument(info_span!("list", kind = info.name))
             .await;
-        let objects = shown(info.kind, objects)?;
+        let objects = shown(info.kind, objects).map_err(ReconcileError::reading(info.plural))?;
         let keyed = |objects: Vec<DynamicObject>| -> Vec<_> {
             let own = objects
                 .into_iter()

@@ -187,7 +187,7 @@ impl World {
             evidence: None,
             referrers: &Referrers::default(),
         };
-        let reconciled = reconcile(cluster, &knowledge, &key, Timestamp::now).await?;
+        let reconciled = Box::pin(reconcile(cluster, &knowledge, &key, Timestamp::now)).await?;
         Ok(reconciled.requeue)
     }
 

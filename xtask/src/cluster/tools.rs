@@ -43,6 +43,13 @@ pub(crate) const KUBE_APISERVER: Tool = tool(
     "kubernetes",
     "k8s.io/kubernetes/cmd/kube-apiserver",
 );
+pub(crate) const KUBE_CONTROLLER_MANAGER: Tool = tool(
+    "kube-controller-manager",
+    "kubernetes",
+    "k8s.io/kubernetes/cmd/kube-controller-manager",
+);
+/// Pretends to be the nodes, so that pods become ready which nobody runs.
+pub(crate) const KWOK: Tool = tool("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok");
 
 /// Jaeger, which is the collector too. Its Go module holds a placeholder where the web UI belongs, so a small viewer
 /// of our own is built in there.
@@ -68,11 +75,7 @@ pub(crate) const PROMETHEUS: Tool = Tool {
 pub(crate) const NODE: &[Tool] = &[
     KUBE_APISERVER,
     KUBECTL,
-    tool(
-        "kube-controller-manager",
-        "kubernetes",
-        "k8s.io/kubernetes/cmd/kube-controller-manager",
-    ),
+    KUBE_CONTROLLER_MANAGER,
     tool(
         "kube-scheduler",
         "kubernetes",
@@ -290,7 +293,7 @@ mod tests {
     #[test]
     fn every_tool_is_pinned_in_the_tree() {
         let tree = crate::cluster::tree();
-        for tool in NODE.iter().chain(&[KIND, HELM, JAEGER, PROMETHEUS]) {
+        for tool in NODE.iter().chain(&[KIND, HELM, JAEGER, PROMETHEUS, KWOK]) {
             assert!(
                 tool.fingerprint(tree).is_ok(),
                 "{} has no go.mod, go.sum or replacement",
