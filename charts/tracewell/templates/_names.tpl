@@ -24,6 +24,11 @@
 {{- if eq .Values.scope "Cluster" }}ClusterRole{{ else }}Role{{ end }}
 {{- end }}
 
+{{- /* Whether a Prometheus operator finds the pod: then no annotation says the same once more. */ -}}
+{{- define "tracewell.monitors" -}}
+{{- if and .Values.monitoring.monitors (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}true{{ end }}
+{{- end }}
+
 {{- define "tracewell.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "tracewell.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -12,8 +12,28 @@ use serde_json::{Value, json};
 
 use crate::fixture::settings;
 
-/// A Platform in trouble, and one at rest.
-const CASES: &str = include_str!("../alerts.yaml");
+/// Rules, and cases of them: a world in trouble, and one at rest.
+struct Rules {
+    text: String,
+    cases: &'static str,
+}
+
+/// The alerts of a Platform, and those about the operator that come with its chart.
+fn every_rules() -> [Rules; 2] {
+    let of_platform = files()
+        .remove("alerts.yml")
+        .expect("a managed Prometheus has alerts");
+    [
+        Rules {
+            text: of_platform,
+            cases: include_str!("../alerts.yaml"),
+        },
+        Rules {
+            text: include_str!("../../../charts/tracewell/files/alerts.yaml").to_owned(),
+            cases: include_str!("../operator_alerts.yaml"),
+        },
+    ]
+}
 
 /// The files in the `ConfigMap`s of `examples/metrics.yaml`, by name.
 fn files() -> BTreeMap<String, String> {
@@ -27,12 +47,6 @@ fn files() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn rules() -> String {
-    files()
-        .remove("alerts.yml")
-        .expect("a managed Prometheus has alerts")
-}
-
 fn promtool(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(assets()?.join("promtool"));
     let output = command.args(arguments).current_dir(folder).output().unwrap();
@@ -44,22 +58,25 @@ fn promtool(folder: &Path, arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn promtool_accepts_the_rules_and_they_fire_when_they_should() {
-    let folder = tempfile::tempdir().unwrap();
-    let rules = rules();
-    std::fs::write(folder.path().join("alerts.yml"), &rules).unwrap();
-    std::fs::write(folder.path().join("cases.yml"), CASES).unwrap();
-    let Some(checked) = promtool(folder.path(), &["check", "rules", "alerts.yml"]) else {
-        return;
-    };
-    let count = rules.matches("alert: ").count();
-    assert!(checked.contains(&format!("{count} rules found")), "{checked}");
-    promtool(folder.path(), &["test", "rules", "cases.yml"]);
+    for Rules { text, cases } in every_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("alerts.yml"), &text).unwrap();
+        std::fs::write(folder.path().join("cases.yml"), cases).unwrap();
+        let Some(checked) = promtool(folder.path(), &["check", "rules", "alerts.yml"]) else {
+            return;
+        };
+        let count = text.matches("alert: ").count();
+        assert!(checked.contains(&format!("{count} rules found")), "{checked}");
+        promtool(folder.path(), &["test", "rules", "cases.yml"]);
+    }
 }
 
 #[test]
 fn prometheus_understands_every_query_of_the_dashboards() {
     let mut queries = Vec::new();
-    let files = files();
+    let mut files = files();
+    let of_operator = include_str!("../../../charts/tracewell/files/dashboard.json");
+    files.insert("tracewell-operator.json".to_owned(), of_operator.to_owned());
     let dashboards = files.iter().filter(|(file, _)| {
         Path::new(file)
             .extension()
@@ -90,25 +107,27 @@ fn prometheus_understands_every_query_of_the_dashboards() {
 
 #[test]
 fn every_alert_has_a_case_a_severity_a_summary_and_a_runbook() {
-    let rules: Value = serde_saphyr::from_str(&rules()).unwrap();
-    let alerts = rules["groups"][0]["rules"].as_array().unwrap();
-    assert!(alerts.len() > 5, "{alerts:?}");
-    for alert in alerts {
-        let name = alert["alert"].as_str().unwrap();
-        assert!(
-            CASES.contains(&format!("alertname=\"{name}\"")),
-            "no case for {name}"
-        );
-        assert!(["critical", "warning"].contains(&alert["labels"]["severity"].as_str().unwrap()));
-        assert!(
-            alert["annotations"]["summary"].as_str().unwrap().ends_with('.'),
-            "{alert}"
-        );
-        let url = alert["annotations"]["runbook_url"].as_str().unwrap();
-        let (_, page) = url.split_once("/blob/main/").unwrap();
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
-        let text =
-            std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
-        assert!(text.starts_with(&format!("# {name}\n")), "{}", page.display());
+    for Rules { text, cases } in every_rules() {
+        let rules: Value = serde_saphyr::from_str(&text).unwrap();
+        let alerts = rules["groups"][0]["rules"].as_array().unwrap();
+        assert!(alerts.len() > 3, "{alerts:?}");
+        for alert in alerts {
+            let name = alert["alert"].as_str().unwrap();
+            assert!(
+                cases.contains(&format!("alertname=\"{name}\"")),
+                "no case for {name}"
+            );
+            assert!(["critical", "warning"].contains(&alert["labels"]["severity"].as_str().unwrap()));
+            assert!(
+                alert["annotations"]["summary"].as_str().unwrap().ends_with('.'),
+                "{alert}"
+            );
+            let url = alert["annotations"]["runbook_url"].as_str().unwrap();
+            let (_, page) = url.split_once("/blob/main/").unwrap();
+            let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+            let text =
+                std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+            assert!(text.starts_with(&format!("# {name}\n")), "{}", page.display());
+        }
     }
 }
