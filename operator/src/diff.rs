@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use platform_core::{
     diff::{Apply, Changes, FieldChange},
     settings::Settings,
-    step::{Input, step},
+    step::{Input, Live, step},
 };
 use serde_json::Value;
 
@@ -31,13 +31,22 @@ pub enum DiffError {
     Read(#[from] ReconcileError),
 }
 
+/// What the cluster has, and what would be changed about it.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The objects and pods as they are.
+    pub live: Live,
+    /// The changes that would follow.
+    pub changes: Changes,
+}
+
 /// The changes that applying the manifest would lead to; `namespace` where it names none itself. Nothing is written.
 pub async fn diff(
     cluster: &KubeCluster,
     manifest: &Manifest,
     namespace: &str,
     settings: &Settings,
-) -> Result<Changes, DiffError> {
+) -> Result<Comparison, DiffError> {
     let key = PlatformKey {
         namespace: manifest
             .platform
@@ -64,7 +73,10 @@ pub async fn diff(
         last_apply: None,
     });
     refuse_unaccepted(&output)?;
-    Ok(output.changes)
+    Ok(Comparison {
+        live,
+        changes: output.changes,
+    })
 }
 
 /// The changes for a reader: an object per paragraph, then a line that counts.

@@ -133,6 +133,11 @@ pub fn questions(
     if !all_serve || !is_due(facts.evidence.as_ref(), observation, now) {
         return None;
     }
+    ask_about(resolved, live)
+}
+
+/// What to ask about every service that has pods; None where no Jaeger could be asked.
+pub fn ask_about(resolved: &Resolved, live: &Live) -> Option<Questions> {
     let services = resolved
         .services
         .iter()

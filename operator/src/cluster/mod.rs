@@ -22,7 +22,7 @@ use platform_core::{
 };
 
 pub use self::{
-    connect::{ConnectError, connect},
+    connect::{ConnectError, connect, connect_to},
     discovery::known_kinds,
     error::ClusterError,
     kube::KubeCluster,
