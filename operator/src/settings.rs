@@ -97,7 +97,20 @@ pub struct ImageArgs {
     pub collector_image: Option<String>,
 }
 
+/// A command line that has nothing else.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct Images {
+    #[command(flatten)]
+    images: ImageArgs,
+}
+
 impl ImageArgs {
+    /// What these flags say, with the defaults of the others.
+    pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        Images::try_parse_from(flags).map(|parsed| parsed.images)
+    }
+
     /// The settings that the core decides by.
     pub fn settings(&self) -> Settings {
         Settings {

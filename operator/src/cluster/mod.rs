@@ -25,7 +25,7 @@ pub use self::{
     connect::{ConnectError, connect, connect_to},
     discovery::known_kinds,
     error::ClusterError,
-    kube::KubeCluster,
+    kube::{KubeCluster, within_deadline},
 };
 
 /// Where a Platform is.

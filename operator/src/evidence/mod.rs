@@ -11,7 +11,7 @@ use std::{
 use platform_core::evidence::{Evidence, Questions};
 use tokio::sync::Semaphore;
 
-pub use self::ask::ask;
+pub use self::{ask::ask, counters::samples};
 use crate::cluster::PlatformKey;
 
 /// Platforms that are asked about at once: an answer that does not come takes its time.
