@@ -126,8 +126,8 @@ pub struct ReportArgs {
     /// Name of the Platform [default: every one of the namespace]
     pub name: Option<String>,
 
-    /// The Platforms of all namespaces
-    #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
+    /// The Platforms of all namespaces, whatever --namespace says
+    #[arg(short = 'A', long, conflicts_with = "name")]
     pub all_namespaces: bool,
 
     /// Print data for programs instead of text

@@ -1,7 +1,5 @@
 //! The way to the API server, and what is asked of it by most commands.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
 use kube::{
@@ -12,11 +10,10 @@ use kube::{
 use platform_core::{
     api::Platform,
     resolve::{Resolved, resolve},
-    step::Live,
+    step::{Facts, Live},
 };
 use platform_operator::{
     cluster::{Cluster as _, ClusterError, KubeCluster, PlatformKey, connect, connect_to, within_deadline},
-    controller::read_facts,
     settings::ImageArgs,
 };
 
@@ -128,9 +125,11 @@ impl Connection {
 
     /// What a Platform means in this cluster; its images may be others, on which nothing here depends.
     pub async fn meaning(&self, platform: &Platform) -> Result<Meaning> {
-        let cluster = self.cluster();
-        let kinds: BTreeSet<_> = cluster.known_kinds().await?;
-        let facts = read_facts(&cluster, platform, &kinds).await?;
+        // Not what the Platform refers to: that would take a permission to read Secrets, and changes no name and no port.
+        let facts = Facts {
+            kinds: self.cluster().known_kinds().await?,
+            ..Facts::default()
+        };
         let resolved =
             resolve(platform, &facts, &ImageArgs::from_flags([])?.settings()).map_err(|violations| {
                 let texts: Vec<_> = violations.iter().map(ToString::to_string).collect();

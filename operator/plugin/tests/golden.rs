@@ -315,7 +315,9 @@ async fn each_failure_is_found_with_its_fix() {
     auth.endpoints = Ok(0);
     auth.document = Err("it answers 404".to_owned());
     auth.metrics = Some(Ok(
-        "telemetry_envelopes_dropped_total{reason=\"refused\"} 2 # {trace_id=\"ab\"} 1\n".to_owned(),
+        "telemetry_envelopes_dropped_total{reason=\"refused\"} 2 # {trace_id=\"ab\"} 1\n\
+         telemetry_envelopes_dropped_total{reason=\"queue_full\"} 0\n"
+            .to_owned(),
     ));
     seen.dsn = Some(Ok(true));
     seen.portal = Some(Ok(503));
@@ -329,10 +331,15 @@ async fn each_failure_is_found_with_its_fix() {
     };
     assert!(fix("pods chat").contains("Check its name, its tag"));
     assert!(fix("dns auth").contains("kube-dns"));
-    assert!(fix("endpoints auth").contains("pods of auth"));
+    assert!(fix("endpoints auth").contains("does not select them"));
     assert!(fix("docs auth").contains("services.apiDocs.path"));
     assert!(fix("traces auth").contains("docs/instrument-your-own-service.md"));
     assert!(fix("sentry auth").contains("check the DSN"));
+    assert!(
+        found["sentry auth"].0.contains("2 (refused)"),
+        "{}",
+        found["sentry auth"].0
+    );
     assert!(fix("docs page").contains("logs --service gateway"));
     assert_eq!(found.len(), 7, "{found:#?}");
     let diagnosis = Diagnosis {

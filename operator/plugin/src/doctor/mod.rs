@@ -1,8 +1,10 @@
 //! `doctor`: one pass over everything that has to work.
 
+mod check;
 mod checks;
 mod collect;
 mod dns;
+mod telemetry;
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -11,14 +13,15 @@ use serde::Serialize;
 
 use self::collect::collect;
 pub use self::{
-    checks::{Check, Verdict, examine},
+    check::{Check, Verdict},
+    checks::examine,
     collect::{Answer, Seen, SeenService},
 };
 use crate::{
     cli::ReportArgs,
     connection::Connection,
     output::{Outcome, awaiting, tell},
-    paint::{BAD, BOLD, DIM, GOOD, paint},
+    paint::{BOLD, paint},
 };
 
 /// The checks of a Platform.
@@ -73,22 +76,5 @@ impl Diagnosis {
             count(|verdict| matches!(verdict, Verdict::Failed { .. })),
             count(|verdict| matches!(verdict, Verdict::Skipped { .. })),
         )
-    }
-}
-
-impl Check {
-    /// A line, and below a failure another one with its fix.
-    fn draw(&self) -> String {
-        let (style, word, detail) = match &self.verdict {
-            Verdict::Ok { detail } => (GOOD, "ok", detail),
-            Verdict::Failed { detail, .. } => (BAD, "failed", detail),
-            Verdict::Skipped { detail } => (DIM, "-", detail),
-        };
-        let what = format!("{} {}", self.check, self.subject);
-        let line = format!("{}  {what:<24}  {detail}\n", paint(style, format!("{word:<6}")));
-        match &self.verdict {
-            Verdict::Failed { fix, .. } => format!("{line}        fix: {fix}\n"),
-            _ => line,
-        }
     }
 }

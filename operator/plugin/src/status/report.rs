@@ -11,7 +11,7 @@ use platform_core::{
 };
 use serde::Serialize;
 
-use crate::advice::{is_chosen, meaning};
+use crate::advice::fix;
 
 /// Conditions that sum up others.
 const SUMS: [ConditionType; 3] = [
@@ -51,6 +51,7 @@ pub struct WorkloadReport {
     /// Its name.
     pub name: String,
     /// What the operator says of a service.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<ServiceStatus>,
     /// Its pods.
     pub pods: Vec<PodReport>,
@@ -243,15 +244,12 @@ fn report_conditions(status: &PlatformStatus) -> Vec<ConditionReport> {
     let is_sum = |condition: &&Condition| SUMS.iter().any(|sum| sum.as_str() == condition.type_);
     let sides = status.conditions.iter().filter(|condition| !is_sum(condition));
     sides
-        .map(|condition| {
-            let is_wrong = condition.status == "False" && !is_chosen(&condition.reason);
-            ConditionReport {
-                type_: condition.type_.clone(),
-                status: condition.status.clone(),
-                reason: condition.reason.clone(),
-                message: condition.message.clone(),
-                fix: is_wrong.then(|| meaning(&condition.reason).to_owned()),
-            }
+        .map(|condition| ConditionReport {
+            type_: condition.type_.clone(),
+            status: condition.status.clone(),
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            fix: fix(condition).map(str::to_owned),
         })
         .collect()
 }
@@ -269,7 +267,7 @@ fn list_places(status: &PlatformStatus) -> Vec<Place> {
                     Some(format!("inside the cluster; kubectl platform open {part}"))
                 }
                 Some(_) => None,
-                None => without.or_else(|| Some("nowhere".to_owned())),
+                None => without.or_else(|| Some("there is none".to_owned())),
             },
         }
     };

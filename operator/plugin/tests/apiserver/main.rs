@@ -161,12 +161,14 @@ async fn one_of_several_platforms_must_be_named() {
         "{}",
         text(&logs.stderr)
     );
-    let both = plugin.run(&["status"]);
-    let trees = text(&both.stdout);
-    assert!(
-        trees.contains("plugin-several/one") && trees.contains("plugin-several/two"),
-        "{trees}"
-    );
+    for arguments in [&["status"][..], &["status", "-A"]] {
+        let both = plugin.run(arguments);
+        let trees = text(&both.stdout);
+        assert!(
+            trees.contains("plugin-several/one") && trees.contains("plugin-several/two"),
+            "{trees}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    sync::mpsc,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -100,10 +101,16 @@ async fn the_doctor_finds_nothing_wrong_with_the_demo() -> Result<()> {
 #[tokio::test]
 async fn a_trace_goes_through_two_services_and_its_lines_are_found_by_its_id() -> Result<()> {
     let demo = Handle::demo().await?;
+    let begin = Instant::now();
+    let request = ["trace", "gateway", "--path", "/auth/v1/me"];
     let report = told(
         &demo,
-        &["trace", "gateway", "--path", "/auth/v1/me", "-o", "json"],
+        &[request.as_slice(), &["--timeout", "120s", "-o", "json"]].concat(),
     )?;
+    ensure!(
+        begin.elapsed() < Duration::from_mins(1),
+        "it ends with the trace, not with the time"
+    );
     let report: Value = serde_json::from_str(&report)?;
     ensure!(
         report["status"] == 401 && report["complete"] == true,
@@ -148,7 +155,7 @@ async fn followed_logs_have_a_request_that_comes_later() -> Result<()> {
         .map(Running)?;
     let lines = BufReader::new(logs.0.stdout.take().context("its output")?).lines();
     // The streams open while requests of the same trace go on.
-    let (seen, mut arrives) = tokio::sync::oneshot::channel();
+    let (seen, arrives) = mpsc::channel();
     std::thread::spawn(move || seen.send(lines.map_while(Result::ok).next()));
     until("a line of a request is followed", LOGGED, async || {
         user.get("/billing/v1/plans").await?;
