@@ -22,7 +22,7 @@ use kubectl_platform::{
     status::report,
 };
 use platform_core::{
-    api::{Platform, PlatformSpec},
+    api::{DeletionPolicy, Platform, PlatformSpec},
     evidence::{Counters, Evidence, Silence},
     labels::{self, Component},
     references::references,
@@ -261,6 +261,57 @@ async fn a_plan_says_that_traces_in_memory_are_lost() {
     );
     let nothing = world.plan(|_| {}).await;
     assert_eq!(nothing.changes.len(), plan.changes.len(), "a plan writes nothing");
+}
+
+#[tokio::test]
+async fn a_variable_that_is_taken_away_restarts_its_pods_though_no_field_differs() {
+    let world = World::new("demo", |_| Fate::Serve).await;
+    world.cluster.edit_platform(&world.key, |spec| {
+        spec.services[1].env = from_value(json!([{"name": "COLOUR", "value": "red"}])).unwrap();
+    });
+    world.reconcile(|_| Fate::Serve).await;
+    let name = world.platform().spec.services[1].name.clone();
+    let plan = world.plan(|spec| spec.services[1].env.clear()).await;
+    assert_eq!(plan.changes.len(), 1, "{}", plan.draw());
+    let pods = plan.changes[0].pods.clone().unwrap();
+    assert_eq!((plan.changes[0].fields.len(), pods.effect), (0, Effect::Restart));
+    assert_eq!(pods.names, [format!("demo-{name}-1")]);
+}
+
+#[tokio::test]
+async fn a_plan_says_where_data_goes_with_another_database_or_policy() {
+    let world = World::new("database-embedded", |_| Fate::Serve).await;
+    world.cluster.edit_platform(&world.key, |spec| {
+        spec.deletion_policy = DeletionPolicy::RetainStorage
+    });
+    world.reconcile(|_| Fate::Serve).await;
+    let plan = world
+        .plan(|spec| {
+            spec.deletion_policy = DeletionPolicy::Delete;
+            spec.database = from_value(json!({"type": "Postgres"})).unwrap();
+        })
+        .await;
+    let data: BTreeSet<String> = plan
+        .changes
+        .iter()
+        .flat_map(|change| change.data.clone())
+        .collect();
+    let says = |words: &str| data.iter().any(|sentence| sentence.contains(words));
+    assert!(says("stall-auth-data stays with its data"), "{data:#?}");
+    let plan = world
+        .plan(|spec| {
+            spec.database =
+                from_value(json!({"type": "Embedded", "embedded": {"storage": {"size": "9Gi"}}})).unwrap()
+        })
+        .await;
+    let data: BTreeSet<String> = plan
+        .changes
+        .iter()
+        .flat_map(|change| change.data.clone())
+        .collect();
+    let says = |words: &str| data.iter().any(|sentence| sentence.contains(words));
+    assert!(says("the volume grows"), "{data:#?}");
+    assert!(says("it will be deleted with the Platform"), "{data:#?}");
 }
 
 #[tokio::test]

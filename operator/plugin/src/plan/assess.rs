@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt, core::DynamicObject};
 use platform_core::{
     api::Platform,
@@ -209,20 +210,16 @@ fn releases_template(platform: &Platform, apply: &Apply) -> bool {
         .data
         .pointer("/spec/template")
         .unwrap_or(&Value::Null);
-    apply.cause == Cause::Changed
-        && apply.fields.is_empty()
-        && known.is_some_and(|known| known.config_hash != short_hash_of(template))
+    known.is_some_and(|known| known.config_hash != short_hash_of(template))
 }
 
-/// The pods of a workload: those with its labels.
+/// The pods of a workload: those of its name and role.
 fn pods_of(live: &Live, workload: &DynamicObject) -> Vec<String> {
-    let has_same = |pod: &dyn Fn(&str) -> Option<String>, label: &str| {
-        pod(label).as_ref() == workload.labels().get(label)
-    };
-    let own = live.pods.iter().filter(|pod| {
-        let of_pod = |label: &str| pod.labels().get(label).cloned();
-        has_same(&of_pod, labels::NAME) && has_same(&of_pod, labels::COMPONENT)
-    });
+    let has_same = |pod: &Pod, label: &str| pod.labels().get(label) == workload.labels().get(label);
+    let own = live
+        .pods
+        .iter()
+        .filter(|pod| has_same(pod, labels::NAME) && has_same(pod, labels::COMPONENT));
     let mut names: Vec<_> = own.map(ResourceExt::name_any).collect();
     names.sort();
     names
@@ -261,12 +258,9 @@ fn lost_memory(workload: &DynamicObject) -> Option<String> {
     } else {
         return None;
     };
-    (is_workload_object(workload) && claims(workload).is_empty())
+    let has_pods = workload.data.pointer("/spec/template").is_some();
+    (has_pods && claims(workload).is_empty())
         .then(|| format!("the {what} until now are lost: they are kept in memory"))
-}
-
-fn is_workload_object(object: &DynamicObject) -> bool {
-    object.data.pointer("/spec/template").is_some()
 }
 
 /// What happens to a volume itself, or to what ends with the Platform.
