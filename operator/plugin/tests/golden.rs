@@ -282,7 +282,7 @@ async fn a_variable_that_is_taken_away_restarts_its_pods_though_no_field_differs
 async fn a_plan_says_where_data_goes_with_another_database_or_policy() {
     let world = World::new("database-embedded", |_| Fate::Serve).await;
     world.cluster.edit_platform(&world.key, |spec| {
-        spec.deletion_policy = DeletionPolicy::RetainStorage
+        spec.deletion_policy = DeletionPolicy::RetainStorage;
     });
     world.reconcile(|_| Fate::Serve).await;
     let plan = world
@@ -301,7 +301,7 @@ async fn a_plan_says_where_data_goes_with_another_database_or_policy() {
     let plan = world
         .plan(|spec| {
             spec.database =
-                from_value(json!({"type": "Embedded", "embedded": {"storage": {"size": "9Gi"}}})).unwrap()
+                from_value(json!({"type": "Embedded", "embedded": {"storage": {"size": "9Gi"}}})).unwrap();
         })
         .await;
     let data: BTreeSet<String> = plan
