@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::endpoint::{Answer, Endpoint};
-use crate::trace_context::TraceContext;
+use crate::trace_context::{self, TraceContext};
 
 /// Where the demo's gateway and Jaeger are reached from this machine.
 pub const DEMO_GATEWAY: &str = "http://localhost:30080";
@@ -33,7 +33,7 @@ struct SignedIn {
 impl User {
     /// Somebody whom the platform does not know yet.
     pub fn unknown_to(gateway: Endpoint) -> Self {
-        let trace = TraceContext::fresh();
+        let trace = trace_context::fresh();
         Self {
             gateway,
             email: format!("{}@example.com", trace.trace_id),

@@ -1,17 +1,19 @@
 //! `tracewell-operator diff`: what applying a Platform would change in a cluster, and why.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use kube::ResourceExt;
 use platform_core::{
+    api::Platform,
     diff::{Apply, Changes, FieldChange},
+    kinds::Kind,
     settings::Settings,
-    step::{Input, step},
+    step::{Input, Live, step},
 };
 use serde_json::Value;
 
 use crate::{
-    cluster::{ClusterError, KubeCluster, PlatformKey},
+    cluster::{Cluster, ClusterError, KubeCluster, PlatformKey},
     controller::{ReconcileError, fresh_entropy, read_facts, read_live},
     manifest::Manifest,
     render::{RenderError, refuse_unaccepted},
@@ -31,13 +33,24 @@ pub enum DiffError {
     Read(#[from] ReconcileError),
 }
 
+/// What the cluster has, and what would be changed about it.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The Platform as the API server would store it, with the status that it has.
+    pub platform: Platform,
+    /// The objects and pods as they are.
+    pub live: Live,
+    /// The changes that would follow.
+    pub changes: Changes,
+}
+
 /// The changes that applying the manifest would lead to; `namespace` where it names none itself. Nothing is written.
 pub async fn diff(
     cluster: &KubeCluster,
     manifest: &Manifest,
     namespace: &str,
     settings: &Settings,
-) -> Result<Changes, DiffError> {
+) -> Result<Comparison, DiffError> {
     let key = PlatformKey {
         namespace: manifest
             .platform
@@ -50,7 +63,17 @@ pub async fn diff(
         .await
         .map_err(DiffError::Refused)?;
     let kinds = cluster.known_kinds().await.map_err(DiffError::Refused)?;
-    let facts = read_facts(cluster, &platform, &kinds).await?;
+    compare(cluster, platform, &kinds, settings).await
+}
+
+/// The changes that this Platform leads to in a cluster that knows these kinds of others' CRDs.
+pub async fn compare<C: Cluster>(
+    cluster: &C,
+    platform: Platform,
+    kinds: &BTreeSet<Kind>,
+    settings: &Settings,
+) -> Result<Comparison, DiffError> {
+    let facts = read_facts(cluster, &platform, kinds).await?;
     let live = read_live(cluster, &platform, &facts).await?;
     let now = jiff::Timestamp::now();
     let output = step(Input {
@@ -64,7 +87,11 @@ pub async fn diff(
         last_apply: None,
     });
     refuse_unaccepted(&output)?;
-    Ok(output.changes)
+    Ok(Comparison {
+        platform,
+        live,
+        changes: output.changes,
+    })
 }
 
 /// The changes for a reader: an object per paragraph, then a line that counts.
@@ -102,13 +129,20 @@ pub fn explain(changes: &Changes) -> String {
 fn explain_apply(text: &mut String, apply: &Apply) {
     let sign = if apply.cause.is_creation() { '+' } else { '~' };
     line(text, format_args!("{sign} {}: {}", apply.key, apply.reason()));
-    for FieldChange { path, from, to } in &apply.fields {
-        line(text, format_args!("    {path}"));
-        if let Some(from) = from {
-            explain_value(text, '-', from);
-        }
-        explain_value(text, '+', to);
+    for field in &apply.fields {
+        text.push_str(&explain_field(field));
     }
+}
+
+/// A field with what it was and what it will be.
+pub fn explain_field(field: &FieldChange) -> String {
+    let FieldChange { path, from, to } = field;
+    let mut text = format!("    {path}\n");
+    if let Some(from) = from {
+        explain_value(&mut text, '-', from);
+    }
+    explain_value(&mut text, '+', to);
+    text
 }
 
 /// A value over as many lines as it has, so that a changed configuration file can be read.

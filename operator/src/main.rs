@@ -82,13 +82,13 @@ fn lint_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
 fn diff_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
     let manifest = Manifest::read(&arguments.file)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let changes = runtime.block_on(async {
+    let compared = runtime.block_on(async {
         let (client, namespace) = connect().await?;
         let cluster = KubeCluster::new(client, None);
         anyhow::Ok(diff::diff(&cluster, &manifest, &namespace, &arguments.settings.to_settings()).await?)
     })?;
-    print!("{}", diff::explain(&changes));
-    Ok(if changes.is_empty() {
+    print!("{}", diff::explain(&compared.changes));
+    Ok(if compared.changes.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(DIFFERENCES)

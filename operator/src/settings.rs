@@ -136,7 +136,20 @@ pub struct SettingsArgs {
     pub collector_image: Option<String>,
 }
 
+/// A command line that has nothing else.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct OnlySettings {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
 impl SettingsArgs {
+    /// What these flags say, with the defaults of the others.
+    pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        OnlySettings::try_parse_from(flags).map(|parsed| parsed.settings)
+    }
+
     /// The settings that the core decides by.
     pub fn to_settings(&self) -> Settings {
         Settings {

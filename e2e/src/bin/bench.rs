@@ -14,7 +14,7 @@ use tracewell_e2e::figures::{self, Figure};
 use tracewell_e2e::gateway::{DEMO_GATEWAY, DEMO_JAEGER};
 use tracewell_e2e::jaeger::{Jaeger, Kind, Trace};
 use tracewell_e2e::platform::Handle;
-use tracewell_e2e::trace_context::TraceContext;
+use tracewell_e2e::trace_context::{self, TraceContext};
 use tracewell_e2e::writes;
 
 const IDLE: Duration = Duration::from_mins(1);
@@ -144,7 +144,7 @@ async fn complete_traces() -> Result<Figure> {
     let started = Instant::now();
     let sent: Vec<TraceContext> = stream::iter(0..REQUESTS)
         .map(|_| async {
-            let trace = TraceContext::fresh();
+            let trace = trace_context::fresh();
             let request = Request::get("/billing/v1/plans")
                 .header("traceparent", trace.header())
                 .body(String::new())?;

@@ -10,7 +10,7 @@ use kube::api::DeleteParams;
 use tracewell_e2e::endpoint::Endpoint;
 use tracewell_e2e::jaeger::{Kind, Span, Trace};
 use tracewell_e2e::platform::{Handle, billing_alone};
-use tracewell_e2e::trace_context::TraceContext;
+use tracewell_e2e::trace_context;
 
 /// Between two requests: the pod goes on for some seconds, and each answer is looked up in Jaeger afterwards.
 const PACE: Duration = Duration::from_millis(50);
@@ -43,7 +43,7 @@ async fn every_request_that_a_dying_pod_answered_is_in_jaeger() -> Result<()> {
                 .delete(&pod, &DeleteParams::default())
                 .await?;
         }
-        let trace = TraceContext::fresh();
+        let trace = trace_context::fresh();
         let request = Request::get("/v1/plans")
             .header("traceparent", trace.header())
             .body(String::new())?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tracewell_e2e::endpoint::Endpoint;
 use tracewell_e2e::jaeger::{Kind, Trace};
 use tracewell_e2e::platform::Handle;
-use tracewell_e2e::trace_context::TraceContext;
+use tracewell_e2e::trace_context;
 
 /// The manifest that the documentation shows.
 const EXAMPLE: &str = include_str!("../../../examples/polyglot.yaml");
@@ -44,7 +44,7 @@ async fn spans_of_javascript_and_python_stand_between_ours() -> Result<()> {
     let target = format!("services/{}:3000", platform.object_name("gateway"));
     let gateway = Endpoint::proxied(platform.cluster.client.clone(), &platform.namespace, &target);
 
-    let context = TraceContext::fresh();
+    let context = trace_context::fresh();
     let request = Request::get("/catalog/things/1").header("traceparent", context.header());
     let answer = gateway.send(request.body(String::new())?).await?;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);

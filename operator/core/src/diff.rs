@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use serde::Serialize;
 use serde_json::Value;
 
 use self::fields::differing_fields;
@@ -94,7 +95,7 @@ impl Cause {
 }
 
 /// A field that differs. Values of variables are withheld: they may be confidential.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FieldChange {
     /// Path of the field, for example `spec.template.spec.containers[auth].image`.
     pub path: String,

@@ -133,6 +133,11 @@ pub fn questions(
     if !all_serve || !is_due(facts.evidence.as_ref(), observation, now) {
         return None;
     }
+    ask_about(resolved, live)
+}
+
+/// What to ask about every service that has pods; None where no Jaeger could be asked.
+pub fn ask_about(resolved: &Resolved, live: &Live) -> Option<Questions> {
     let services = resolved
         .services
         .iter()
@@ -180,16 +185,18 @@ fn collectors_of(resolved: &Resolved, service: &str, live: &Live) -> Vec<String>
     of_app
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
         .filter_map(|pod| pod.status.as_ref()?.pod_ip.as_deref())
-        .map(|address| {
-            // An IPv6 address stands in brackets in a URL (RFC 3986, 3.2.2).
-            let host = if address.contains(':') {
-                format!("[{address}]")
-            } else {
-                address.to_owned()
-            };
-            format!("http://{host}:{COLLECTOR_METRICS_PORT}/metrics")
-        })
+        .map(|address| pod_url(address, COLLECTOR_METRICS_PORT, "/metrics"))
         .collect()
+}
+
+/// URL of a port of a pod, by the pod's address.
+pub fn pod_url(address: &str, port: i32, path: &str) -> String {
+    // An IPv6 address stands in brackets in a URL (RFC 3986, 3.2.2).
+    if address.contains(':') {
+        format!("http://[{address}]:{port}{path}")
+    } else {
+        format!("http://{address}:{port}{path}")
+    }
 }
 
 /// Whether there is a Jaeger that could be asked.

@@ -12,6 +12,7 @@
 //! | [`holds`] | what has to wait, and for what? |
 //! | [`diff`] | what has to be done, and why? |
 //! | [`evidence`] | what has to be asked to know whether spans arrive, and what do the answers mean? |
+//! | [`trace`] | what is a trace, on its way and in Jaeger? |
 //! | [`status`] | what is there to say about it? |
 //!
 //! Beside it stands [`leader`]: which of several operators decides at all.
@@ -40,3 +41,4 @@ pub mod resolve;
 pub mod settings;
 pub mod status;
 pub mod step;
+pub mod trace;

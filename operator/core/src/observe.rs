@@ -17,6 +17,7 @@ use self::entrance::observe_entrance;
 pub use self::jobs::JobState;
 use self::jobs::observe_job;
 use self::pods::find_cause;
+pub use self::pods::pod_cause;
 use crate::desired::Desired;
 use crate::diff::{Changes, Held};
 use crate::hash::short_hash_of;

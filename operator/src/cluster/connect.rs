@@ -20,7 +20,11 @@ pub enum ConnectError {
 
 /// A client, and the namespace that its configuration means where none is named.
 pub async fn connect() -> Result<(Client, String), ConnectError> {
-    let mut config = Config::infer().await.map_err(ConnectError::NotConfigured)?;
+    connect_to(Config::infer().await.map_err(ConnectError::NotConfigured)?)
+}
+
+/// The same, to where this configuration says.
+pub fn connect_to(mut config: Config) -> Result<(Client, String), ConnectError> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     // The default repeats requests 15 times, POSTs too (kube-rs/kube#2082); here a failed reconcile is repeated as a
     // whole, with a pause per Platform.

@@ -228,7 +228,8 @@ impl Cluster for KubeCluster {
     }
 }
 
-pub(super) async fn within_deadline<T>(
+/// The answer to one request, unless it takes too long.
+pub async fn within_deadline<T>(
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ClusterError> {
     within(DEADLINE, call).await

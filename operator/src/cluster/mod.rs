@@ -24,10 +24,10 @@ use platform_core::{
 };
 
 pub use self::{
-    connect::{ConnectError, connect},
+    connect::{ConnectError, connect, connect_to},
     discovery::known_kinds,
     error::ClusterError,
-    kube::KubeCluster,
+    kube::{KubeCluster, within_deadline},
     lease::{LeaseKey, Leases},
     reach::Reach,
 };

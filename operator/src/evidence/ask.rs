@@ -8,8 +8,10 @@ use std::{
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use platform_core::evidence::{Counters, Evidence, Question, Questions, Silence, TRACE_STATE};
-use serde_json::Value;
+use platform_core::{
+    evidence::{Counters, Evidence, Question, Questions, Silence, TRACE_STATE},
+    trace::{Trace, TraceContext},
+};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -24,7 +26,7 @@ const ARRIVAL: Duration = Duration::from_secs(20);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
 /// Asks, and waits for the answers.
-pub(super) async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
+pub async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
     let mut evidence = Evidence {
         at: Timestamp::now(),
         ..Evidence::default()
@@ -69,19 +71,17 @@ async fn send(client: &reqwest::Client, question: &Question) -> Result<String, S
 
 /// Gives the trace id of the request, or what went wrong; any answer will do.
 async fn send_once(client: &reqwest::Client, question: &Question) -> Result<String, String> {
-    let trace = Uuid::now_v7().simple().to_string();
-    let (_, parent) = trace.split_at(16);
+    let context = TraceContext::new(Uuid::now_v7().as_u128());
     let (key, value) = TRACE_STATE;
     client
         .get(&question.url)
-        // W3C Trace Context, level 1: version, trace, parent, and the flag that this trace is recorded.
-        .header("traceparent", format!("00-{trace}-{parent}-01"))
+        .header("traceparent", context.header())
         .header("tracestate", format!("{key}={value}"))
         .timeout(ANSWER)
         .send()
         .await
         .map_err(|error| innermost(&error))?;
-    Ok(trace)
+    Ok(context.trace_id)
 }
 
 /// Takes the services away whose span has arrived and gives their names, once all have or time is up. An error is one that
@@ -128,24 +128,12 @@ async fn has_arrived(client: &reqwest::Client, url: &str, service: &str) -> Resu
         .map_err(|error| innermost(&error))?;
     match answer.status().as_u16() {
         200 => {
-            let trace: Value = answer.json().await.map_err(|error| innermost(&error))?;
-            Ok(has_span_of(&trace, service))
+            let trace: Trace = answer.json().await.map_err(|error| innermost(&error))?;
+            Ok(trace.has_span_of(service))
         }
         404 => Ok(false),
         status => Err(format!("it answers {status}")),
     }
-}
-
-fn has_span_of(trace: &Value, service: &str) -> bool {
-    let resources = trace.pointer("/result/resourceSpans").and_then(Value::as_array);
-    resources.into_iter().flatten().any(|of_resource| {
-        let attributes = of_resource
-            .pointer("/resource/attributes")
-            .and_then(Value::as_array);
-        attributes.into_iter().flatten().any(|attribute| {
-            attribute["key"] == "service.name" && attribute["value"]["stringValue"] == service
-        })
-    })
 }
 
 /// What the collectors of a service counted, all together.
@@ -239,9 +227,9 @@ mod tests {
                     return Err(axum::http::StatusCode::NOT_FOUND);
                 }
                 let name = json!([{"key": "service.name", "value": {"stringValue": "auth"}}]);
-                Ok(Json(
-                    json!({"result": {"resourceSpans": [{"resource": {"attributes": name}}]}}),
-                ))
+                Ok(Json(json!({"result": {"resourceSpans": [
+                    {"resource": {"attributes": name}, "scopeSpans": [{"spans": [{"spanId": "a1"}]}]},
+                ]}})))
             }),
         );
         let url = serve(service).await;

@@ -5,7 +5,7 @@ use platform_core::evidence::Counters;
 /// Sums up the spans that a collector counted since it started.
 pub(super) fn count(metrics: &str) -> Counters {
     let mut counters = Counters::default();
-    for (name, value) in metrics.lines().filter_map(parse) {
+    for (name, value) in samples(metrics) {
         let counter = match name {
             "otelcol_receiver_accepted_spans" => &mut counters.received,
             "otelcol_receiver_refused_spans" => &mut counters.refused,
@@ -21,8 +21,16 @@ pub(super) fn count(metrics: &str) -> Counters {
     counters
 }
 
+/// Every sample of metrics in Prometheus' text format: its name, without the ending of counters that some versions write,
+/// and its value.
+pub fn samples(metrics: &str) -> impl Iterator<Item = (&str, u64)> {
+    metrics.lines().filter_map(parse)
+}
+
 /// Name, without the ending of counters that some versions write, and value of a sample.
 fn parse(line: &str) -> Option<(&str, u64)> {
+    // What stands behind a # is an exemplar, or the whole line a comment.
+    let line = line.split(" # ").next()?;
     let (series, value) = line.rsplit_once(' ')?;
     let name = series.split('{').next()?.trim();
     let value: f64 = value.parse().ok()?;

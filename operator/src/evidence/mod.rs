@@ -11,6 +11,7 @@ use std::{
 use platform_core::evidence::{Evidence, Questions};
 use tokio::sync::Semaphore;
 
+pub use self::{ask::ask, counters::samples};
 use crate::cluster::PlatformKey;
 
 /// Platforms that are asked about at once: an answer that does not come takes its time.
@@ -73,7 +74,7 @@ impl Inquiries {
     /// `None` where nobody asks any more.
     async fn answer_now(&self, questions: &Questions) -> Option<Evidence> {
         let _place = self.places.acquire().await.ok()?;
-        Some(ask::ask(&self.client, questions).await)
+        Some(ask(&self.client, questions).await)
     }
 
     /// There is no such Platform any more.

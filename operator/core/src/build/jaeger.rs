@@ -57,7 +57,7 @@ pub(super) fn metrics_port(resolved: &Resolved) -> i32 {
 }
 
 /// Base URL of the query API as the operator reaches it; None where it is not known.
-pub(crate) fn query_url(resolved: &Resolved) -> Option<String> {
+pub fn query_url(resolved: &Resolved) -> Option<String> {
     match &resolved.tracing.as_ref()?.backend {
         Backend::External { query_url, .. } => query_url.clone(),
         Backend::Managed { .. } => Some(resolved.in_cluster_url(&resolved.name.jaeger(), QUERY_PORT)),

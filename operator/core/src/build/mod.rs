@@ -32,10 +32,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use self::environment::ignored_variables;
-pub(crate) use self::jaeger::{query_url, trace_ui_url};
+pub use self::jaeger::query_url;
+pub(crate) use self::jaeger::trace_ui_url;
 pub(crate) use self::pipeline::METRICS_PORT as COLLECTOR_METRICS_PORT;
 pub(crate) use self::postgres::{APP as POSTGRES_APP, ROLES_APP};
-pub(crate) use self::prometheus::prometheus_url;
+pub use self::prometheus::prometheus_url;
 use crate::desired::to_value;
 use crate::kinds::Kind;
 use crate::labels::Component;

@@ -51,7 +51,7 @@ pub(super) fn metrics_query_url(resolved: &Resolved) -> Option<String> {
 }
 
 /// Base URL of the Platform's Prometheus for people; None if it knows of none.
-pub(crate) fn prometheus_url(resolved: &Resolved) -> Option<String> {
+pub fn prometheus_url(resolved: &Resolved) -> Option<String> {
     Some(match resolved.metrics.prometheus.as_ref()? {
         Prometheus::Managed { .. } => resolved.in_cluster_url(&resolved.name.prometheus(), PORT),
         Prometheus::External { url } => url.clone(),

@@ -25,11 +25,7 @@ pub(super) fn find_cause(live: &Live, app: &str, now: Timestamp) -> Option<Cause
     live.pods
         .iter()
         .filter(|pod| pod.labels().get(labels::NAME).is_some_and(|name| name == app))
-        // A pod that is going, or that was evicted, is replaced by another.
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| pod.status.as_ref().map(|status| (pod, status)))
-        .filter(|(_, status)| status.phase.as_deref() != Some("Failed"))
-        .filter_map(|(pod, status)| pod_cause(pod, status, now))
+        .filter_map(|pod| pod_cause(pod, now))
         .min()
 }
 
@@ -47,8 +43,14 @@ pub(super) fn find_end(live: &Live, job: &str) -> Option<String> {
         .map(|(_, message)| message)
 }
 
-fn pod_cause(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<Cause> {
-    if condition(status, "Ready").is_some_and(|ready| ready.status == "True") {
+/// Why a pod does not serve; None if it serves, or is on the way. One that is going, or that was evicted, is replaced by
+/// another.
+pub fn pod_cause(pod: &Pod, now: Timestamp) -> Option<Cause> {
+    let status = pod.status.as_ref()?;
+    if pod.metadata.deletion_timestamp.is_some()
+        || status.phase.as_deref() == Some("Failed")
+        || condition(status, "Ready").is_some_and(|ready| ready.status == "True")
+    {
         return None;
     }
     let containers = status
