@@ -44,7 +44,7 @@ pub async fn run(cli: Cli) -> Result<Outcome> {
         Command::Status(arguments) => status::run(&connect().await?, arguments).await,
         Command::Render(arguments) => print(&plan::render(arguments)?).map(|()| Outcome::Well),
         Command::Plan(arguments) => plan::run(&connect().await?, arguments).await,
-        Command::Doctor(arguments) => doctor::run(&connect().await?, arguments).await,
+        Command::Doctor(arguments) => Box::pin(doctor::run(&connect().await?, arguments)).await,
         Command::Open(arguments) => browse::run(&connect().await?, arguments).await,
         Command::Trace(arguments) => trace::run(&connect().await?, arguments).await,
         Command::Logs(arguments) => logs::run(&connect().await?, arguments).await,

@@ -16,7 +16,8 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    fixture::{PROGRAM, World, world},
+    PROGRAM,
+    fixture::{World, world},
     proxy::{Fault, Proxy},
 };
 

@@ -27,9 +27,6 @@ use tokio::sync::OnceCell;
 /// A Platform of services that wait for each other is ready after so many reconciles.
 const MAX_RECONCILES: usize = 16;
 
-/// The operator as a process.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tracewell-operator");
-
 /// A namespace on a control plane.
 pub(crate) struct World {
     pub(crate) client: Client,

@@ -20,7 +20,10 @@ use platform_operator::{
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-use crate::fixture::{PROGRAM, World, control_plane, world};
+use crate::{
+    PROGRAM,
+    fixture::{World, control_plane, world},
+};
 
 const TIMING: Timing = Timing {
     lease: Duration::from_secs(3),

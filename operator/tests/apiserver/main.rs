@@ -24,3 +24,6 @@ mod proxy;
 mod running;
 mod schema;
 mod stolen_token;
+
+/// The operator as a process.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tracewell-operator");

@@ -27,8 +27,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    PROGRAM,
     chart::{apply, helm},
-    fixture::{PROGRAM, World},
+    fixture::World,
 };
 
 /// The longest that anything here may take.

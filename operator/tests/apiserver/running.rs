@@ -17,7 +17,7 @@ use platform_envtest::{ControlPlane, Operator, assets, create_namespace, install
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::fixture::{PROGRAM, manifest};
+use crate::{PROGRAM, fixture::manifest};
 
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -72,7 +72,7 @@ mod tests {
             ]}]}}},
         }))
         .unwrap();
-        let settings = images_of(&operator).unwrap().settings();
+        let settings = images_of(&operator).unwrap().to_settings();
         assert_eq!(settings.image_repository, "registry.example/x");
         assert_eq!(settings.image_tag, "7.8.9");
         assert_eq!(

@@ -29,13 +29,13 @@ pub async fn run(connection: &Connection, arguments: &PlanArgs) -> Result<Outcom
     let manifest = Manifest::read(&arguments.manifest.file)?;
     let named = &arguments.manifest.settings;
     let settings = if arguments.has_images {
-        named.settings()
+        named.to_settings()
     } else {
         match operator_images(connection).await {
-            Ok(images) => images.settings(),
+            Ok(images) => images.to_settings(),
             Err(error) => {
                 anstream::eprintln!("Images are those of this plugin's release: {error:#}");
-                named.settings()
+                named.to_settings()
             }
         }
     };

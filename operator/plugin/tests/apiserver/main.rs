@@ -10,9 +10,6 @@
 )]
 
 #[expect(dead_code, reason = "the operator's tests need more of it")]
-#[path = "../../../tests/apiserver/control_plane.rs"]
-mod control_plane;
-#[expect(dead_code, reason = "the operator's tests need more of it")]
 #[path = "../../../tests/apiserver/fixture.rs"]
 mod fixture;
 
@@ -26,7 +23,7 @@ use platform_core::kinds::Kind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture::{World, manifest, world};
+use crate::fixture::{World, control_plane, manifest, world};
 
 /// The plugin, with a kubeconfig for the world's cluster.
 struct Plugin {
@@ -35,9 +32,10 @@ struct Plugin {
 }
 
 impl Plugin {
-    fn new(world: &World) -> Self {
+    async fn new(world: &World) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let kubeconfig = serde_json::to_string(world.plane.kubeconfig()).unwrap();
+        let plane = control_plane().await.expect("it is there");
+        let kubeconfig = serde_json::to_string(plane.kubeconfig()).unwrap();
         std::fs::write(directory.path().join("kubeconfig"), kubeconfig).unwrap();
         Self {
             directory,
@@ -86,7 +84,7 @@ async fn status_shows_what_the_operator_wrote() {
     let Some(world) = world("plugin-status").await else {
         return;
     };
-    let plugin = Plugin::new(&world);
+    let plugin = Plugin::new(&world).await;
     let empty = plugin.run(&["status"]);
     assert_eq!(empty.status.code(), Some(2));
     assert!(
@@ -150,7 +148,7 @@ async fn one_of_several_platforms_must_be_named() {
     let Some(world) = world("plugin-several").await else {
         return;
     };
-    let plugin = Plugin::new(&world);
+    let plugin = Plugin::new(&world).await;
     for name in ["one", "two"] {
         world.apply(name, json!({})).await;
     }
@@ -176,7 +174,7 @@ async fn a_plan_says_what_a_file_would_change_and_writes_nothing() {
     let Some(world) = world("plugin-plan").await else {
         return;
     };
-    let plugin = Plugin::new(&world);
+    let plugin = Plugin::new(&world).await;
     let plan = |arguments: &[&str], spec: &Value| {
         let file = manifest("plugin-plan", "demo", spec).to_string();
         plugin.run_with(&[&["plan", "-f", "-"], arguments].concat(), &file)
