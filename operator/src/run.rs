@@ -96,7 +96,8 @@ async fn run_until(
             port: arguments.http_port,
             source,
         })?;
-    let server = tokio::spawn(axum::serve(listener, router).into_future());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(axum::serve(listener, service).into_future());
 
     let mut election = lease.map(|lease| {
         let me = format!(

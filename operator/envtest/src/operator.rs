@@ -82,6 +82,11 @@ impl Operator {
         Ok(answer)
     }
 
+    /// Port of its probes, on every address of the machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What it takes of the machine.
     pub fn usage(&self) -> Result<Usage> {
         Usage::of(self.process.id())

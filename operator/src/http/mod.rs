@@ -1,12 +1,18 @@
-//! Probes and metrics, on a port of their own.
+//! Probes, metrics and the level of the log, on a port of their own.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, State},
+    http::StatusCode,
+    response::IntoResponse,
+    routing::get,
+};
 use kube::runtime::reflector::Store;
 use serde_json::json;
 use tokio::sync::watch;
-use tracewell_telemetry::{Readiness, Telemetry};
+use tracewell_telemetry::{LogFilter, Readiness, Telemetry};
 
 use crate::controller::{Progress, Watched};
 
@@ -24,12 +30,50 @@ pub fn readiness(platforms: watch::Receiver<Option<Store<Watched>>>) -> Readines
     })
 }
 
-/// `/livez`, and what every Tracewell process has: `/healthz`, `/readyz`, `/metrics`.
+/// `/livez`, `/log-filter`, and what every Tracewell process has: `/healthz`, `/readyz`, `/metrics`.
 pub fn router(telemetry: &Telemetry, readiness: Readiness, progress: Arc<Progress>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/livez", get(livez))
         .with_state(progress)
-        .merge(telemetry.ops_routes(readiness))
+        .merge(telemetry.ops_routes(readiness));
+    match telemetry.log_filter() {
+        Some(filter) => routes.merge(log_filter_routes(filter)),
+        None => routes,
+    }
+}
+
+fn log_filter_routes(filter: LogFilter) -> Router {
+    Router::new()
+        .route("/log-filter", get(show_log_filter).put(set_log_filter))
+        .with_state(filter)
+}
+
+/// The directives of `RUST_LOG` that are in force.
+async fn show_log_filter(State(filter): State<LogFilter>) -> String {
+    format!("{}\n", filter.directives())
+}
+
+/// Puts other directives in force, until the process ends. Whoever may forward a port of the pod comes from its own
+/// loopback; nobody else of the cluster has a say in what is logged.
+async fn set_log_filter(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    State(filter): State<LogFilter>,
+    directives: String,
+) -> (StatusCode, String) {
+    if !peer.ip().is_loopback() {
+        let how = "only from the pod itself, as through kubectl port-forward\n";
+        return (StatusCode::FORBIDDEN, how.to_owned());
+    }
+    match filter.set(directives.trim()) {
+        Ok(()) => {
+            tracing::info!(
+                directives = filter.directives(),
+                "the log follows other directives"
+            );
+            (StatusCode::OK, format!("{}\n", filter.directives()))
+        }
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")),
+    }
 }
 
 /// 503 when Platforms are not looked at any more: a restart is then the cure.

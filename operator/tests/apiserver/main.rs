@@ -24,6 +24,7 @@ mod proxy;
 mod running;
 mod schema;
 mod stolen_token;
+mod upgrade;
 
 /// The operator as a process.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tracewell-operator");

@@ -1,6 +1,10 @@
 //! The operator as a process: it waits for its CRD, answers its probes, follows changes, and ends when told to.
 
-use std::{path::Path, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::Path,
+    time::Duration,
+};
 
 use k8s_openapi::{
     api::{apps::v1::Deployment, core::v1::Service},
@@ -87,6 +91,34 @@ async fn conflict_goes_with_its_cause(client: &Client, deployments: &Api<Deploym
     .await;
 }
 
+/// What is logged is changed by whoever reaches the pod's own loopback, and by nobody else.
+async fn the_log_follows_who_may_say(operator: &Operator) {
+    let url = |host: IpAddr| format!("http://{}/log-filter", SocketAddr::from((host, operator.port())));
+    let (client, own) = (reqwest::Client::new(), url(Ipv4Addr::LOCALHOST.into()));
+    let now = async || client.get(&own).send().await.unwrap().text().await.unwrap();
+    assert_eq!(now().await, "info\n");
+    let put = async |url: &str, directives: &'static str| {
+        let answer = client.put(url).body(directives).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(
+        put(&own, "info,kube=debug").await,
+        (200, "info,kube=debug\n".to_owned())
+    );
+    let (status, told) = put(&own, "kube=loud").await;
+    assert_eq!(status, 422);
+    assert!(told.contains("\"kube=loud\" are no filter directives"), "{told}");
+    let (status, _) = put(&url(other_address()), "trace").await;
+    assert_eq!((status, now().await.as_str()), (403, "info,kube=debug\n"));
+}
+
+/// An address of this machine besides its loopback: that from which it would leave. No packet is sent.
+fn other_address() -> IpAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.connect("192.0.2.1:9").unwrap();
+    socket.local_addr().unwrap().ip()
+}
+
 #[tokio::test]
 async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
     let Some(assets) = assets() else { return };
@@ -137,6 +169,7 @@ async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
 
     conflict_goes_with_its_cause(&client, &deployments).await;
 
+    the_log_follows_who_may_say(&operator).await;
     operator.answer("/livez", "200").await.unwrap();
     let metrics = operator.answer("/metrics", "200").await.unwrap();
     assert!(

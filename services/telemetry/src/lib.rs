@@ -107,6 +107,7 @@ pub use client::{TracedClient, TracedRequest};
 pub use db::{DbCall, db};
 pub use error::{EnvProblem, InitError};
 pub use http::ErrorReport;
+pub use log::{LogFilter, LogFilterError};
 pub use metrics::{ConnectionCounts, Counter, Histogram, PoolMeter, counter, histogram};
 pub use readiness::{CheckError, Readiness};
 pub use service::ServiceInfo;

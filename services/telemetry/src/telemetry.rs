@@ -11,12 +11,12 @@ use opentelemetry::{propagation::TextMapCompositePropagator, trace::TracerProvid
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tower::ServiceBuilder;
 use tracing::Dispatch;
-use tracing_subscriber::{Layer, layer::SubscriberExt, registry::Registry};
+use tracing_subscriber::{Layer, layer::SubscriberExt, registry::Registry, reload};
 
 use crate::{
     InitError, Readiness, ServiceInfo, TracedClient, debug,
     http::{AccessLog, CatchPanicLayer, HttpTelemetryLayer, Reporters, ScopeLayer, TrustedProxies},
-    log::{self, Log, LogWriter},
+    log::{self, Log, LogFilter, LogWriter},
     ops,
     profile::{ProfileSettings, Profiler},
     sentry::{self, BreadcrumbLayer, SentryClient, SentrySettings, TransactionProcessor},
@@ -39,6 +39,7 @@ pub struct Telemetry {
     propagator: Arc<TextMapCompositePropagator>,
     spans: Option<SdkTracerProvider>,
     logs: Option<LogWriter>,
+    log_filter: Option<LogFilter>,
     access: Option<AccessLog>,
     errors: Errors,
     proxies: TrustedProxies,
@@ -111,6 +112,7 @@ impl Telemetry {
             propagator: Arc::new(trace::propagator(trace::ALL_PROPAGATORS)),
             spans: None,
             logs: None,
+            log_filter: None,
             access: None,
             errors: Errors::off(),
             proxies: TrustedProxies::default(),
@@ -136,16 +138,19 @@ impl Telemetry {
             .sentry
             .is_sending()
             .then(|| BreadcrumbLayer.with_filter(trace::filter()));
+        let (filter, handle) = reload::Layer::new(log::filter(&settings.log_directives));
+        let access = AccessLog::new(log.clone(), &settings.log_directives);
         let subscriber = Registry::default()
             .with(span_layer)
             .with(breadcrumb_layer)
-            .with(log.clone().with_filter(log::filter(&settings.log_directives)));
+            .with(log.clone().with_filter(filter));
         let dispatch = Dispatch::new(subscriber);
         let telemetry = Self {
             propagator: Arc::new(trace::propagator(&settings.propagators)),
             spans,
             logs: Some(logs),
-            access: Some(AccessLog::new(log, &settings.log_directives)),
+            log_filter: Some(LogFilter::new(&settings.log_directives, handle, access.clone())),
+            access: Some(access),
             errors,
             proxies,
             debug_endpoints: settings.debug_endpoints,
@@ -194,6 +199,11 @@ impl Telemetry {
         } else {
             routes
         }
+    }
+
+    /// What is logged, to be read and changed; `None` where telemetry is [detached](Self::detached).
+    pub fn log_filter(&self) -> Option<LogFilter> {
+        self.log_filter.clone()
     }
 
     /// A client that passes the current trace on, and records a CLIENT span and a duration per request.

@@ -1,6 +1,11 @@
 //! The access log: one line per request, written by who knows all of it.
 
-use tracing::{Dispatch, Level, dispatcher, level_filters::LevelFilter};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use tracing::{Dispatch, Level, dispatcher};
 use tracing_subscriber::{Registry, layer::SubscriberExt};
 
 use super::record::{BodyEnd, RequestRecord};
@@ -13,33 +18,42 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct AccessLog {
     log: Log,
-    /// What `RUST_LOG` says of [`ACCESS_TARGET`].
-    most_verbose: LevelFilter,
+    /// What the directives say of [`ACCESS_TARGET`]: the number of levels that are written, from [`Level::ERROR`] on.
+    levels: Arc<AtomicU8>,
 }
 
 impl AccessLog {
     /// Writes to `log` what these directives of `RUST_LOG` let through.
     pub(crate) fn new(log: Log, directives: &str) -> Self {
+        let access = Self {
+            log,
+            levels: Arc::default(),
+        };
+        access.follow(directives);
+        access
+    }
+
+    /// From now on, these directives are in force.
+    pub(crate) fn follow(&self, directives: &str) {
         // Asked of a subscriber of its own: filters of single layers would keep the answer for the next event.
         let filter = Dispatch::new(Registry::default().with(filter(directives)));
-        let most_verbose = dispatcher::with_default(&filter, || {
-            if tracing::enabled!(target: ACCESS_TARGET, Level::INFO) {
-                LevelFilter::INFO
-            } else if tracing::enabled!(target: ACCESS_TARGET, Level::WARN) {
-                LevelFilter::WARN
-            } else if tracing::enabled!(target: ACCESS_TARGET, Level::ERROR) {
-                LevelFilter::ERROR
-            } else {
-                LevelFilter::OFF
-            }
+        let levels = dispatcher::with_default(&filter, || {
+            [
+                tracing::enabled!(target: ACCESS_TARGET, Level::ERROR),
+                tracing::enabled!(target: ACCESS_TARGET, Level::WARN),
+                tracing::enabled!(target: ACCESS_TARGET, Level::INFO),
+            ]
+            .into_iter()
+            .map(u8::from)
+            .sum()
         });
-        Self { log, most_verbose }
+        self.levels.store(levels, Ordering::Relaxed);
     }
 
     /// Its level follows the status; a cancelled request is a warning.
     pub(super) fn write(&self, record: &RequestRecord) {
         let level = level_of(record);
-        if level > self.most_verbose {
+        if rank(level) > self.levels.load(Ordering::Relaxed) {
             return;
         }
         let mut fields = Fields::of_message(message_of(record));
@@ -68,6 +82,15 @@ impl AccessLog {
         fields.add_text("sentry_event", record.verdict.title());
         self.log
             .write(level, ACCESS_TARGET, &record.span_context(), fields);
+    }
+}
+
+/// Position among the levels, from the gravest on.
+fn rank(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        _ => 3,
     }
 }
 

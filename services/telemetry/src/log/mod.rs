@@ -2,6 +2,7 @@
 //! never blocks a request.
 
 mod fields;
+mod filter;
 mod line;
 mod redact;
 mod writer;
@@ -13,10 +14,12 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt},
 };
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::{EnvFilter, Layer, layer};
+use tracing_subscriber::{Layer, layer};
 
 use crate::{ServiceInfo, http::panic_message, sentry};
 pub(crate) use fields::Fields;
+pub(crate) use filter::filter;
+pub use filter::{LogFilter, LogFilterError};
 use line::{Line, Origin};
 pub(crate) use redact::{REDACTED, is_secret_name, scrub};
 pub(crate) use writer::LogWriter;
@@ -33,10 +36,6 @@ pub(crate) const FATAL: u64 = 60;
 /// The longest that a panic waits for its line to be written.
 const PANIC_FLUSH_LIMIT: Duration = Duration::from_millis(200);
 
-/// Libraries whose own chatter is silenced unless `RUST_LOG` names them. The OpenTelemetry SDK repeats an
-/// export error every few seconds, and logging what an exporter's client does would feed on itself.
-const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,tower=warn,rustls=warn,sqlx=warn,opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,opentelemetry-prometheus=off,opentelemetry-http=off";
-
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -44,11 +43,6 @@ pub(crate) enum LogFormat {
     Json,
     /// For people.
     Pretty,
-}
-
-/// What is logged. `directives` were parsed before, by the settings.
-pub(crate) fn filter(directives: &str) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(format!("{QUIET},{directives}"))
 }
 
 /// Turns events into lines. Clones write to the same log.

@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::harness::{DSN, Harness};
+use super::harness::{DSN, Harness, get};
 use crate::ErrorReport;
 use crate::log::{LogWriter, is_secret_name, scrub};
 
@@ -62,6 +62,42 @@ async fn the_access_line_has_pino_s_layout() {
             "responseTime": line["responseTime"].as_f64().unwrap(),
         })
     );
+}
+
+#[tokio::test]
+async fn what_is_logged_can_be_changed_while_the_process_runs() {
+    let harness = Harness::new();
+    let filter = harness.telemetry.log_filter().unwrap();
+    assert_eq!(filter.directives(), "info");
+    let handler = || async {
+        tracing::debug!("in detail");
+        "hello"
+    };
+    let call = async || {
+        let router = Router::new().route("/", on_get(handler));
+        harness.call(router, get("/")).await;
+    };
+    let lines = || {
+        let lines = harness.log_lines();
+        lines
+            .iter()
+            .map(|line| line["msg"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    call().await;
+    assert_eq!(lines(), ["request completed"]);
+    filter.set("debug").unwrap();
+    call().await;
+    assert_eq!(lines()[1..], ["in detail", "request completed"]);
+    filter.set("warn").unwrap();
+    call().await;
+    assert_eq!(lines().len(), 3, "the access log follows too");
+    let refused = filter.set("shop=loud").unwrap_err().to_string();
+    assert!(
+        refused.starts_with("\"shop=loud\" are no filter directives"),
+        "{refused}"
+    );
+    assert_eq!(filter.directives(), "warn");
 }
 
 #[tokio::test]
