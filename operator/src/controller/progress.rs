@@ -30,6 +30,12 @@ impl Progress {
         self.lock().insert(key.clone(), now);
     }
 
+    /// How much of `pace` is left since this Platform was last looked at; `None` when nothing is.
+    pub(super) fn rest(&self, key: &PlatformKey, pace: Duration, now: Instant) -> Option<Duration> {
+        let passed = now.saturating_duration_since(*self.lock().get(key)?);
+        pace.checked_sub(passed).filter(|rest| !rest.is_zero())
+    }
+
     /// There is no such Platform any more.
     pub fn gone(&self, key: &PlatformKey) {
         self.lock().remove(key);
@@ -53,6 +59,20 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_of_the_pace_ends_with_it() {
+        let (progress, start, pace) = (Progress::default(), Instant::now(), Duration::from_millis(200));
+        let key = PlatformKey {
+            namespace: "shop".into(),
+            name: "demo".into(),
+        };
+        assert_eq!(progress.rest(&key, pace, start), None, "it was never looked at");
+        progress.looked_at(&key, start);
+        let later = start + Duration::from_millis(150);
+        assert_eq!(progress.rest(&key, pace, later), Some(Duration::from_millis(50)));
+        assert_eq!(progress.rest(&key, pace, start + pace), None);
+    }
 
     #[test]
     fn a_platform_is_forgotten_after_twice_the_longest_resync() {

@@ -53,8 +53,13 @@ pub type Watched = PartialObjectMeta<Platform>;
 /// (kube-rs/kube#1473).
 const CONCURRENCY: u16 = 8;
 
-/// Changes that come within this time lead to one reconcile: a rollout changes a Deployment and its pods together.
-const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Changes that come within this time lead to one reconcile: an apply of several objects changes them together.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+
+/// Two looks at one Platform are at least so far apart, so that one which changes all the time leaves the API server to
+/// the others, and a rollout, in which much changes after the other, is not looked at for each change. The first change
+/// after a while is acted on at once.
+const PACE: Duration = Duration::from_millis(200);
 
 /// How soon to look for the answer to a question that is under way.
 const ANSWER_PAUSE: Duration = Duration::from_secs(3);
@@ -98,7 +103,10 @@ pub fn controller(
 ) -> (Controller<Watched>, Store<Watched>) {
     let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
     let (store, writer) = reflector::store();
-    let platforms = watcher(reach.api::<Watched>(client), watch_config()).backoff(ShortBackoff::default());
+    let platforms = watcher(reach.api::<Watched>(client), watch_config())
+        .backoff(ShortBackoff::default())
+        // Nobody reads who wrote which field, and it would be kept for each Platform.
+        .modify(|platform| platform.managed_fields_mut().clear());
     let mut controller =
         Controller::for_stream(reflector(writer, platforms).applied_objects(), store.clone())
             .with_config(
@@ -136,9 +144,9 @@ pub(super) fn watch_config() -> watcher::Config {
 
 /// What changes of the objects of one kind.
 ///
-/// Each watch has pauses of its own. Where all share them, as a [`Controller`] has it, one ends for one watch: after
-/// the API server was away, a dozen watches took as many pauses, and meanwhile none was polled, so that handshakes
-/// expired (stackabletech/trino-operator#936).
+/// Each watch has pauses of its own. kube's controller has them for all watches together: each that failed makes all of
+/// them pause, one after the other, and none is polled meanwhile, so that handshakes expire
+/// (stackabletech/trino-operator#936).
 pub(super) fn changes<K>(
     api: Api<K>,
     config: &watcher::Config,
@@ -210,6 +218,9 @@ async fn reconcile_watched<C: Cluster>(
         return Ok(Action::await_change());
     }
     let key = key_of(&*watched);
+    if let Some(rest) = operator.progress.rest(&key, PACE, Instant::now()) {
+        return Ok(Action::requeue(rest));
+    }
     let span = info_span!(
         // kube's own span around every reconcile would be the root otherwise.
         parent: None,

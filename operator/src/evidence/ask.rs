@@ -25,8 +25,25 @@ const ARRIVAL: Duration = Duration::from_secs(20);
 /// The pauses between two looks for it.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
-/// Asks, and waits for the answers.
+/// The pause before those are asked again of whom nothing was heard.
+const SECOND_CHANCE: Duration = Duration::from_secs(2);
+
+/// Asks, and waits for the answers. Whoever is silent is asked once more: a node that is busy for a moment, or a Service
+/// whose pods have only just become its own, is no finding.
 pub async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
+    let first = ask_once(client, questions).await;
+    let mut again = questions.clone();
+    again.services.retain(|name, _| !first.seen.contains(name));
+    if again.services.is_empty() {
+        return first;
+    }
+    sleep(SECOND_CHANCE).await;
+    let mut evidence = ask_once(client, &again).await;
+    evidence.seen.extend(first.seen);
+    evidence
+}
+
+async fn ask_once(client: &reqwest::Client, questions: &Questions) -> Evidence {
     let mut evidence = Evidence {
         at: Timestamp::now(),
         ..Evidence::default()
@@ -61,16 +78,8 @@ pub async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
     evidence
 }
 
-/// Sends a request through the service, and another one where that fails: a node that is busy for a moment is no finding.
-async fn send(client: &reqwest::Client, question: &Question) -> Result<String, String> {
-    match send_once(client, question).await {
-        Ok(trace) => Ok(trace),
-        Err(_) => send_once(client, question).await,
-    }
-}
-
 /// Gives the trace id of the request, or what went wrong; any answer will do.
-async fn send_once(client: &reqwest::Client, question: &Question) -> Result<String, String> {
+async fn send(client: &reqwest::Client, question: &Question) -> Result<String, String> {
     let context = TraceContext::new(Uuid::now_v7().as_u128());
     let (key, value) = TRACE_STATE;
     client
@@ -257,6 +266,24 @@ mod tests {
             (55, "00-", "-01")
         );
         assert_eq!(requests[0]["tracestate"], "tracewell=probe");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_is_silent_once_is_asked_again() {
+        let (questions, requests) = world("", true, 0).await;
+        // What it was sent first is lost: as if it had not been there yet.
+        let forgetful = tokio::spawn({
+            let requests = requests.clone();
+            async move {
+                while requests.lock().unwrap().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                requests.lock().unwrap().clear();
+            }
+        });
+        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        forgetful.await.unwrap();
+        assert_eq!((evidence.seen.len(), evidence.silent.len()), (1, 0));
     }
 
     #[tokio::test]
