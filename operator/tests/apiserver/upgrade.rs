@@ -52,7 +52,7 @@ async fn run(world: &World, release: &str) {
     for service in ["auth", "billing", "chat", "gateway"] {
         let name = format!("demo-{service}");
         let rolled = await_condition(deployments.clone(), &name, is_of_it);
-        let walk = async {
+        let walk = Box::pin(async {
             tokio::pin!(rolled);
             loop {
                 tokio::select! {
@@ -61,7 +61,7 @@ async fn run(world: &World, release: &str) {
                     () = world.roll_out() => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
             }
-        };
+        });
         timeout(PATIENCE, walk)
             .await
             .unwrap_or_else(|_| panic!("{name} is not of release {release}"))
