@@ -65,10 +65,12 @@ impl Audit {
     }
 
     /// What tells kube-apiserver.
-    pub(crate) fn arguments(&self) -> [String; 2] {
+    pub(crate) fn arguments(&self) -> [String; 3] {
         [
             format!("--audit-policy-file={}", self.policy.display()),
             format!("--audit-log-path={}", self.log.display()),
+            // In megabytes: at 100, its default, a new file would be begun, and a mark be lost.
+            "--audit-log-maxsize=10000".to_owned(),
         ]
     }
 
