@@ -70,7 +70,7 @@ async fn the_operator_returns_by_itself_after_each_fault() {
 /// A Platform is edited while the fault lasts, and once more after the operator's return.
 async fn walk(world: &World, fault: Fault) -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let proxy = Proxy::start(world);
+    let proxy = Proxy::start(world).await;
     // The other tests of this binary have Platforms as well.
     let own = [("WATCH_NAMESPACE", world.namespace.as_str())];
     let mut operator = Operator::start(Path::new(PROGRAM), proxy.kubeconfig(), directory.path(), &own)?;

@@ -50,26 +50,11 @@ pub(crate) async fn control_plane() -> Option<&'static ControlPlane> {
             let plane = ControlPlane::start(&assets()?).await.unwrap();
             let client = plane.client().await.unwrap();
             install_crd(&client, &Platform::crd()).await.unwrap();
-            install_http_routes(&client).await;
+            install_crd(&client, &http_route_crd()).await.unwrap();
             Some(plane)
         })
         .await
         .as_ref()
-}
-
-/// Lets the API server know routes of the Gateway API.
-async fn install_http_routes(client: &Client) {
-    install_crd(client, &http_route_crd()).await.unwrap();
-    let resource = Kind::HttpRoute.info().api_resource();
-    let routes = Api::<DynamicObject>::all_with(client.clone(), &resource);
-    // It is established a moment before it can be listed.
-    while let Err(error) = routes.list(&ListParams::default()).await {
-        assert!(
-            matches!(&error, kube::Error::Api(status) if [404, 429].contains(&status.code)),
-            "{error}"
-        );
-        tokio::task::yield_now().await;
-    }
 }
 
 /// The part of the Gateway API's CRD that has the fields of our routes, and takes no others.

@@ -6,7 +6,7 @@ use std::{convert::Infallible, net::Ipv4Addr, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
@@ -58,13 +58,11 @@ pub(crate) struct Proxy {
 struct Way {
     tls: TlsAcceptor,
     upstream: Client,
-    /// Of all Platforms, the operator sees those of this namespace: the API server is shared with other tests.
-    namespace: String,
     fault: Switch,
 }
 
 impl Proxy {
-    pub(crate) fn start(world: &World) -> Self {
+    pub(crate) async fn start(world: &World) -> Self {
         let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
         let tls = ServerConfig::builder()
@@ -76,10 +74,12 @@ impl Proxy {
         let way = Way {
             tls: TlsAcceptor::from(Arc::new(tls)),
             upstream: world.client.clone(),
-            namespace: world.namespace.clone(),
             fault: switch,
         };
         tokio::spawn(listen(port, Arc::new(way)));
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
         Self {
             fault,
             kubeconfig: kubeconfig(port, certified.cert.pem().as_bytes()),
@@ -189,7 +189,6 @@ async fn pass_on(request: Request<Incoming>, way: &Way) -> Answer {
     for name in [header::HOST, header::AUTHORIZATION, header::CONNECTION] {
         parts.headers.remove(name);
     }
-    parts.uri = narrowed(&parts.uri, &way.namespace);
     let sent = async {
         let body = body.collect().await?.to_bytes();
         Ok::<_, BoxError>(
@@ -202,15 +201,6 @@ async fn pass_on(request: Request<Incoming>, way: &Way) -> Answer {
         Ok(answer) => answer.map(|body| body.map_err(BoxError::from).boxed_unsync()),
         Err(error) => plain(StatusCode::BAD_GATEWAY, "text/plain", error.to_string()),
     }
-}
-
-/// The address of the Platforms of all namespaces becomes that of one namespace.
-fn narrowed(uri: &Uri, namespace: &str) -> Uri {
-    let (all, one) = (
-        "/v1alpha1/platforms",
-        format!("/v1alpha1/namespaces/{namespace}/platforms"),
-    );
-    uri.to_string().replacen(all, &one, 1).parse().unwrap()
 }
 
 fn refusal(code: StatusCode) -> Answer {

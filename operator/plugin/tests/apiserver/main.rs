@@ -137,7 +137,7 @@ async fn status_shows_what_the_operator_wrote() {
     );
     let context = plugin.run(&["status", "--context", "nowhere"]);
     assert!(
-        text(&context.stderr).contains("no context nowhere; it has test"),
+        text(&context.stderr).contains("no context nowhere; it has admin, operator"),
         "{}",
         text(&context.stderr)
     );
