@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Request, StatusCode};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use kube::api::ListParams;
+use platform_core::labels;
 use serde_json::json;
 use tracewell_e2e::cluster::Cluster;
 use tracewell_e2e::endpoint::Endpoint;
@@ -47,6 +50,7 @@ async fn measure() -> Result<Vec<Figure>> {
     let mut figures = vec![complete_traces().await?];
     eprintln!("watching the operator at rest for {IDLE:?}");
     figures.extend(at_rest(&demo).await?);
+    figures.extend(platform_memory(&demo).await?);
     eprintln!("applying a Platform in a new namespace");
     figures.push(time_to_ready().await?);
     Ok(figures)
@@ -107,23 +111,63 @@ struct CpuSample {
 async fn operator_cpu(cluster: &Cluster) -> Result<CpuSample> {
     let pods = cluster.operator_pods().await?;
     let pod = pods.first().context("the operator has no pod")?;
-    let node = pod
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.node_name.as_deref())
-        .context("its pod has no node")?;
-    let request = Request::get(format!("/api/v1/nodes/{node}/proxy/metrics/resource")).body(Vec::new())?;
-    let text = cluster.client.request_text(request).await?;
-    let of_pod = format!("pod=\"{}\"", pod.name_any());
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("container_cpu_usage_seconds_total{") && line.contains(&of_pod))
+    let measured = measured_by_kubelet(cluster, pod).await?;
+    let line = measured
+        .iter()
+        .find(|line| line.starts_with("container_cpu_usage_seconds_total{"))
         .context("the kubelet has not measured the operator yet")?;
     let mut numbers = line.rsplit(' ').map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(at_ms)), Some(Ok(cpu_seconds))) => Ok(CpuSample { cpu_seconds, at_ms }),
         _ => bail!("the kubelet's metrics have a line that cannot be read: {line}"),
     }
+}
+
+/// What the kubelet says of a pod: lines of its resource metrics.
+async fn measured_by_kubelet(cluster: &Cluster, pod: &Pod) -> Result<Vec<String>> {
+    let node = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.node_name.as_deref())
+        .context("the pod has no node")?;
+    let request = Request::get(format!("/api/v1/nodes/{node}/proxy/metrics/resource")).body(Vec::new())?;
+    let text = cluster.client.request_text(request).await?;
+    let of_pod = format!("pod=\"{}\"", pod.name_any());
+    let lines = text.lines().filter(|line| line.contains(&of_pod));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Memory that cannot be reclaimed of everything that the Platform runs, container by container.
+async fn platform_memory(demo: &Handle) -> Result<Vec<Figure>> {
+    let of_platform = ListParams::default().labels(&labels::name_selector(&demo.name));
+    let pods = demo.cluster.namespaced::<Pod>(&demo.namespace);
+    let mut parts = Vec::new();
+    for pod in pods.list(&of_platform).await? {
+        for line in measured_by_kubelet(&demo.cluster, &pod).await? {
+            let Some(labels) = line.strip_prefix("container_memory_working_set_bytes{container=\"") else {
+                continue;
+            };
+            let (container, rest) = labels.split_once('"').context("a label ends")?;
+            let (_, value) = rest.split_once("} ").context("labels end")?;
+            let bytes: f64 = value.split(' ').next().context("a value")?.parse()?;
+            let app = pod.labels().get(labels::NAME).cloned().unwrap_or_default();
+            parts.push((format!("memory of {app}: {container}"), bytes / MEBIBYTE));
+        }
+    }
+    parts.sort_by(|one, other| one.0.cmp(&other.0));
+    let sum: f64 = parts.iter().map(|(_, mebibytes)| mebibytes).sum();
+    ensure!(parts.len() > 1, "the kubelet has not measured the Platform yet");
+    let whole = Figure::at_most(
+        "memory of the whole default Platform",
+        sum,
+        600.0,
+        "<= 600 MiB",
+        format!("{sum:.1} MiB"),
+    );
+    let parts = parts
+        .into_iter()
+        .map(|(what, mebibytes)| Figure::plain(what, format!("{mebibytes:.1} MiB")));
+    Ok(std::iter::once(whole).chain(parts).collect())
 }
 
 /// Resident memory in bytes, as the operator's own metrics say.
