@@ -36,6 +36,19 @@ pub struct Frame<'a> {
     pub trace_id: Option<&'a str>,
 }
 
+/// Whether spans of a service were seen: as long as this operator has no answer, what an earlier one was answered.
+fn traces_seen(platform: &Platform, facts: &Facts, service: &str) -> Option<bool> {
+    let Some(evidence) = &facts.evidence else {
+        let told = platform.status.iter().flat_map(|status| &status.services);
+        let mut of_service = told.filter(|told| told.name == service);
+        return of_service.next()?.traces_seen;
+    };
+    evidence
+        .unanswered
+        .is_none()
+        .then(|| evidence.seen.contains(service))
+}
+
 /// The status of a Platform that was accepted.
 pub fn accepted_status(
     frame: Frame<'_>,
@@ -54,11 +67,7 @@ pub fn accepted_status(
             ready_replicas: service.ready_replicas,
             desired_replicas: service.desired_replicas,
             config_hash: service.config_hash.clone(),
-            traces_seen: facts
-                .evidence
-                .as_ref()
-                .filter(|evidence| evidence.unanswered.is_none())
-                .map(|evidence| evidence.seen.contains(&service.name)),
+            traces_seen: traces_seen(frame.platform, facts, &service.name),
             migration: service.migration.as_ref().map(|state| MigrationStatus {
                 state: migration_state(state),
                 image: service.image.clone(),

@@ -19,31 +19,45 @@ use super::counters::count;
 
 /// How long a service, Jaeger or a collector may take to answer one request.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long a span may take to arrive: service, collector and backend batch for a second each, and a collector that
-/// decides about whole traces waits for them to become whole.
-const ARRIVAL: Duration = Duration::from_secs(20);
-/// The pauses between two looks for it.
+/// The pauses between two looks for a span.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
-/// The pause before those are asked again of whom nothing was heard.
-const SECOND_CHANCE: Duration = Duration::from_secs(2);
+/// How long is waited.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For a span to arrive.
+    arrival: Duration,
+    /// Before those are asked again of whom nothing was heard.
+    second_chance: Duration,
+}
+
+/// Service, collector and backend batch for a second each, and a collector that decides about whole traces waits for them to
+/// become whole.
+const PATIENCE: Patience = Patience {
+    arrival: Duration::from_secs(20),
+    second_chance: Duration::from_secs(2),
+};
 
 /// Asks, and waits for the answers. Whoever is silent is asked once more: a node that is busy for a moment, or a Service
 /// whose pods have only just become its own, is no finding.
 pub async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
-    let first = ask_once(client, questions).await;
+    ask_with(PATIENCE, client, questions).await
+}
+
+async fn ask_with(patience: Patience, client: &reqwest::Client, questions: &Questions) -> Evidence {
+    let first = ask_once(patience, client, questions).await;
     let mut again = questions.clone();
     again.services.retain(|name, _| !first.seen.contains(name));
     if again.services.is_empty() {
         return first;
     }
-    sleep(SECOND_CHANCE).await;
-    let mut evidence = ask_once(client, &again).await;
+    sleep(patience.second_chance).await;
+    let mut evidence = ask_once(patience, client, &again).await;
     evidence.seen.extend(first.seen);
     evidence
 }
 
-async fn ask_once(client: &reqwest::Client, questions: &Questions) -> Evidence {
+async fn ask_once(patience: Patience, client: &reqwest::Client, questions: &Questions) -> Evidence {
     let mut evidence = Evidence {
         at: Timestamp::now(),
         ..Evidence::default()
@@ -63,7 +77,7 @@ async fn ask_once(client: &reqwest::Client, questions: &Questions) -> Evidence {
             }
         }
     }
-    match await_arrivals(client, &questions.query_url, &mut waited_for).await {
+    match await_arrivals(patience, client, &questions.query_url, &mut waited_for).await {
         Ok(seen) => evidence.seen = seen,
         Err(error) => evidence.unanswered = Some(error),
     }
@@ -96,11 +110,12 @@ async fn send(client: &reqwest::Client, question: &Question) -> Result<String, S
 /// Takes the services away whose span has arrived and gives their names, once all have or time is up. An error is one that
 /// Jaeger gave to the very last.
 async fn await_arrivals(
+    patience: Patience,
     client: &reqwest::Client,
     query_url: &str,
     waited_for: &mut BTreeMap<String, String>,
 ) -> Result<BTreeSet<String>, String> {
-    let deadline = Instant::now() + ARRIVAL;
+    let deadline = Instant::now() + patience.arrival;
     let (mut pause, longest) = PAUSES;
     let mut seen = BTreeSet::new();
     loop {
@@ -193,6 +208,11 @@ mod tests {
 
     use super::*;
 
+    const IMPATIENT: Patience = Patience {
+        arrival: Duration::from_secs(1),
+        second_chance: Duration::from_millis(10),
+    };
+
     /// Serves a router on loopback and gives its base URL.
     async fn serve(router: Router) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -256,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn a_span_that_arrives_is_seen_by_its_trace() {
         let (questions, requests) = world("", true, 0).await;
-        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
         assert_eq!(evidence.seen, ["auth".to_owned()].into());
         assert_eq!((evidence.silent, evidence.unanswered), (BTreeMap::new(), None));
         let requests = requests.lock().unwrap();
@@ -268,7 +288,7 @@ mod tests {
         assert_eq!(requests[0]["tracestate"], "tracewell=probe");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_service_that_is_silent_once_is_asked_again() {
         let (questions, requests) = world("", true, 0).await;
         // What it was sent first is lost: as if it had not been there yet.
@@ -281,7 +301,7 @@ mod tests {
                 requests.lock().unwrap().clear();
             }
         });
-        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
         forgetful.await.unwrap();
         assert_eq!((evidence.seen.len(), evidence.silent.len()), (1, 0));
     }
@@ -289,18 +309,18 @@ mod tests {
     #[tokio::test]
     async fn a_jaeger_that_is_busy_for_a_moment_is_no_finding() {
         let (questions, _) = world("", true, 2).await;
-        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
         assert_eq!((evidence.seen.len(), evidence.unanswered), (1, None));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_jaeger_that_stays_busy_is_told() {
         let (questions, _) = world("", true, usize::MAX).await;
-        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
         assert_eq!(evidence.unanswered.unwrap(), "it answers 503");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_service_is_explained_by_its_collector() {
         let (questions, _) = world(
             "otelcol_receiver_accepted_spans_total{receiver=\"otlp\"} 0\n",
@@ -308,7 +328,7 @@ mod tests {
             0,
         )
         .await;
-        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
         assert_eq!(evidence.seen, BTreeSet::new());
         let silence = Silence::Counted(Counters::default());
         assert_eq!(evidence.silent, [("auth".to_owned(), silence)].into());
@@ -318,12 +338,12 @@ mod tests {
     async fn a_jaeger_or_a_service_that_is_not_there_is_told() {
         let (mut questions, _) = world("", true, 0).await;
         questions.query_url = "http://127.0.0.1:1".to_owned();
-        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
         assert!(evidence.unanswered.unwrap().contains("refused"));
 
         let (mut questions, _) = world("", true, 0).await;
         questions.services.get_mut("auth").unwrap().url = "http://127.0.0.1:1/".to_owned();
-        let evidence = ask(&reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
         assert!(matches!(&evidence.silent["auth"], Silence::Unreachable(error) if error.contains("refused")));
     }
 }

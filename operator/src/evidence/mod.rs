@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures::channel::mpsc;
 use platform_core::evidence::{Evidence, Questions};
 use tokio::sync::Semaphore;
 
@@ -22,6 +23,7 @@ const CONCURRENCY: usize = 4;
 pub struct Inquiries {
     client: reqwest::Client,
     places: Semaphore,
+    answered: mpsc::UnboundedSender<PlatformKey>,
     by_platform: Mutex<BTreeMap<PlatformKey, Inquiry>>,
 }
 
@@ -31,25 +33,20 @@ struct Inquiry {
     answer: Option<Evidence>,
 }
 
-impl Default for Inquiries {
-    fn default() -> Self {
+impl Inquiries {
+    /// Nothing is asked yet. `answered` is told of each Platform about which there is an answer.
+    pub fn new(answered: mpsc::UnboundedSender<PlatformKey>) -> Self {
         Self {
             client: reqwest::Client::new(),
             places: Semaphore::new(CONCURRENCY),
+            answered,
             by_platform: Mutex::default(),
         }
     }
-}
 
-impl Inquiries {
     /// What was answered last.
     pub fn answer(&self, key: &PlatformKey) -> Option<Evidence> {
         self.lock().get(key)?.answer.clone()
-    }
-
-    /// Whether an answer is on its way.
-    pub fn is_under_way(&self, key: &PlatformKey) -> bool {
-        self.lock().get(key).is_some_and(|inquiry| inquiry.is_under_way)
     }
 
     /// Asks beside the reconciles, unless that is being done.
@@ -68,6 +65,8 @@ impl Inquiries {
                 inquiry.is_under_way = false;
                 inquiry.answer = answer.or(inquiry.answer.take());
             }
+            // Nobody listens any more when the operator stops.
+            let _ = this.answered.unbounded_send(key);
         });
     }
 

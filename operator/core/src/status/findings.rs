@@ -1,8 +1,9 @@
 //! From evidence to findings: one function for each condition.
 
-use super::conditions::Finding;
+use super::conditions::{Finding, find};
 use super::database::{database_workloads, find_database, worst};
 use super::{ConditionType, Frame};
+use crate::api::Platform;
 use crate::build::ignored_variables;
 use crate::diff::Changes;
 use crate::evidence::can_be_asked;
@@ -45,7 +46,7 @@ pub(super) fn find_all(
         services,
         tracing,
         find_metrics(resolved, observation),
-        find_flow(resolved, observation, facts),
+        find_flow(frame, resolved, observation, facts),
         find_error_tracking(resolved),
         find_exposed(observation),
     ]
@@ -96,7 +97,7 @@ fn find_stalled(stalled: Option<&Cause>) -> Finding {
     }
 }
 
-fn find_flow(resolved: &Resolved, observation: &Observation, facts: &Facts) -> Finding {
+fn find_flow(frame: Frame<'_>, resolved: &Resolved, observation: &Observation, facts: &Facts) -> Finding {
     let type_ = ConditionType::TelemetryFlowing;
     let unknown = |reason, message: &str| Finding {
         type_,
@@ -113,7 +114,9 @@ fn find_flow(resolved: &Resolved, observation: &Observation, facts: &Facts) -> F
         return unknown(Reason::ExternalBackend, message);
     }
     let Some(evidence) = &facts.evidence else {
-        return unknown(Reason::NotAskedYet, "Jaeger is asked once every service serves");
+        // An operator that has just been started asks anew; until there is an answer, the last one stands.
+        return last_answer(frame.platform)
+            .unwrap_or_else(|| unknown(Reason::NotAskedYet, "Jaeger is asked once every service serves"));
     };
     if let Some(error) = &evidence.unanswered {
         let message = format!("Jaeger does not say what it has: {error}");
@@ -129,6 +132,22 @@ fn find_flow(resolved: &Resolved, observation: &Observation, facts: &Facts) -> F
         return Finding::new(type_, true, Reason::SpansArrive, message);
     }
     Finding::new(type_, false, Reason::SpansMissing, silent.join("; "))
+}
+
+/// What the status says of an answer that an earlier process got.
+fn last_answer(platform: &Platform) -> Option<Finding> {
+    let type_ = ConditionType::TelemetryFlowing;
+    let condition = find(&platform.status.as_ref()?.conditions, type_)?;
+    let answers = [
+        Reason::SpansArrive,
+        Reason::SpansMissing,
+        Reason::JaegerUnanswered,
+    ];
+    let reason = answers
+        .into_iter()
+        .find(|reason| reason.as_str() == condition.reason)?;
+    let is_so = condition.status == "True";
+    Some(Finding::new(type_, is_so, reason, condition.message.clone()))
 }
 
 fn find_error_tracking(resolved: &Resolved) -> Finding {

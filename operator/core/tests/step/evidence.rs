@@ -83,6 +83,29 @@ fn a_backend_that_cannot_be_asked_is_not_vouched_for() {
 }
 
 #[test]
+fn the_last_answer_stands_until_an_operator_that_was_just_started_has_one() {
+    let mut platform = platform(one_service("Sidecar"));
+    let live = serving(&platform);
+    platform.status = Some(decide_with(&platform, &live, &facts(seen())).status);
+    let restarted = decide(&platform, &live);
+    assert_eq!(
+        platform.status.as_ref(),
+        Some(&restarted.status),
+        "nothing is written"
+    );
+    assert!(restarted.questions.is_some(), "and it asks anew");
+
+    let lost = facts(silent(Silence::Uncounted));
+    let told = decide_with(&platform, &live, &lost).status;
+    assert_eq!(state(&told, "TelemetryFlowing"), ("False", "SpansMissing"));
+    platform.status = Some(told);
+    assert_eq!(
+        state(&decide(&platform, &live).status, "TelemetryFlowing"),
+        ("False", "SpansMissing")
+    );
+}
+
+#[test]
 fn answers_are_told_with_the_hop_that_loses_spans() {
     let platform = platform(one_service("Sidecar"));
     let flowing = |evidence: Evidence| {
