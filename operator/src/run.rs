@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures::channel::mpsc;
 use kube::{Client, runtime::reflector::Store};
 use platform_core::{kinds::Kind, leader::Timing};
 use tokio::{
@@ -20,7 +21,9 @@ use uuid::Uuid;
 
 use crate::{
     cluster::{ClusterError, ConnectError, KubeCluster, Leases, connect, known_kinds},
-    controller::{Backoff, Operator, Progress, ReferenceWatches, Referrers, Watched, controller, watch},
+    controller::{
+        Backoff, Holdings, Operator, Progress, ReferenceWatches, Referrers, Watched, controller, watch,
+    },
     evidence::Inquiries,
     http,
     leader::{Election, Leadership, LostLeadership},
@@ -142,11 +145,13 @@ async fn watch_again(
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let reach = arguments.reach();
-    let (referrers, inquiries) = (Arc::new(Referrers::default()), Arc::new(Inquiries::default()));
+    let referrers = Arc::new(Referrers::default());
     let mut kinds = known_kinds(&client).await.map_err(RunError::Discovery)?;
     while !shutdown.is_cancelled() {
-        let (reference_watches, concerned) = ReferenceWatches::new(client.clone(), referrers.clone());
-        let (controller, platforms) = controller(&client, &reach, &kinds, concerned);
+        // Without a bound: what is sent is few names, and the controller takes them at once.
+        let (concern, concerned) = mpsc::unbounded();
+        let holdings = Arc::new(Holdings::default());
+        let (controller, platforms) = controller(&client, &reach, &kinds, &holdings, concerned);
         stores.send_replace(Some(platforms));
         let stop = shutdown.child_token();
         let operator = Operator {
@@ -154,8 +159,9 @@ async fn watch_again(
             settings: arguments.settings.to_settings(),
             kinds: kinds.clone(),
             referrers: referrers.clone(),
-            reference_watches,
-            inquiries: inquiries.clone(),
+            holdings,
+            reference_watches: ReferenceWatches::new(client.clone(), referrers.clone(), concern.clone()),
+            inquiries: Arc::new(Inquiries::new(concern)),
             progress: progress.clone(),
             backoff: Backoff::default(),
             leadership: Leadership::new(leadership.clone(), stop.clone()),

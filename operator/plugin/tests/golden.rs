@@ -31,7 +31,7 @@ use platform_core::{
 };
 use platform_operator::{
     cluster::{Cluster as _, PlatformKey},
-    controller::{Knowledge, Referrers, reconcile},
+    controller::{Holdings, Knowledge, Referrers, reconcile},
     diff::compare,
 };
 use platform_testkit::{FakeCluster, Fate, example, settings};
@@ -72,6 +72,7 @@ impl World {
             kinds: &BTreeSet::new(),
             evidence: None,
             referrers: &Referrers::default(),
+            holdings: &Holdings::default(),
         };
         for _ in 0..RECONCILES {
             reconcile(&self.cluster, &knowledge, &self.key, now)

@@ -75,15 +75,17 @@ pub fn fresh_entropy() -> Result<Entropy, NoEntropy> {
     Ok(Entropy::new(bytes))
 }
 
-/// What the cluster has of the Platform: one list per kind that the cluster knows, and its pods, all at once.
+/// What the cluster has of the Platform: one list per kind that the cluster knows and of which it `may_have` objects, and its
+/// pods, all at once.
 pub async fn read_live<C: Cluster>(
     cluster: &C,
     platform: &Platform,
     facts: &Facts,
+    may_have: impl Fn(Kind) -> bool,
 ) -> Result<Live, ReconcileError> {
     let managed = KINDS
         .iter()
-        .filter(|info| info.is_managed() && facts.knows(info.kind));
+        .filter(|info| info.is_managed() && facts.knows(info.kind) && may_have(info.kind));
     let lists = managed.map(|info| async move {
         let objects = cluster
             .list(platform, info.kind)

@@ -3,6 +3,7 @@
 mod backoff;
 mod effects;
 mod error;
+mod holdings;
 mod measure;
 mod progress;
 mod reconcile;
@@ -14,6 +15,7 @@ pub use self::{
     backoff::Backoff,
     effects::{fresh_entropy, read_facts, read_live},
     error::{NoEntropy, ReconcileError, WriteFailure},
+    holdings::Holdings,
     progress::Progress,
     reconcile::{Knowledge, Reconciled, reconcile},
     reference_watches::ReferenceWatches,

@@ -12,7 +12,7 @@ use platform_core::{
 };
 
 use super::{
-    ReconcileError, Referrers,
+    Holdings, ReconcileError, Referrers,
     effects::{apply_changes, fresh_entropy, publish, read_facts, read_live},
 };
 use crate::cluster::{Cluster, ClusterError, PlatformKey};
@@ -28,6 +28,8 @@ pub struct Knowledge<'a> {
     pub evidence: Option<&'a Evidence>,
     /// Is told what the Platform refers to.
     pub referrers: &'a Referrers,
+    /// Of which kinds the Platform has objects.
+    pub holdings: &'a Holdings,
 }
 
 /// What is left to do.
@@ -75,7 +77,8 @@ pub async fn reconcile<C: Cluster>(
     knowledge.referrers.set(key, references);
     let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
     facts.evidence = knowledge.evidence.cloned();
-    let mut live = read_live(cluster, &platform, &facts).await?;
+    let may_have = |kind| knowledge.holdings.may_have(key, kind);
+    let mut live = read_live(cluster, &platform, &facts, may_have).await?;
     let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
     let trace_id = tracewell_telemetry::current_trace_id();
     let decide = |live: &_, last_apply| {
@@ -94,6 +97,8 @@ pub async fn reconcile<C: Cluster>(
 
     let plan = decide(&live, None);
     let applied = apply_changes(cluster, &plan.changes, &mut live).await;
+    let held = live.objects.keys().map(|object| object.kind);
+    knowledge.holdings.looked_at(key, held);
     publish(cluster, &platform, &applied.repairs).await;
 
     // The status tells what was applied and seen, never what was meant: hence the second look.

@@ -7,17 +7,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::{Stream, StreamExt as _, channel::mpsc};
+use futures::{StreamExt as _, channel::mpsc};
 use kube::{
     Api, Client, ResourceExt,
     core::{DynamicObject, PartialObjectMeta},
-    runtime::reflector::ObjectRef,
 };
 use platform_core::{kinds::Kind, references::Reference};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Referrers, Watched,
+    Referrers,
     watches::{changes, platform_of, watch_config},
 };
 use crate::cluster::PlatformKey;
@@ -26,8 +25,7 @@ use crate::cluster::PlatformKey;
 pub struct ReferenceWatches {
     client: Client,
     referrers: Arc<Referrers>,
-    // Without a bound: what is sent is few names, and the controller takes them at once.
-    concerned: mpsc::UnboundedSender<ObjectRef<Watched>>,
+    concerned: mpsc::UnboundedSender<PlatformKey>,
     /// By namespace and kind.
     watches: Mutex<BTreeMap<(String, Kind), Watch>>,
 }
@@ -39,19 +37,18 @@ struct Watch {
 }
 
 impl ReferenceWatches {
-    /// No watch yet, and the stream of the Platforms that changes will concern.
+    /// No watch yet. `concerned` is told of each Platform that a change concerns.
     pub fn new(
         client: Client,
         referrers: Arc<Referrers>,
-    ) -> (Self, impl Stream<Item = ObjectRef<Watched>> + Send + 'static) {
-        let (concerned, platforms) = mpsc::unbounded();
-        let watches = Self {
+        concerned: mpsc::UnboundedSender<PlatformKey>,
+    ) -> Self {
+        Self {
             client,
             referrers,
             concerned,
             watches: Mutex::default(),
-        };
-        (watches, platforms)
+        }
     }
 
     /// From now on, changes of objects of these kinds in the Platform's namespace concern it, and of no others. A watch that
@@ -116,14 +113,11 @@ impl fmt::Debug for ReferenceWatches {
 }
 
 /// The Platform whose own it is, and those that refer to it.
-fn concerned_by(referrers: &Referrers, kind: Kind, object: &impl ResourceExt) -> Vec<ObjectRef<Watched>> {
+fn concerned_by(referrers: &Referrers, kind: Kind, object: &impl ResourceExt) -> Vec<PlatformKey> {
     let reference = Reference {
         kind,
         name: object.name_any(),
     };
-    let others = referrers
-        .of(&object.namespace().unwrap_or_default(), &reference)
-        .into_iter()
-        .map(|key| ObjectRef::new(&key.name).within(&key.namespace));
+    let others = referrers.of(&object.namespace().unwrap_or_default(), &reference);
     platform_of(object).into_iter().chain(others).collect()
 }

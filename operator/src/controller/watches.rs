@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Backoff, Knowledge, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
+    Backoff, Holdings, Knowledge, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
     progress::{LONGEST_RESYNC, SHORTEST_RESYNC},
     reconcile,
 };
@@ -61,9 +61,6 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 /// after a while is acted on at once.
 const PACE: Duration = Duration::from_millis(200);
 
-/// How soon to look for the answer to a question that is under way.
-const ANSWER_PAUSE: Duration = Duration::from_secs(3);
-
 /// Objects per page of a watch's first list.
 const PAGE_SIZE: u32 = 50;
 
@@ -81,6 +78,8 @@ pub struct Operator<C> {
     pub kinds: BTreeSet<Kind>,
     /// Which Platforms refer to what.
     pub referrers: Arc<Referrers>,
+    /// Of which kinds the Platforms have objects.
+    pub holdings: Arc<Holdings>,
     /// Tells of changes of what Platforms refer to.
     pub reference_watches: ReferenceWatches,
     /// What is asked about the spans of the services.
@@ -93,13 +92,14 @@ pub struct Operator<C> {
     pub leadership: Leadership,
 }
 
-/// The controller, and the Platforms that it knows, for the readiness probe. `concerned` are those that a change of
-/// what they refer to concerns.
+/// The controller, and the Platforms that it knows, for the readiness probe. `concerned` are those that something
+/// besides their own objects concerns: a change of what they refer to, or an answer about their spans.
 pub fn controller(
     client: &Client,
     reach: &Reach,
     kinds: &BTreeSet<Kind>,
-    concerned: impl Stream<Item = ObjectRef<Watched>> + Send + 'static,
+    holdings: &Arc<Holdings>,
+    concerned: impl Stream<Item = PlatformKey> + Send + 'static,
 ) -> (Controller<Watched>, Store<Watched>) {
     let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
     let (store, writer) = reflector::store();
@@ -120,18 +120,23 @@ pub fn controller(
     let is_watched = |info: &&KindInfo| info.is_managed() && info.kind != Kind::Secret && is_known(info);
     for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
-        let api = reach.metadata(client, &resource);
+        let (kind, holdings) = (info.kind, Arc::clone(holdings));
+        let objects = changes(reach.metadata(client, &resource), &ours).inspect_ok(move |object| {
+            if let Some(platform) = platform_of(object) {
+                holdings.told_of(&platform, kind);
+            }
+        });
         controller = if info.is_kept() {
             // Data that outlives its Platform has no owner.
-            controller.watches_stream_with(changes(api, &ours), |object| platform_of(&object), resource)
+            controller.watches_stream_with(objects, |object| platform_of(&object).map(reference_to), resource)
         } else {
-            controller.owns_stream_with(changes(api, &ours), resource)
+            controller.owns_stream_with(objects, resource)
         };
     }
     let pods = reach.api::<PartialObjectMeta<Pod>>(client);
     let controller = controller
-        .watches_stream(changes(pods, &ours), |pod| platform_of(&pod))
-        .reconcile_on(concerned);
+        .watches_stream(changes(pods, &ours), |pod| platform_of(&pod).map(reference_to))
+        .reconcile_on(concerned.map(reference_to));
     (controller, store)
 }
 
@@ -160,9 +165,16 @@ where
 }
 
 /// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
-pub(super) fn platform_of(object: &impl ResourceExt) -> Option<ObjectRef<Watched>> {
+pub(super) fn platform_of(object: &impl ResourceExt) -> Option<PlatformKey> {
     let name = object.labels().get(labels::PLATFORM)?;
-    Some(ObjectRef::new(name).within(&object.namespace()?))
+    Some(PlatformKey {
+        namespace: object.namespace()?,
+        name: name.clone(),
+    })
+}
+
+fn reference_to(key: PlatformKey) -> ObjectRef<Watched> {
+    ObjectRef::new(&key.name).within(&key.namespace)
 }
 
 /// Reconciles until `shutdown`, and then ends when the reconciles that run are done.
@@ -205,6 +217,7 @@ impl<C> Operator<C> {
         self.progress.gone(key);
         self.referrers.set(key, BTreeSet::new());
         self.reference_watches.set(key, &BTreeSet::new());
+        self.holdings.forget(key);
         self.inquiries.forget(key);
     }
 }
@@ -237,6 +250,7 @@ async fn reconcile_watched<C: Cluster>(
         evidence: evidence.as_ref(),
         kinds: &operator.kinds,
         referrers: &operator.referrers,
+        holdings: &operator.holdings,
     };
     let result = reconcile(&operator.cluster, &knowledge, &key, Timestamp::now)
         .instrument(span.clone())
@@ -256,9 +270,6 @@ async fn reconcile_watched<C: Cluster>(
     operator.reference_watches.set(&key, &reconciled.follows);
     if let Some(questions) = reconciled.questions {
         operator.inquiries.ask(&key, questions);
-    }
-    if operator.inquiries.is_under_way(&key) {
-        return Ok(Action::requeue(ANSWER_PAUSE));
     }
     Ok(next_look(&key, reconciled.requeue))
 }
@@ -361,6 +372,10 @@ mod tests {
         pod.metadata.namespace = Some("shop".into());
         assert_eq!(platform_of(&pod), None);
         pod.metadata.labels = Some([(labels::PLATFORM.to_owned(), "demo".to_owned())].into());
-        assert_eq!(platform_of(&pod), Some(ObjectRef::new("demo").within("shop")));
+        let key = PlatformKey {
+            namespace: "shop".into(),
+            name: "demo".into(),
+        };
+        assert_eq!(platform_of(&pod), Some(key));
     }
 }

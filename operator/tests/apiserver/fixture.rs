@@ -19,7 +19,7 @@ use platform_core::{
 use platform_envtest::{ControlPlane, assets, create_namespace, install_crd};
 use platform_operator::{
     cluster::{Cluster, KubeCluster, PlatformKey, known_kinds},
-    controller::{Knowledge, ReconcileError, Referrers, reconcile},
+    controller::{Holdings, Knowledge, ReconcileError, Referrers, reconcile},
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -168,6 +168,7 @@ impl World {
             kinds: &known_kinds(&self.client).await.unwrap(),
             evidence: None,
             referrers: &Referrers::default(),
+            holdings: &Holdings::default(),
         };
         let reconciled = Box::pin(reconcile(cluster, &knowledge, &key, Timestamp::now)).await?;
         Ok(reconciled.requeue)

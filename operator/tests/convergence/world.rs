@@ -15,7 +15,7 @@ use platform_core::references::references;
 use platform_core::resolve::resolve;
 use platform_core::step::{Facts, Live};
 use platform_operator::cluster::PlatformKey;
-use platform_operator::controller::{Knowledge, ReconcileError, Referrers, read_facts, reconcile};
+use platform_operator::controller::{Holdings, Knowledge, ReconcileError, Referrers, read_facts, reconcile};
 use platform_testkit::{FakeCluster, Fate, Write, settings};
 
 /// Reconciles, each followed by the cluster's own controllers, in which a Platform has to be ready.
@@ -55,6 +55,7 @@ impl World {
             kinds: &BTreeSet::new(),
             evidence: None,
             referrers: &self.referrers,
+            holdings: &Holdings::default(),
         };
         self.runtime
             .block_on(reconcile(&self.cluster, &knowledge, &self.key, || now))
