@@ -213,6 +213,11 @@ async fn services_on_postgres_survive_the_loss_of_their_data() -> Result<()> {
     let platform = Handle::create_with_secrets("postgres", spec()).await?;
     until_ready(&platform).await?;
     assert!(is_true(&platform.get().await?, "DatabaseReady"));
+    // A node forwards to a pod a moment after the pod is ready; a request through each service has shown that it does.
+    let flowing = platform.until("every service was reached", LIMIT, |platform| {
+        is_true(platform, "TelemetryFlowing")
+    });
+    flowing.await?;
     migrations_are_done(&platform).await?;
 
     let trace = journey::take(&platform, gateway(&platform).await?, &platform.jaeger()).await?;
