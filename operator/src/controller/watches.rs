@@ -128,15 +128,21 @@ pub fn controller(
         });
         controller = if info.is_kept() {
             // Data that outlives its Platform has no owner.
-            controller.watches_stream_with(objects, |object| platform_of(&object).map(reference_to), resource)
+            controller.watches_stream_with(
+                objects,
+                |object| platform_of(&object).map(|key| reference_to(&key)),
+                resource,
+            )
         } else {
             controller.owns_stream_with(objects, resource)
         };
     }
     let pods = reach.api::<PartialObjectMeta<Pod>>(client);
     let controller = controller
-        .watches_stream(changes(pods, &ours), |pod| platform_of(&pod).map(reference_to))
-        .reconcile_on(concerned.map(reference_to));
+        .watches_stream(changes(pods, &ours), |pod| {
+            platform_of(&pod).map(|key| reference_to(&key))
+        })
+        .reconcile_on(concerned.map(|key| reference_to(&key)));
     (controller, store)
 }
 
@@ -173,7 +179,7 @@ pub(super) fn platform_of(object: &impl ResourceExt) -> Option<PlatformKey> {
     })
 }
 
-fn reference_to(key: PlatformKey) -> ObjectRef<Watched> {
+fn reference_to(key: &PlatformKey) -> ObjectRef<Watched> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }
 
