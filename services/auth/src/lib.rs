@@ -1,6 +1,7 @@
 //! Accounts, sessions and access tokens, and the public keys by which every other service verifies tokens without
 //! asking.
 
+mod account_change;
 mod app;
 mod caller;
 mod client;

@@ -7,6 +7,7 @@ use tracewell_kit::{clock, db::Db, json::ValidJson, problem::ApiError};
 use utoipa::ToSchema;
 
 use crate::{
+    account_change,
     caller::Caller,
     client::Client,
     domain::{AuditKind, MailKind, Password},
@@ -15,7 +16,7 @@ use crate::{
     mail::Mailer,
     reauthenticate::reauthenticate,
     refusals::OwnerRefused,
-    store::{self, audit::Subject},
+    store,
 };
 
 /// A new password for the old one.
@@ -44,15 +45,12 @@ pub(crate) async fn change_password(
 ) -> Result<StatusCode, ApiError> {
     reauthenticate(&db, &hasher, &caller, &client, body.current_password).await?;
     let hash = hasher.hash(body.new_password).await.map_err(AuthError::from)?;
-    let Caller { user, session_id } = caller;
+    let user = &caller.user;
     let mut tx = db.begin().await?;
     store::users::set_password_hash(&mut tx, &user.id, hash).await?;
     store::challenges::void_all(&mut tx, &user.id).await?;
-    store::sessions::revoke_all(&mut tx, &user.id, Some(&session_id), clock::now()).await?;
-    let subject = Subject::user(&user.id).in_session(&session_id);
-    store::audit::record(&mut tx, AuditKind::PasswordChanged, subject, &client).await?;
-    store::mails::request(&mut tx, MailKind::PasswordChanged, &user.email).await?;
-    tx.commit().await?;
-    mailer.wake();
+    store::sessions::revoke_all(&mut tx, &user.id, Some(&caller.session_id), clock::now()).await?;
+    let (change, mail) = (AuditKind::PasswordChanged, MailKind::PasswordChanged);
+    account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)
 }

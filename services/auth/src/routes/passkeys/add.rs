@@ -15,6 +15,7 @@ use tracewell_kit::{
 use utoipa::ToSchema;
 
 use crate::{
+    account_change,
     caller::Caller,
     client::Client,
     domain::{AuditKind, MailKind, Passkey},
@@ -22,7 +23,7 @@ use crate::{
     mail::Mailer,
     passkey::{Registration, RelyingParty},
     refusals::CallerRefused,
-    store::{self, audit::Subject, challenges::Purpose},
+    store::{self, challenges::Purpose},
 };
 
 /// A passkey that a browser has made.
@@ -73,10 +74,7 @@ pub(crate) async fn add_passkey(
     if !store::passkeys::insert(&mut tx, &user.id, &passkey, &made).await? {
         return Err(AuthError::PasskeyExists.into());
     }
-    let subject = Subject::user(&user.id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::PasskeyAdded, subject, &client).await?;
-    store::mails::request(&mut tx, MailKind::SigninMethodsChanged, &user.email).await?;
-    tx.commit().await?;
-    mailer.wake();
+    let (change, mail) = (AuditKind::PasskeyAdded, MailKind::SigninMethodsChanged);
+    account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok((StatusCode::CREATED, Json(passkey)))
 }

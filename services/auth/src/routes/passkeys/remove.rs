@@ -8,12 +8,13 @@ use tracewell_kit::{
 };
 
 use crate::{
+    account_change,
     caller::Caller,
     client::Client,
     domain::{AuditKind, MailKind},
     mail::Mailer,
     refusals::CallerRefused,
-    store::{self, audit::Subject},
+    store,
 };
 
 /// Takes one of the caller's passkeys away. The password goes on to let them in.
@@ -38,10 +39,7 @@ pub(crate) async fn remove_passkey(
     if !store::passkeys::remove(&mut tx, &user.id, &id).await? {
         return Err(ApiError::not_found("you have no passkey with this id"));
     }
-    let subject = Subject::user(&user.id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::PasskeyRemoved, subject, &client).await?;
-    store::mails::request(&mut tx, MailKind::SigninMethodsChanged, &user.email).await?;
-    tx.commit().await?;
-    mailer.wake();
+    let (change, mail) = (AuditKind::PasskeyRemoved, MailKind::SigninMethodsChanged);
+    account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)
 }

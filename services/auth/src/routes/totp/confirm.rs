@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::BackupCodes;
 use crate::{
+    account_change,
     caller::Caller,
     client::Client,
     domain::{AuditKind, BackupCode, MailKind},
@@ -20,7 +21,7 @@ use crate::{
     refusals::CallerRefused,
     sealing::SealingKey,
     second_factor,
-    store::{self, attempts::Target, audit::Subject},
+    store::{self, attempts::Target},
 };
 
 /// A code of the device that is being set up.
@@ -71,10 +72,7 @@ pub(crate) async fn confirm(
         return Err(AuthError::NoTotpSetup.into());
     }
     store::totp::replace_codes(&mut tx, &user.id, &codes).await?;
-    let subject = Subject::user(&user.id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::TotpEnabled, subject, &client).await?;
-    store::mails::request(&mut tx, MailKind::SigninMethodsChanged, &user.email).await?;
-    tx.commit().await?;
-    mailer.wake();
+    let (change, mail) = (AuditKind::TotpEnabled, MailKind::SigninMethodsChanged);
+    account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(Json(codes.as_slice().into()))
 }

@@ -10,6 +10,7 @@ use tracewell_kit::{
 
 use super::Consent;
 use crate::{
+    account_change,
     caller::Caller,
     client::Client,
     domain::{AuditKind, MailKind},
@@ -18,7 +19,7 @@ use crate::{
     mail::Mailer,
     reauthenticate::reauthenticate,
     refusals::OwnerRefused,
-    store::{self, audit::Subject},
+    store,
 };
 
 /// Turns one-time passwords off; the backup codes are void.
@@ -44,10 +45,7 @@ pub(crate) async fn disable(
     if !store::totp::remove(&mut tx, &user.id).await? {
         return Err(AuthError::NoTotp.into());
     }
-    let subject = Subject::user(&user.id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::TotpDisabled, subject, &client).await?;
-    store::mails::request(&mut tx, MailKind::SigninMethodsChanged, &user.email).await?;
-    tx.commit().await?;
-    mailer.wake();
+    let (change, mail) = (AuditKind::TotpDisabled, MailKind::SigninMethodsChanged);
+    account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)
 }
