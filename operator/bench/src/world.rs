@@ -7,16 +7,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
-    Api, Client, CustomResourceExt as _,
-    api::{Patch, PatchParams},
+    Api, Client, CustomResourceExt as _, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::{conditions::is_pod_running, wait::await_condition},
 };
 use platform_core::api::Platform;
 use platform_envtest::{ControlPlane, Operator, Supervised, assets, install_crd};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::audit::Audit;
 
@@ -25,6 +27,12 @@ const STAGES: &str = include_str!("stages.yaml");
 
 /// Who has written nothing for so long has nothing to write: longer than the pause before the answer to a question.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// A pod that is going to run does so within this time.
+const FIRST_POD: Duration = Duration::from_secs(2);
+
+/// The longest that the world may take to be as it is described.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const NODE: &str = "pretended";
 
@@ -49,6 +57,8 @@ impl World {
         install_crd(&client, &Platform::crd()).await?;
         pretend_node(&client).await?;
         let programs = start_programs(&assets, &plane, folder.path())?;
+        let running = timeout(PATIENCE, until_a_pod_runs(&client)).await;
+        running.context("no pod runs: kwok or the policy in place of a scheduler does not work")??;
         Ok(Self {
             client,
             audit,
@@ -118,6 +128,27 @@ async fn apply(client: &Client, resource: &ApiResource, mut object: Value) -> Re
         .await
         .map(drop)
         .with_context(|| format!("the {} cannot be made", resource.kind))
+}
+
+/// Policy and kwok take hold a moment after they were started, and a pod from before never runs: so one is made after the
+/// other until one does.
+async fn until_a_pod_runs(client: &Client) -> Result<()> {
+    let pods = Api::<Pod>::namespaced(client.clone(), "default");
+    let pod = serde_json::from_value(json!({
+        "metadata": {"generateName": "first-"},
+        "spec": {"containers": [{"name": "main", "image": "none"}]},
+    }))?;
+    loop {
+        let name = pods.create(&PostParams::default(), &pod).await?.name_any();
+        let runs = await_condition(pods.clone(), &name, is_pod_running());
+        let waited = timeout(FIRST_POD, runs).await;
+        pods.delete(&name, &DeleteParams::default().grace_period(0))
+            .await?;
+        if let Ok(seen) = waited {
+            seen?;
+            return Ok(());
+        }
+    }
 }
 
 /// The controllers that make pods of Deployments and Jobs, and what makes the pods ready.
