@@ -1,74 +1,24 @@
-//! The CRD: it is accepted, it fills in defaults, and each of its rules refuses what it should with a sentence that
-//! says what is allowed.
+//! Each rule of the CRD, with a spec that breaks it and one that keeps it.
 
-use std::collections::BTreeSet;
-
-use kube::{CustomResourceExt as _, api::DeleteParams};
-use platform_core::{api::Platform, resolve::resolve, step::Facts};
 use serde_json::{Value, json};
 
-use crate::fixture::{settings, world};
+use super::specs::{
+    badger, collector, direct, errors, exporters, jaeger, metrics, monitor, prometheus, resources, service,
+    stored, variable,
+};
 
 /// A spec that breaks a rule, the beginning of the rule's message, and a twin that keeps the rule.
-type Case = (Value, &'static str, Value);
+pub(super) type Case = (Value, &'static str, Value);
 
-/// A Platform with one service of somebody else's.
-fn service(mut service: Value) -> Value {
-    for (field, value) in [
-        ("name", json!("shop")),
-        ("image", json!("shop:1")),
-        ("port", json!(8080)),
-    ] {
-        if service[field].is_null() {
-            service[field] = value;
-        }
-    }
-    json!({"services": [service]})
-}
-
-fn jaeger(jaeger: &Value) -> Value {
-    json!({"telemetry": {"tracing": {"jaeger": jaeger}}})
-}
-
-fn direct(endpoint: &str) -> Value {
-    json!({"telemetry": {
-        "collector": {"mode": "None"},
-        "tracing": {"jaeger": {"type": "External", "external": {"endpoint": endpoint}}},
-    }})
-}
-
-fn metrics(metrics: &Value) -> Value {
-    json!({"telemetry": {"metrics": metrics}})
-}
-
-fn prometheus(prometheus: &Value) -> Value {
-    metrics(&json!({"prometheus": prometheus}))
-}
-
-/// A managed Prometheus with a volume of this size.
-fn stored(size: &str) -> Value {
-    prometheus(
-        &json!({"type": "Managed", "managed": {"storage": {"type": "Volume", "volume": {"size": size}}}}),
-    )
-}
-
-fn monitor(prometheus: &Value) -> Value {
-    json!({"telemetry": {
-        "tracing": {"jaeger": {"managed": {"monitor": "Enabled"}}},
-        "metrics": {"prometheus": prometheus},
-    }})
-}
-
-fn errors(errors: &Value) -> Value {
-    json!({"telemetry": {"errors": errors}})
-}
-
-fn variable(variable: &Value) -> Value {
-    service(json!({"env": [variable]}))
-}
-
-fn resources(requests: &Value, limits: &Value) -> Value {
-    service(json!({"resources": {"requests": requests, "limits": limits}}))
+/// Every one.
+pub(super) fn all_cases() -> impl Iterator<Item = Case> {
+    service_cases()
+        .into_iter()
+        .chain(scale_cases())
+        .chain(collector_cases())
+        .chain(exposure_cases())
+        .chain(platform_cases())
+        .chain(database_cases())
 }
 
 /// Rules about one service.
@@ -131,21 +81,6 @@ fn service_cases() -> Vec<Case> {
             service(json!({"route": {"pathPrefix": "/v2"}})),
         ),
     ]
-}
-
-fn collector(collector: &Value) -> Value {
-    json!({"telemetry": {"collector": collector}})
-}
-
-fn exporters(mode: &str, jaeger: &Value) -> Value {
-    let exporters = json!([{"name": "vendor", "endpoint": "https://otlp.example:4318"}]);
-    json!({"telemetry": {
-        "collector": {"mode": mode}, "tracing": {"jaeger": {"type": jaeger}, "exporters": exporters},
-    }})
-}
-
-fn badger(badger: &Value) -> Value {
-    jaeger(&json!({"managed": {"storage": {"type": "Badger", "badger": badger}}}))
 }
 
 /// Rules about the number of a service's pods and about where its variables come from.
@@ -224,7 +159,7 @@ fn exposure_cases() -> Vec<Case> {
 }
 
 /// Rules about a change of what is there: the spec before, one that must not follow, the rule's message, one that may.
-fn changes() -> Vec<(Value, Value, &'static str, Value)> {
+pub(super) fn changes() -> Vec<(Value, Value, &'static str, Value)> {
     let memory = jaeger(&json!({"managed": {"storage": {"type": "Memory"}}}));
     vec![
         (
@@ -246,16 +181,6 @@ fn changes() -> Vec<(Value, Value, &'static str, Value)> {
             badger(&json!({"storageClassName": "fast", "retentionHours": 1})),
         ),
     ]
-}
-
-fn all_cases() -> impl Iterator<Item = Case> {
-    service_cases()
-        .into_iter()
-        .chain(scale_cases())
-        .chain(collector_cases())
-        .chain(exposure_cases())
-        .chain(platform_cases())
-        .chain(database_cases())
 }
 
 /// Rules about a Platform as a whole.
@@ -397,7 +322,7 @@ fn database_cases() -> Vec<Case> {
 }
 
 /// Rules that no single new spec can break.
-const CASES_OF_THEIR_OWN: [&str; 5] = [
+pub(super) const CASES_OF_THEIR_OWN: [&str; 5] = [
     // Below: the name is not part of a spec.
     "metadata.name must be at most 30 characters",
     // Below: what a spec was before is not part of it.
@@ -407,260 +332,3 @@ const CASES_OF_THEIR_OWN: [&str; 5] = [
     // Below: it compares with what was there before.
     "storage.volume.size cannot be made smaller",
 ];
-
-#[tokio::test]
-async fn where_data_is_cannot_be_changed() {
-    let Some(world) = world("storage").await else {
-        return;
-    };
-    let postgres = |postgres: Value| json!({"database": {"type": "Postgres", "postgres": postgres}});
-    let embedded = |size: &str| json!({"database": {"embedded": {"storage": {"size": size}}}});
-    let class = |class: &str| postgres(json!({"storage": {"storageClassName": class}}));
-    let backup = |size: &str, count: i32| {
-        postgres(json!({"backup": {"retainCount": count, "storage": {"size": size}}}))
-    };
-    // Before, after, and a part of the refusal; None where it is taken.
-    let changes = [
-        (
-            json!({}),
-            json!({"database": {"type": "Postgres"}}),
-            Some(CASES_OF_THEIR_OWN[1]),
-        ),
-        (json!({}), embedded("2Gi"), Some(CASES_OF_THEIR_OWN[2])),
-        (json!({}), embedded("1Gi"), None),
-        (embedded("2Gi"), json!({}), Some(CASES_OF_THEIR_OWN[2])),
-        (postgres(json!({})), class("fast"), Some(CASES_OF_THEIR_OWN[2])),
-        (class("fast"), postgres(json!({})), Some(CASES_OF_THEIR_OWN[2])),
-        (class("fast"), class("fast"), None),
-        (backup("1Gi", 3), backup("2Gi", 3), Some(CASES_OF_THEIR_OWN[3])),
-        (backup("1Gi", 3), backup("1Gi", 4), None),
-        (postgres(json!({})), backup("2Gi", 3), None),
-    ];
-    for (number, (before, after, refusal)) in changes.into_iter().enumerate() {
-        let name = format!("demo-{number}");
-        world.apply(&name, before).await;
-        let answer = world.try_apply(&name, after.clone()).await;
-        match refusal {
-            None => drop(answer.unwrap_or_else(|error| panic!("{after}: {error}"))),
-            Some(sentence) => {
-                let said = answer.expect_err(sentence).to_string();
-                assert!(said.contains(sentence), "{said}\nshould say\n{sentence}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
-    let Some(world) = world("rules").await else { return };
-    for (bad, message, good) in all_cases() {
-        assert!(!lint(&bad).is_empty(), "`lint` finds nothing wrong: {message}");
-        assert_eq!(
-            lint(&good),
-            Vec::<String>::new(),
-            "`lint` refuses the twin of {message}"
-        );
-        let refusal = world.try_apply("bad", bad).await.expect_err(message).to_string();
-        assert!(refusal.contains(message), "{refusal}\nshould say\n{message}");
-        world
-            .try_apply("good", good)
-            .await
-            .unwrap_or_else(|error| panic!("twin of {message}: {error}"));
-        world
-            .platforms()
-            .delete("good", &DeleteParams::default())
-            .await
-            .unwrap();
-    }
-    for name in ["a".repeat(31), "9lives".to_owned(), "with.dot".to_owned()] {
-        let refusal = world.try_apply(&name, json!({})).await.unwrap_err().to_string();
-        assert!(refusal.contains(CASES_OF_THEIR_OWN[0]), "{refusal}");
-    }
-    world.apply(&"a".repeat(30), json!({})).await;
-
-    world.apply("volume", stored("2Gi")).await;
-    world.apply("volume", stored("2048Mi")).await;
-    let refusal = world
-        .try_apply("volume", stored("2047Mi"))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refusal.contains("storage.volume.size cannot be made smaller"),
-        "{refusal}"
-    );
-    world.apply("volume", stored("3Gi")).await;
-}
-
-/// What the local validator finds wrong.
-fn lint(spec: &Value) -> Vec<String> {
-    let platform = serde_json::from_value(crate::fixture::manifest("rules", "demo", spec)).unwrap();
-    let resolved = resolve(&platform, &Facts::default(), &settings());
-    let violations = resolved.err().unwrap_or_default();
-    violations.iter().map(ToString::to_string).collect()
-}
-
-#[tokio::test]
-async fn what_must_not_change_is_refused_and_what_may_is_taken() {
-    let Some(world) = world("changes").await else {
-        return;
-    };
-    for (number, (before, bad, message, good)) in changes().into_iter().enumerate() {
-        let name = format!("demo-{number}");
-        world.apply(&name, before).await;
-        let refusal = world.try_apply(&name, bad).await.expect_err(message).to_string();
-        assert!(refusal.contains(message), "{refusal}\nshould say\n{message}");
-        world.apply(&name, good).await;
-    }
-}
-
-#[test]
-fn every_rule_of_the_crd_has_a_case() {
-    let mut messages = BTreeSet::new();
-    collect_messages(&json!(Platform::crd()), &mut messages);
-    let of_changes = changes().into_iter().map(|case| case.2);
-    let cases: Vec<_> = all_cases().map(|case| case.1).chain(of_changes).collect();
-    for message in &messages {
-        let covered = cases
-            .iter()
-            .chain(&CASES_OF_THEIR_OWN)
-            .any(|case| message.starts_with(case));
-        assert!(covered, "no case for: {message}");
-    }
-    assert!(messages.len() > 10, "the rules were not found: {messages:?}");
-}
-
-fn collect_messages(value: &Value, messages: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            for rule in fields
-                .get("x-kubernetes-validations")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
-                messages.insert(rule["message"].as_str().expect("a rule has a message").to_owned());
-            }
-            fields
-                .values()
-                .for_each(|field| collect_messages(field, messages));
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_messages(item, messages)),
-        _ => {}
-    }
-}
-
-#[tokio::test]
-async fn bounds_and_enums_are_refused_with_what_is_allowed() {
-    let Some(world) = world("bounds").await else {
-        return;
-    };
-    let cases = [
-        (
-            json!({"telemetry": {"tracing": {"samplingPercent": 101}}}),
-            "less than or equal to 100",
-        ),
-        (
-            json!({"telemetry": {"collector": {"mode": "Sideway"}}}),
-            "\"Sidecar\", \"Gateway\", \"None\"",
-        ),
-        (
-            errors(&json!({"tracesSamplePercent": 101})),
-            "less than or equal to 100",
-        ),
-        (
-            errors(&json!({"profilesSamplePercent": -1})),
-            "greater than or equal to 0",
-        ),
-        (
-            errors(&json!({"environment": "a,b"})),
-            "should match '^[A-Za-z0-9]",
-        ),
-        (
-            errors(&json!({"debugEndpoints": "Yes"})),
-            "\"Disabled\", \"Enabled\"",
-        ),
-        (
-            errors(&json!({"dsnSecretRef": {"name": "sentry"}})),
-            "dsnSecretRef.key: Required value",
-        ),
-        (
-            prometheus(&json!({"type": "Managed", "managed": {"retentionHours": 0}})),
-            "greater than or equal to 1",
-        ),
-        (stored("0Gi"), "should match '^[1-9]"),
-        (
-            metrics(&json!({"discovery": "ServiceMonitor"})),
-            "\"Auto\", \"PodMonitor\", \"Annotations\", \"None\"",
-        ),
-        (
-            metrics(&json!({"dashboards": "Yes"})),
-            "\"ConfigMap\", \"Disabled\"",
-        ),
-        (
-            prometheus(&json!({"type": "External", "external": {"url": "prometheus:9090"}})),
-            "should match '^https?://",
-        ),
-        (json!({"services": []}), "at least 1 items"),
-        (
-            json!({"services": [{"name": "auth"}, {"name": "auth"}]}),
-            "duplicate entries for key",
-        ),
-        (
-            json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": 80}}}),
-            "greater than or equal to 30000",
-        ),
-        (
-            json!({"database": {"type": "Oracle"}}),
-            "\"Embedded\", \"Postgres\", \"External\"",
-        ),
-        (json!({"deletionPolicy": "Keep"}), "\"Delete\", \"RetainStorage\""),
-        (
-            json!({"database": {"type": "Postgres", "postgres": {"storage": {"size": "big"}}}}),
-            "should match '^[0-9]+",
-        ),
-        (
-            json!({"database": {"type": "Postgres", "postgres": {"backup": {"schedule": "at night"}}}}),
-            "should match",
-        ),
-        (
-            json!({"database": {"type": "Postgres", "postgres": {"backup": {"retainCount": 0}}}}),
-            "greater than or equal to 1",
-        ),
-        (
-            json!({"services": [{"name": "auth", "migrations": {"args": ["x"], "deadlineSeconds": 9}}]}),
-            "greater than or equal to 10",
-        ),
-        (json!({"colour": "red"}), "field not declared in schema"),
-    ];
-    for (spec, allowed) in cases {
-        let refusal = world.try_apply("bad", spec).await.expect_err(allowed).to_string();
-        assert!(refusal.contains(allowed), "{refusal}\nshould say\n{allowed}");
-    }
-}
-
-#[tokio::test]
-async fn the_smallest_manifest_is_completed_and_can_be_narrowed() {
-    let Some(world) = world("defaults").await else {
-        return;
-    };
-    let spec = world.apply("demo", json!({})).await.spec;
-    let services: Vec<_> = spec
-        .services
-        .iter()
-        .map(|service| service.name.as_str())
-        .collect();
-    assert_eq!(services, ["gateway", "auth", "chat", "billing"]);
-    assert_eq!(spec.telemetry.tracing.sampling_percent, 100);
-    let locally: Platform =
-        serde_json::from_value(crate::fixture::manifest("defaults", "demo", &json!({}))).unwrap();
-    assert_eq!(
-        spec, locally.spec,
-        "the API server and the types fill in the same"
-    );
-    let narrowed = world
-        .apply("demo", json!({"services": [{"name": "auth"}]}))
-        .await
-        .spec;
-    assert_eq!(narrowed.services.len(), 1, "{:?}", narrowed.services);
-}
