@@ -19,6 +19,7 @@ mod faults;
 mod faulty;
 mod fixture;
 mod leader;
+mod poison;
 mod privileges;
 mod proxy;
 mod running;
