@@ -24,6 +24,7 @@ mod privileges;
 mod proxy;
 mod running;
 mod schema;
+mod status;
 mod stolen_token;
 mod upgrade;
 

@@ -143,17 +143,32 @@ fn collector_cases() -> Vec<Case> {
 
 /// Rules about ways in.
 fn exposure_cases() -> Vec<Case> {
-    let parent = json!({"name": "public"});
+    const INGRESS: &str = "ingress is required when type is Ingress, and allowed only then";
+    const GATEWAY: &str = "gateway is required when type is Gateway, and allowed only then";
+    let exposed =
+        |type_: &str, field: &str, value: &Value| json!({"exposure": {"type": type_, field: value}});
+    let ingress = json!({"host": "shop.example.com"});
+    let gateway = json!({"host": "shop.example.com", "parentRef": {"name": "public"}});
     vec![
         (
             json!({"exposure": {"type": "Ingress"}}),
-            "ingress is required when type is Ingress, and allowed only then",
-            json!({"exposure": {"type": "Ingress", "ingress": {"host": "shop.example.com"}}}),
+            INGRESS,
+            exposed("Ingress", "ingress", &ingress),
         ),
         (
-            json!({"exposure": {"gateway": {"host": "shop.example.com", "parentRef": parent}}}),
-            "gateway is required when type is Gateway, and allowed only then",
-            json!({"exposure": {"type": "Gateway", "gateway": {"host": "shop.example.com", "parentRef": parent}}}),
+            exposed("None", "ingress", &ingress),
+            INGRESS,
+            json!({"exposure": {"type": "None"}}),
+        ),
+        (
+            json!({"exposure": {"type": "Gateway"}}),
+            GATEWAY,
+            exposed("Gateway", "gateway", &gateway),
+        ),
+        (
+            exposed("NodePort", "gateway", &gateway),
+            GATEWAY,
+            json!({"exposure": {"type": "NodePort"}}),
         ),
     ]
 }
@@ -214,6 +229,11 @@ fn platform_cases() -> Vec<Case> {
             jaeger(&json!({"type": "External", "external": {"endpoint": "http://jaeger.example:4318"}})),
         ),
         (
+            jaeger(&json!({"type": "Managed", "external": {"endpoint": "http://jaeger.example:4318"}})),
+            "external is required when type is External, and allowed only then",
+            jaeger(&json!({"type": "Managed"})),
+        ),
+        (
             direct("https://jaeger.example:4318"),
             "an https endpoint needs collector.mode Sidecar or Gateway",
             direct("http://jaeger.example:4318"),
@@ -227,6 +247,11 @@ fn platform_cases() -> Vec<Case> {
             prometheus(&json!({"type": "External"})),
             "prometheus.external is required when type is External, and allowed only then",
             prometheus(&json!({"type": "External", "external": {"url": "http://prometheus.example:9090"}})),
+        ),
+        (
+            prometheus(&json!({"type": "Managed", "external": {"url": "http://prometheus.example:9090"}})),
+            "prometheus.external is required when type is External, and allowed only then",
+            prometheus(&json!({"type": "Managed"})),
         ),
         (
             prometheus(&json!({"managed": {}})),
@@ -266,6 +291,12 @@ fn platform_cases() -> Vec<Case> {
     ]
 }
 
+/// The smallest volume, and one that is too small.
+fn sized(spec: impl Fn(Value) -> Value) -> Case {
+    let [small, least] = ["127Mi", "128Mi"].map(|size| spec(json!({"size": size})));
+    (small, "storage.size must be at least 128Mi", least)
+}
+
 /// Rules about databases.
 fn database_cases() -> Vec<Case> {
     let database = |database: Value| json!({"services": [{"name": "auth"}], "database": database});
@@ -303,11 +334,9 @@ fn database_cases() -> Vec<Case> {
             "databaseURLSecretRef is allowed only when database.type is External",
             external(json!([own]), json!({"name": "n"})),
         ),
-        (
-            database(json!({"type": "Postgres", "postgres": {"storage": {"size": "127Mi"}}})),
-            "storage.size must be at least 128Mi",
-            database(json!({"type": "Postgres", "postgres": {"storage": {"size": "128Mi"}}})),
-        ),
+        sized(|storage| database(json!({"type": "Postgres", "postgres": {"storage": storage}}))),
+        sized(|storage| database(json!({"type": "Postgres", "postgres": {"backup": {"storage": storage}}}))),
+        sized(|storage| database(json!({"embedded": {"storage": storage}}))),
         (
             json!({"services": [{"name": "auth", "migrations": {"deadlineSeconds": 60}}]}),
             "migrations needs command or args",
