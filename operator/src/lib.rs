@@ -9,6 +9,7 @@
 //! | [`http`] | probes and metrics |
 //! | [`run`], [`preflight`] | wiring of these for `tracewell-operator run` |
 //! | [`manifest`], [`render`], [`lint`], [`diff`] | the same brain on a file instead of a watch |
+//! | [`schema`] | what the API server checks of a manifest, checked on a file |
 //! | [`permissions`] | what the operator may do, derived from the table of kinds |
 //! | [`settings`] | flags and environment |
 
@@ -24,4 +25,5 @@ pub mod permissions;
 pub mod preflight;
 pub mod render;
 pub mod run;
+pub mod schema;
 pub mod settings;

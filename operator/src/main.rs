@@ -8,7 +8,7 @@ use platform_core::api::Platform;
 use platform_operator::{
     cluster::{KubeCluster, connect},
     diff, lint,
-    manifest::Manifest,
+    manifest::{self, Manifest},
     render, run,
     settings::{Cli, Command, ManifestArgs, RunArgs, VERSION},
 };
@@ -67,8 +67,8 @@ fn render_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn lint_manifest(arguments: &ManifestArgs) -> anyhow::Result<ExitCode> {
-    let manifest = Manifest::read(&arguments.file)?;
-    let violations = lint::lint(&manifest.platform, &arguments.settings.to_settings());
+    let written = manifest::read_written(&arguments.file)?;
+    let violations = lint::lint(&written, &arguments.settings.to_settings());
     for violation in &violations {
         println!("{}: {violation}", arguments.file.display());
     }

@@ -5,6 +5,8 @@ use std::{io::Read as _, path::Path};
 use platform_core::api::Platform;
 use serde_json::Value;
 
+use crate::schema::{refusals, without_nulls};
+
 /// Why a file gives no Platform.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -24,13 +26,13 @@ pub enum ManifestError {
         /// What is wrong.
         message: String,
     },
-    /// It has fields that a Platform does not have.
-    #[error("{file}: {fields} is not a field of a Platform (tracewell-operator crd prints all fields)")]
-    UnknownFields {
+    /// The schema of a Platform refuses it.
+    #[error("{file}: {refusals} (tracewell-operator crd prints all fields)")]
+    Refused {
         /// The file.
         file: String,
-        /// Their paths.
-        fields: String,
+        /// What is refused, and what is allowed.
+        refusals: String,
     },
     /// It holds no Platform, or several.
     #[error(
@@ -56,56 +58,71 @@ pub struct Manifest {
 impl Manifest {
     /// Reads the one Platform of a file, or of the standard input where the file is `-`.
     pub fn read(file: &Path) -> Result<Self, ManifestError> {
-        let name = file.display().to_string();
-        let text = if name == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
-        } else {
-            std::fs::read_to_string(file)
-        };
-        let text = text.map_err(|source| ManifestError::Read {
-            file: name.clone(),
-            source,
-        })?;
-        Self::parse(&name, &text)
+        Self::parse(&file.display().to_string(), &text_of(file)?)
     }
 
     /// The one Platform of a YAML text; `file` is its name in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
-        let malformed = |error: serde_saphyr::Error| ManifestError::Malformed {
-            file: match error.location() {
-                Some(location) => format!("{file}:{}", location.line()),
-                None => file.to_owned(),
-            },
-            message: error.without_snippet().to_string(),
-        };
-        let mut found = Vec::new();
-        for document in documents(text) {
-            let value: Value = serde_saphyr::from_str(&document).map_err(malformed)?;
-            if value["kind"] == "Platform" && value["apiVersion"] == "tracewell.dev/v1alpha1" {
-                found.push((document, value));
+        let (document, written) = find(file, text)?;
+        let refusals: Vec<_> = refusals(&written).iter().map(ToString::to_string).collect();
+        let understood = serde_json::from_value(without_nulls(written.clone()));
+        match understood {
+            Ok(platform) if refusals.is_empty() => Ok(Self { written, platform }),
+            _ => {
+                // Reading the text says the line.
+                let _: Platform =
+                    serde_saphyr::from_str(&document).map_err(|error| malformed(file, &error))?;
+                Err(ManifestError::Refused {
+                    file: file.to_owned(),
+                    refusals: refusals.join("; "),
+                })
             }
         }
-        let [(document, written)] = found.as_slice() else {
-            return Err(ManifestError::Count {
-                file: file.to_owned(),
-                found: found.len(),
-            });
-        };
-        let platform: Platform = serde_saphyr::from_str(document).map_err(malformed)?;
-        let understood = serde_json::to_value(&platform).unwrap_or_default();
-        let mut unknown = Vec::new();
-        collect_unknown("spec", &written["spec"], &understood["spec"], &mut unknown);
-        if !unknown.is_empty() {
-            return Err(ManifestError::UnknownFields {
-                file: file.to_owned(),
-                fields: unknown.join(", "),
-            });
+    }
+}
+
+/// The one Platform of a file, whatever is wrong with it.
+pub fn read_written(file: &Path) -> Result<Value, ManifestError> {
+    let (_, written) = find(&file.display().to_string(), &text_of(file)?)?;
+    Ok(written)
+}
+
+fn text_of(file: &Path) -> Result<String, ManifestError> {
+    let name = file.display().to_string();
+    let text = if name == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    text.map_err(|source| ManifestError::Read { file: name, source })
+}
+
+/// The document that is a Platform, as text and as a value.
+fn find(file: &str, text: &str) -> Result<(String, Value), ManifestError> {
+    let mut found = Vec::new();
+    for document in documents(text) {
+        let value: Value = serde_saphyr::from_str(&document).map_err(|error| malformed(file, &error))?;
+        if value["kind"] == "Platform" && value["apiVersion"] == "tracewell.dev/v1alpha1" {
+            found.push((document, value));
         }
-        Ok(Self {
-            written: written.clone(),
-            platform,
-        })
+    }
+    match <[_; 1]>::try_from(found) {
+        Ok([only]) => Ok(only),
+        Err(found) => Err(ManifestError::Count {
+            file: file.to_owned(),
+            found: found.len(),
+        }),
+    }
+}
+
+fn malformed(file: &str, error: &serde_saphyr::Error) -> ManifestError {
+    ManifestError::Malformed {
+        file: match error.location() {
+            Some(location) => format!("{file}:{}", location.line()),
+            None => file.to_owned(),
+        },
+        message: error.without_snippet().to_string(),
     }
 }
 
@@ -127,38 +144,6 @@ fn documents(text: &str) -> Vec<String> {
             .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
     });
     documents
-}
-
-/// Paths of what was written but got lost on the way into the types, which pass over what they do not know.
-fn collect_unknown(path: &str, written: &Value, understood: &Value, unknown: &mut Vec<String>) {
-    match (written, understood) {
-        (Value::Object(written), Value::Object(understood)) => {
-            for (field, value) in written {
-                let path = format!("{path}.{field}");
-                match understood.get(field) {
-                    Some(known) => collect_unknown(&path, value, known, unknown),
-                    // An empty value may be left out when it is written again.
-                    None if is_empty(value) => {}
-                    None => unknown.push(path),
-                }
-            }
-        }
-        (Value::Array(written), Value::Array(understood)) => {
-            for (index, (written, understood)) in written.iter().zip(understood).enumerate() {
-                collect_unknown(&format!("{path}[{index}]"), written, understood, unknown);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -188,6 +173,13 @@ mod tests {
     }
 
     #[test]
+    fn a_field_without_a_value_counts_as_left_out() {
+        let text = format!("{HEAD}spec:\n  profile:\n  services: [{{name: auth, probes: }}]\n");
+        let manifest = Manifest::parse("p.yaml", &text).unwrap();
+        assert_eq!(manifest.platform.spec.services.len(), 1);
+    }
+
+    #[test]
     fn one_platform_it_must_be() {
         assert!(refusal("kind: Namespace\n").contains("exactly one document with kind Platform"));
         assert!(refusal("").ends_with("it holds 0"));
@@ -208,13 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_named_by_their_path() {
+    fn what_the_schema_refuses_is_named_by_its_path() {
         let refusal = refusal(&format!(
             "{HEAD}spec:\n  services: [{{name: auth, imgae: x, dependsOn: []}}]\n  colour: red\n"
         ));
-        assert!(
-            refusal.contains("spec.colour, spec.services[0].imgae is not a field"),
-            "{refusal}"
-        );
+        for told in [
+            "spec.colour: there is no such field",
+            "spec.services[auth].imgae: there is no such field",
+        ] {
+            assert!(refusal.contains(told), "{refusal}\nshould say\n{told}");
+        }
     }
 }

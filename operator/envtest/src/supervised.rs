@@ -1,21 +1,22 @@
 //! A program that ends with the process that started it, however that ends.
 
 use std::{
+    io::Write as _,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context as _, Result};
 
-/// Starts a program, waits for the shell's standard input to end, and stops it. The input is a pipe that the starting
-/// process holds.
+/// Starts a program, waits for a signal's name on the shell's standard input or for its end, and stops the program. The
+/// input is a pipe that the starting process holds.
 const SUPERVISOR: &str = r#"
 log=$1
 shift
 "$@" >"$log" 2>&1 </dev/null &
 program=$!
-read -r _
-kill -9 $program
+read -r signal
+kill -"${signal:-KILL}" $program
 wait
 "#;
 
@@ -37,6 +38,15 @@ impl Supervised {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self { shell })
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub fn terminate(mut self) -> Result<()> {
+        if let Some(mut input) = self.shell.stdin.take() {
+            input.write_all(b"TERM\n")?;
+        }
+        self.shell.wait()?;
+        Ok(())
     }
 }
 

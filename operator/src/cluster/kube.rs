@@ -13,6 +13,7 @@ use platform_core::{
     diff::Prune,
     kinds::{Kind, ObjectKey},
     labels,
+    ownership::belongs,
     passwords::Content,
     references::Reference,
     step::{EventNote, FailureCategory, HostClaim},
@@ -28,8 +29,15 @@ use super::{
 /// of the few places for reconciles for ever.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Objects per page of a list: bounds the memory that one answer takes.
-const PAGE_SIZE: u32 = 50;
+/// Objects per page of a list: bounds the memory that one answer takes, when each object is as large as the API server
+/// lets it be. What most Platforms have of a kind is one page.
+const PAGE_SIZE: u32 = 16;
+
+/// The same where all of an object may be content.
+const PAGE_SIZE_OF_CONTENT: u32 = 8;
+
+/// Content of a `ConfigMap`, in bytes, that none of the operator's own has.
+const BULK: usize = 256 << 10;
 
 /// A cluster behind a [`Client`].
 pub struct KubeCluster {
@@ -114,30 +122,36 @@ impl Cluster for KubeCluster {
 
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
         let api = self.objects(kind, &namespace_of(platform));
-        let params = ListParams::default().labels(&labels::name_selector(&platform.name_any()));
-        let mut objects = if kind == Kind::Secret {
-            let list = |params| list_metadata(api.clone(), params);
-            let pages = list_all(params, list).await?;
-            pages.into_iter().map(metadata_only).collect()
-        } else {
-            list_all(params, |params| list_page(api.clone(), params)).await?
-        };
         let resource = kind.info().api_resource();
-        for object in &mut objects {
-            // The items of a list come without their type.
-            object.types = Some(TypeMeta {
-                api_version: resource.api_version.clone(),
-                kind: resource.kind.clone(),
-            });
+        let params = ListParams::default().labels(&selector(platform, kind));
+        let params = match kind {
+            Kind::ConfigMap => params.limit(PAGE_SIZE_OF_CONTENT),
+            _ => params.limit(PAGE_SIZE),
+        };
+        // Page by page, so that what is not the Platform's, or not the operator's making, is not held.
+        let keep = |object: DynamicObject| {
+            belongs(platform, kind, &object).then(|| DynamicObject {
+                // The items of a list come without their type.
+                types: Some(TypeMeta {
+                    api_version: resource.api_version.clone(),
+                    kind: resource.kind.clone(),
+                }),
+                ..without_bulk(kind, object)
+            })
+        };
+        if kind == Kind::Secret {
+            let list = |params| list_metadata(api.clone(), params);
+            list_all(params, list, |partial| keep(metadata_only(partial))).await
+        } else {
+            list_all(params, |params| list_page(api.clone(), params), keep).await
         }
-        Ok(objects)
     }
 
     async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
         let api = Api::namespaced(self.client.clone(), &namespace_of(platform));
         let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
-        let params = ListParams::default().labels(&selector);
-        list_all(params, |params| list_page(api.clone(), params)).await
+        let params = ListParams::default().labels(&selector).limit(PAGE_SIZE);
+        list_all(params, |params| list_page(api.clone(), params), Some).await
     }
 
     async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
@@ -153,11 +167,13 @@ impl Cluster for KubeCluster {
         // Untyped: a Platform that does not parse must not stop the others.
         let resource = ApiResource::erase::<Platform>(&());
         let platforms = self.reach.objects(&self.client, &resource);
-        let found = list_all(ListParams::default(), |params| {
-            list_page(platforms.clone(), params)
-        })
-        .await?;
-        Ok(found.iter().filter_map(claim_of).collect())
+        let list = |params| list_page(platforms.clone(), params);
+        list_all(
+            ListParams::default().limit(PAGE_SIZE),
+            list,
+            |platform: DynamicObject| claim_of(&platform),
+        )
+        .await
     }
 
     async fn apply(
@@ -304,23 +320,54 @@ fn claim_of(platform: &DynamicObject) -> Option<HostClaim> {
     })
 }
 
-/// All pages of a list. A continuation that expired meanwhile fails the whole list, which is then read again by the next
-/// attempt: half of an old list and half of a new one would be a cluster that never was.
-async fn list_all<K, F>(params: ListParams, list: impl Fn(ListParams) -> F) -> Result<Vec<K>, ClusterError>
+/// What `keep` makes of the objects on all pages of a list. A continuation that expired meanwhile fails the whole list,
+/// which is then read again by the next attempt: half of an old list and half of a new one would be a cluster that never
+/// was.
+async fn list_all<K, F, T>(
+    mut params: ListParams,
+    list: impl Fn(ListParams) -> F,
+    keep: impl Fn(K) -> Option<T>,
+) -> Result<Vec<T>, ClusterError>
 where
     K: Clone + ResourceExt,
     F: Future<Output = Result<ObjectList<K>, kube::Error>>,
 {
-    let mut params = params.limit(PAGE_SIZE);
-    let mut items = Vec::new();
+    let mut kept = Vec::new();
     loop {
         let page = within_deadline(list(params.clone())).await?;
-        items.extend(page.items.into_iter().map(without_managed_fields));
+        kept.extend(
+            page.items
+                .into_iter()
+                .map(without_managed_fields)
+                .filter_map(&keep),
+        );
         match page.metadata.continue_ {
             Some(token) if !token.is_empty() => params = params.continue_token(&token),
-            _ => return Ok(items),
+            _ => return Ok(kept),
         }
     }
+}
+
+/// Selects what may belong to a Platform: of the kinds that are kept also what an earlier one of the name has left. What
+/// only calls itself the Platform's is not even sent.
+fn selector(platform: &Platform, kind: Kind) -> String {
+    if kind.info().is_kept() {
+        labels::name_selector(&platform.name_any())
+    } else {
+        labels::platform_selector(&platform.uid().unwrap_or_default())
+    }
+}
+
+/// The content of a `ConfigMap` that is too large to be of the operator's making is not looked at.
+fn without_bulk(kind: Kind, mut object: DynamicObject) -> DynamicObject {
+    let size = |field: &str| -> usize {
+        let entries = object.data[field].as_object().into_iter().flatten();
+        entries.map(|(_, text)| text.as_str().map_or(0, str::len)).sum()
+    };
+    if kind == Kind::ConfigMap && size("data") + size("binaryData") > BULK {
+        object.data = json!({});
+    }
+    object
 }
 
 async fn list_page<K>(api: Api<K>, params: ListParams) -> Result<ObjectList<K>, kube::Error>

@@ -72,8 +72,8 @@ pub trait Cluster: Send + Sync + 'static {
     /// The Platform as the API server has it now, not as a cache remembers it; `None` when there is none.
     fn get(&self, key: &PlatformKey) -> impl Future<Output = Result<Option<Found>, ClusterError>> + Send;
 
-    /// Every object of `kind` that carries the label of this Platform's name, also those of an earlier Platform. Of
-    /// Secrets only the metadata: nobody here needs to know their content.
+    /// Every object of `kind` that [belongs](platform_core::ownership::belongs) to this Platform, also what an earlier one
+    /// left to it. Of Secrets only the metadata: nobody here needs to know their content.
     fn list(
         &self,
         platform: &Platform,

@@ -104,8 +104,12 @@ pub fn controller(
     let (store, writer) = reflector::store();
     let platforms = watcher(reach.api::<Watched>(client), watch_config())
         .backoff(ShortBackoff::default())
-        // Nobody reads who wrote which field, and it would be kept for each Platform.
-        .modify(|platform| platform.managed_fields_mut().clear());
+        // Nobody reads who wrote which field, nor what else is noted on it, and it would be kept for each Platform.
+        .modify(|platform| {
+            platform.managed_fields_mut().clear();
+            platform.annotations_mut().clear();
+            platform.labels_mut().clear();
+        });
     let of_platforms = Arc::clone(agenda);
     let platforms = reflector(writer, platforms)
         .applied_objects()

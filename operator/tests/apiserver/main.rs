@@ -20,10 +20,12 @@ mod faults;
 mod faulty;
 mod fixture;
 mod leader;
+mod poison;
 mod privileges;
 mod proxy;
 mod running;
 mod schema;
+mod status;
 mod stolen_token;
 mod upgrade;
 

@@ -302,7 +302,10 @@ pub struct CollectorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[^\s]+$"))]
     pub image: Option<String>,
-    /// What is taken out of spans before they leave the collector.
+    /// What is taken out of spans before they leave the collector, chosen by the names of attributes: Standard takes what
+    /// may hold credentials (authorization, cookies, passwords, secrets, tokens, API keys), Strict also what may tell of a
+    /// person or of data (client addresses, user ids and agents, URLs with queries, statements of databases). An event of
+    /// a span that has such an attribute is left out as a whole. Attributes of resources and of links pass.
     #[serde(default)]
     pub redaction: Redaction,
     /// Settings of the collectors in mode Gateway. Left out, it is one that samples nothing.
@@ -310,7 +313,8 @@ pub struct CollectorSpec {
     pub gateway: Option<CollectorGateway>,
 }
 
-/// What is taken out of spans. Attributes are chosen by their names.
+/// What is taken out of spans. Attributes are chosen by their names; an event of a span that has one of them is left out
+/// as a whole. Attributes of resources and of links pass: no processor of Jaeger's image reaches them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Redaction {
     /// Attributes that may hold credentials: authorization, cookies, passwords, secrets, tokens, API keys.

@@ -26,11 +26,28 @@ pub(super) const AUTHORITIES: &str = "/etc/authorities";
 /// Name of the file of a certificate authority.
 pub(super) const AUTHORITY: &str = "ca.crt";
 
-/// Attributes that may hold credentials, by name. Values are never looked at: that costs more and misses more.
-const CREDENTIALS: &str =
-    r"(?i)(^|[._-])(authorization|cookie|set-cookie|password|passwd|secret|token|api[-_]?key)([._-]|$)";
-/// Attributes that may tell of a person or of data.
-const PERSONAL: &str = r"(?i)^(url\.(query|full)|client\.address|client\.port|network\.peer\..+|user_agent\..+|user\..+|enduser\..+|db\.(query\.text|statement|query\.parameter\..+)|messaging\.message\.body)$";
+/// Attributes that may hold credentials, by a word of their name. Values are never looked at: that costs more and misses
+/// more.
+const CREDENTIALS: &str = "authorization|cookie|set-cookie|password|passwd|secret|token|api[-_]?key";
+/// Attributes that may tell of a person or of data, by their name; `*` stands for anything.
+const PERSONAL: [&str; 12] = [
+    r"url\.(query|full)",
+    r"client\.(address|port)",
+    r"network\.peer\.*",
+    r"user_agent\.*",
+    r"user\.*",
+    r"enduser\.*",
+    r"db\.(query\.text|statement|query\.parameter\.*)",
+    r"messaging\.message\.body",
+    r"http\.request\.header\.(forwarded|referer|user[-_]agent|x[-_]forwarded[-_]for|x[-_]real[-_]ip)",
+    // What the same was called before the semantic conventions of HTTP were stable; many libraries still do.
+    r"http\.(url|target|client_ip|user_agent)",
+    r"net\.peer\.*",
+    r"net\.sock\.peer\.*",
+];
+/// Stand between the attributes of an event, and between their names and values, when these are read as one text.
+const AFTER_VALUE: &str = r"\x1e";
+const AFTER_NAME: &str = r"\x1f";
 
 /// Seconds that a trace is given to become whole after its slowest span of interest.
 const TRACE_PATIENCE_SECONDS: i32 = 5;
@@ -66,10 +83,10 @@ pub(super) fn exporting_config(
 ) -> Value {
     let mut processors = Map::new();
     let mut order = vec!["memory_limiter"];
-    if let Some(pattern) = redaction_pattern(redaction) {
-        let action = json!({"action": "delete", "pattern": pattern});
-        processors.insert("attributes/redact".to_owned(), json!({"actions": [action]}));
-        order.push("attributes/redact");
+    if redaction != Redaction::Off {
+        processors.insert("attributes/redact".to_owned(), attribute_redaction(redaction));
+        processors.insert("filter/redact".to_owned(), event_redaction(redaction));
+        order.extend(["attributes/redact", "filter/redact"]);
     }
     if let Some(sampling) = tail_sampling {
         processors.insert("tail_sampling".to_owned(), tail_sampling_processor(sampling));
@@ -142,12 +159,31 @@ pub(super) fn telemetry(name: &str) -> Value {
     })
 }
 
-fn redaction_pattern(redaction: Redaction) -> Option<String> {
-    match redaction {
-        Redaction::Off => None,
-        Redaction::Standard => Some(CREDENTIALS.to_owned()),
-        Redaction::Strict => Some(format!("{CREDENTIALS}|{PERSONAL}")),
+/// Names of attributes that are taken out; `any` matches one character of a name.
+fn redacted_names(redaction: Redaction, any: &str) -> String {
+    let credentials = format!("({any}*[._-])?({CREDENTIALS})([._-]{any}*)?");
+    if redaction != Redaction::Strict {
+        return credentials;
     }
+    let personal = PERSONAL.map(|name| name.replace(r"\.*", &format!(r"\.{any}+")));
+    format!("{credentials}|{}", personal.join("|"))
+}
+
+fn attribute_redaction(redaction: Redaction) -> Value {
+    let names = redacted_names(redaction, ".");
+    json!({"actions": [{"action": "delete", "pattern": format!("(?i)^({names})$")}]})
+}
+
+/// Nothing that Jaeger's image has takes an attribute out of an event, so that an event with one is left out whole.
+fn event_redaction(redaction: Redaction) -> Value {
+    let names = redacted_names(redaction, &format!("[^{AFTER_NAME}{AFTER_VALUE}]"));
+    let pattern = format!("(?i)(^|{AFTER_VALUE})({names}){AFTER_NAME}");
+    // In a text of this language a backslash is written twice; the separators are the characters themselves.
+    let condition = format!(
+        "IsMatch(ToKeyValueString(attributes, \"\\u001f\", \"\\u001e\"), \"{}\")",
+        pattern.replace('\\', r"\\")
+    );
+    json!({"error_mode": "ignore", "traces": {"spanevent": [condition]}})
 }
 
 fn tail_sampling_processor(sampling: &TailSampling) -> Value {

@@ -8,9 +8,7 @@ use platform_core::labels;
 use platform_core::step::Facts;
 use serde_json::{Value, json};
 
-use crate::fixture::{
-    applied, at, conditions, decide, decide_with, platform, serving, state,
-};
+use crate::fixture::{applied, at, conditions, decide, decide_with, platform, serving, state};
 
 fn one_service(mode: &str) -> Value {
     json!({"services": [{"name": "auth"}], "telemetry": {"collector": {"mode": mode}}})
