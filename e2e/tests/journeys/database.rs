@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use platform_core::api::MigrationState;
@@ -59,21 +61,53 @@ async fn gateway(platform: &Handle) -> Result<Endpoint> {
     Endpoint::url(&format!("http://{address}:{}", PORTS.0))
 }
 
-/// Runs a Job of the backups' `CronJob` once, with this script, until it is done.
-async fn run_once(platform: &Handle, name: &str, script: &str) -> Result<()> {
+/// Makes a Job of the backups' `CronJob`, as its schedule would, with another container.
+async fn make_job(platform: &Handle, name: &str, change: impl FnOnce(&mut Container)) -> Result<Api<Job>> {
     let cron_jobs: Api<CronJob> = platform.cluster.namespaced(&platform.namespace);
     let cron_job = cron_jobs.get(&platform.object_name("postgres-backup")).await?;
-    let mut job = cron_job
-        .spec
-        .context("a CronJob has a spec")?
-        .job_template
-        .spec
-        .context("and Jobs")?;
-    let pod = job.template.spec.as_mut().context("and these have pods")?;
-    pod.containers[0].command = Some(vec!["sh".to_owned(), format!("/scripts/{script}")]);
+    let template = cron_job.spec.context("a CronJob has a spec")?.job_template;
+    let mut spec = template.spec.context("and Jobs")?;
+    let pod = spec.template.spec.as_mut().context("and these have pods")?;
+    change(&mut pod.containers[0]);
+    spec.backoff_limit = Some(0);
+    let job = Job {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..template.metadata.unwrap_or_default()
+        },
+        spec: Some(spec),
+        status: None,
+    };
     let jobs: Api<Job> = platform.cluster.namespaced(&platform.namespace);
-    let job: Job = serde_json::from_value(json!({"metadata": {"name": name}, "spec": job}))?;
     jobs.create(&PostParams::default(), &job).await?;
+    Ok(jobs)
+}
+
+/// A backup that finds no server is told with its last words, and nothing else suffers from it.
+async fn a_failed_backup_is_told(platform: &Handle) -> Result<()> {
+    let elsewhere = |container: &mut Container| {
+        for variable in container.env.iter_mut().flatten() {
+            if variable.name == "PGHOST" {
+                variable.value = Some("nowhere.invalid".to_owned());
+            }
+        }
+    };
+    make_job(platform, "backup-fails", elsewhere).await?;
+    let told = platform.until("the failed backup is told", LIMIT, |platform| {
+        condition(platform, "BackupSucceeded").is_some_and(|c| {
+            c.status == "False" && c.reason == "BackupFailed" && c.message.contains("no dump of: auth")
+        })
+    });
+    assert!(is_true(&told.await?, "Ready"));
+    Ok(())
+}
+
+/// Runs a Job of the backups' `CronJob` once, with this script, until it is done.
+async fn run_once(platform: &Handle, name: &str, script: &str) -> Result<()> {
+    let jobs = make_job(platform, name, |container| {
+        container.command = Some(vec!["sh".to_owned(), format!("/scripts/{script}")]);
+    })
+    .await?;
     let what = format!("the Job {name} is done");
     let done = until(&what, LIMIT, async || {
         let status = jobs.get(name).await?.status.unwrap_or_default();
@@ -230,7 +264,12 @@ async fn services_on_postgres_survive_the_loss_of_their_data() -> Result<()> {
 
     let mut user = User::unknown_to(gateway(&platform).await?);
     let account = user.sign_up().await?;
+    a_failed_backup_is_told(&platform).await?;
     run_once(&platform, "backup-now", "backup.sh").await?;
+    let told = platform.until("the backup is told", LIMIT, |platform| {
+        is_true(platform, "BackupSucceeded")
+    });
+    told.await?;
     lose_the_data(&platform).await?;
     until_ready(&platform).await?;
     assert!(user.sign_in().await.is_err(), "the account is lost with the data");
@@ -293,8 +332,9 @@ async fn a_migration_that_fails_leaves_the_old_pods_and_says_why() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_storage_class_that_does_not_exist_is_named() -> Result<()> {
-    let storage = json!({"size": "256Mi", "storageClassName": "no-such-class"});
+async fn a_storage_class_that_does_not_exist_is_named_and_its_creation_is_enough() -> Result<()> {
+    const CLASS: &str = "tracewell-e2e-late";
+    let storage = json!({"size": "256Mi", "storageClassName": CLASS});
     let spec = json!({
         "services": [{"name": "auth"}],
         "database": {"type": "Postgres", "postgres": {"storage": storage}},
@@ -302,10 +342,29 @@ async fn a_storage_class_that_does_not_exist_is_named() -> Result<()> {
     });
     let platform = Handle::create_with_secrets("storage-class", spec).await?;
     let told = platform.until("the storage class is named", LIMIT, |platform| {
-        condition(platform, "DatabaseReady").is_some_and(|c| {
-            c.status == "False" && c.reason == "VolumePending" && c.message.contains("no-such-class")
-        })
+        condition(platform, "DatabaseReady")
+            .is_some_and(|c| c.status == "False" && c.reason == "VolumePending" && c.message.contains(CLASS))
     });
     told.await?;
+
+    let classes: Api<StorageClass> = Api::all(platform.cluster.client.clone());
+    let default = classes.list(&ListParams::default()).await?;
+    let like = default
+        .items
+        .into_iter()
+        .next()
+        .context("the cluster has a class")?;
+    let class = StorageClass {
+        metadata: ObjectMeta {
+            name: Some(CLASS.to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..like
+    };
+    classes.create(&PostParams::default(), &class).await?;
+    let ready = until_ready(&platform).await;
+    // It is the whole cluster's.
+    classes.delete(CLASS, &DeleteParams::default()).await?;
+    ready?;
     platform.remove().await
 }

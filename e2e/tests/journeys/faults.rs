@@ -92,6 +92,51 @@ async fn an_invalid_platform_is_refused_with_what_is_allowed() -> Result<()> {
     platform.remove().await
 }
 
+/// What keeps the pods of a service back is told by its cause, each beside the others.
+#[tokio::test]
+async fn what_keeps_pods_back_is_told_by_its_cause() -> Result<()> {
+    let cases = [
+        (
+            "crash",
+            json!({"env": [{"name": "AUTH_URL", "value": "nonsense"}]}),
+            "ContainerCrashed",
+            "AUTH_URL",
+        ),
+        (
+            "probe",
+            json!({"probes": {"readinessPath": "/not-there"}}),
+            "ProbeFailing",
+            "/not-there",
+        ),
+        (
+            "unschedulable",
+            json!({"resources": {"requests": {"cpu": "900"}}}),
+            "Unschedulable",
+            "Insufficient cpu",
+        ),
+    ];
+    let told = cases.map(|(name, more, reason, words)| async move {
+        let mut spec = billing_untraced();
+        let service = spec["services"][0].as_object_mut().context("a service")?;
+        service.extend(more.as_object().context("an object")?.clone());
+        let platform = Handle::create(&format!("cause-{name}"), spec).await?;
+        platform
+            .until("the cause is told", LIMIT, |platform| {
+                condition(platform, "Stalled").is_some_and(|stalled| {
+                    stalled.status == "True" && stalled.reason == reason && stalled.message.contains(words)
+                })
+            })
+            .await?;
+        platform.apply(billing_untraced()).await?;
+        platform.until_ready().await?;
+        platform.remove().await
+    });
+    for told in futures::future::join_all(told).await {
+        told?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_full_quota_is_blamed_and_a_raised_one_is_enough() -> Result<()> {
     let platform = Handle::fresh_namespace("quota").await?;

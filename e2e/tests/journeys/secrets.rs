@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use platform_core::api::Platform;
 use serde_json::{Value, json};
 use tracewell_e2e::platform::{Handle, billing_untraced, condition, is_false, is_true};
@@ -49,6 +49,21 @@ async fn is_told_and_recovers(test: &str, spec: Value, key: &str) -> Result<()> 
     platform
         .until("the pods are rolled by the changed Secret", LIMIT, |platform| {
             is_true(platform, "Ready") && config_hash(platform) != before
+        })
+        .await?;
+    let serving = config_hash(&platform.get().await?);
+    secrets.delete(NAME, &DeleteParams::default()).await?;
+    let gone = platform
+        .until("the deleted Secret is named", LIMIT, names_the_secret)
+        .await?;
+    assert!(is_true(&gone, "ServicesAvailable"), "what runs goes on");
+    let again = json!({"metadata": {"name": NAME}, "stringData": {key: "https://other@sentry.invalid/2"}});
+    secrets
+        .create(&PostParams::default(), &serde_json::from_value(again)?)
+        .await?;
+    platform
+        .until("the pods are rolled by the new Secret", LIMIT, |platform| {
+            is_true(platform, "Ready") && config_hash(platform) != serving
         })
         .await?;
     platform.remove().await
