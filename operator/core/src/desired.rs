@@ -74,6 +74,10 @@ fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
     let Body { kind, mut content } = part.body;
     let inputs = version_of_inputs(&content, |reference| resolved.version(reference));
     describe_pods(&mut content, &labels, inputs);
+    if kind == Kind::CronJob {
+        // Its Jobs have to be found again.
+        content["spec"]["jobTemplate"]["metadata"]["labels"] = json!(labels);
+    }
     let name = match kind {
         Kind::Job => job(&part.name, &short_hash_of(&content)),
         _ => part.name,
@@ -104,7 +108,7 @@ fn labels_of(resolved: &Resolved, part: &Part) -> BTreeMap<String, String> {
         (labels::INSTANCE, resolved.name.as_str()),
         (labels::COMPONENT, part.component.as_str()),
         (labels::PART_OF, labels::PART_OF_VALUE),
-        (labels::MANAGED_BY, labels::FIELD_MANAGER),
+        (labels::MANAGED_BY, labels::OPERATOR),
         (labels::PLATFORM, resolved.name.as_str()),
         (labels::PLATFORM_UID, resolved.uid.as_str()),
     ]

@@ -3,6 +3,7 @@
 mod fields;
 mod reason;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,10 +163,9 @@ pub fn diff(
     let mut held = Vec::new();
     let mut kept = 0;
     for (key, object) in desired.iter() {
-        match (
-            compare(key, object, live.objects.get(key), was_complete),
-            key.kind.info().wave(),
-        ) {
+        let there = live.objects.get(key);
+        let object = there.map_or(Cow::Borrowed(object), |there| keeping_scale(object, there));
+        match (compare(key, &object, there, was_complete), key.kind.info().wave()) {
             (Some(apply), Some(wave)) => match holds.get(key).cloned() {
                 Some(cause) => held.push(Held { apply, cause }),
                 None => waves.entry(wave).or_default().push(apply),
@@ -233,6 +233,20 @@ fn compare(
         None
     } else {
         apply(Cause::Edited, fields)
+    }
+}
+
+/// The same with the number of pods that the workload has, where an autoscaler decides on it. A number that was asked for
+/// before and is left out now would become one (the API server's default) until the autoscaler looks.
+fn keeping_scale<'a>(object: &'a DynamicObject, live: &DynamicObject) -> Cow<'a, DynamicObject> {
+    let replicas = |object: &DynamicObject| object.data.pointer("/spec/replicas").cloned();
+    match (replicas(object), replicas(live)) {
+        (None, Some(kept)) if object.data.pointer("/spec/template").is_some() && kept.is_i64() => {
+            let mut object = object.clone();
+            object.data["spec"]["replicas"] = kept;
+            Cow::Owned(object)
+        }
+        _ => Cow::Borrowed(object),
     }
 }
 

@@ -9,10 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::build::{COLLECTOR_METRICS_PORT, query_url};
+use crate::api::BadgerStorage;
+use crate::build::{COLLECTOR_METRICS_PORT, JAEGER_APP, jaeger_metrics_port, query_url};
 use crate::labels;
 use crate::observe::{BackendObservation, Observation, WorkloadState};
-use crate::resolve::{Backend, CollectorTier, Resolved};
+use crate::quantity::parse_quantity;
+use crate::resolve::{Backend, CollectorTier, JaegerStorage, Resolved};
 use crate::step::{Facts, Live};
 
 /// Key and value of the `tracestate` of such a request: by them collectors that choose among traces keep it.
@@ -30,6 +32,8 @@ pub struct Questions {
     pub query_url: String,
     /// The services, by name.
     pub services: BTreeMap<String, Question>,
+    /// URL of the metrics of a managed Jaeger that says in them how much room its volume has; None where it has none.
+    pub volume: Option<String>,
 }
 
 /// What to ask about a service.
@@ -52,6 +56,8 @@ pub struct Evidence {
     pub seen: BTreeSet<String>,
     /// What is known of the others.
     pub silent: BTreeMap<String, Silence>,
+    /// Bytes that are left on the volume of a managed Jaeger, if it said so.
+    pub room: Option<u64>,
 }
 
 /// What is known of a service whose span did not arrive.
@@ -130,7 +136,7 @@ pub fn questions(
             .iter()
             .all(|component| serves(&component.workload))
         && !matches!(&observation.backend, BackendObservation::Managed(state) if !serves(state));
-    if !all_serve || !is_due(facts.evidence.as_ref(), observation, now) {
+    if !all_serve || !is_due(resolved, facts.evidence.as_ref(), observation, now) {
         return None;
     }
     ask_about(resolved, live)
@@ -154,10 +160,41 @@ pub fn ask_about(resolved: &Resolved, live: &Live) -> Option<Questions> {
     Some(Questions {
         query_url: query_url(resolved)?,
         services,
+        volume: volume_metrics(resolved, live),
     })
 }
 
-fn is_due(evidence: Option<&Evidence>, observation: &Observation, now: Timestamp) -> bool {
+/// The bytes that are left on the volume of the traces, if these are so few that it is as good as full: less than a
+/// twentieth. Badger maps its files into memory, and a write that finds no room there ends the whole process.
+pub fn short_of_room(resolved: &Resolved, evidence: &Evidence) -> Option<u64> {
+    let size = parse_quantity(&badger(resolved)?.size)? / parse_quantity("1")?;
+    evidence.room.filter(|room| i128::from(*room) < size / 20)
+}
+
+/// Storage of a managed Jaeger on a volume.
+pub(crate) fn badger(resolved: &Resolved) -> Option<&BadgerStorage> {
+    match &resolved.tracing.as_ref()?.backend {
+        Backend::Managed {
+            storage: JaegerStorage::Badger(badger),
+            ..
+        } => Some(badger),
+        Backend::Managed { .. } | Backend::External { .. } => None,
+    }
+}
+
+fn volume_metrics(resolved: &Resolved, live: &Live) -> Option<String> {
+    badger(resolved)?;
+    addresses_of(live, JAEGER_APP)
+        .next()
+        .map(|address| pod_url(address, jaeger_metrics_port(resolved), "/metrics"))
+}
+
+fn is_due(
+    resolved: &Resolved,
+    evidence: Option<&Evidence>,
+    observation: &Observation,
+    now: Timestamp,
+) -> bool {
     let Some(evidence) = evidence else { return true };
     let is_known = |name: &String| evidence.seen.contains(name) || evidence.silent.contains_key(name);
     let asked_all = observation
@@ -165,7 +202,10 @@ fn is_due(evidence: Option<&Evidence>, observation: &Observation, now: Timestamp
         .iter()
         .filter(|service| service.desired_replicas > 0)
         .all(|service| is_known(&service.name));
-    let all_well = asked_all && evidence.unanswered.is_none() && evidence.silent.is_empty();
+    let all_well = asked_all
+        && evidence.unanswered.is_none()
+        && evidence.silent.is_empty()
+        && short_of_room(resolved, evidence).is_none();
     let pause = if all_well { LASTS } else { ASK_AGAIN };
     let age = now.duration_since(evidence.at).unsigned_abs();
     age >= pause || !asked_all
@@ -178,15 +218,18 @@ fn collectors_of(resolved: &Resolved, service: &str, live: &Live) -> Vec<String>
         Some(CollectorTier::Sidecar) => service,
         Some(CollectorTier::Gateway { .. }) => "collector",
     };
-    let of_app = live
-        .pods
-        .iter()
-        .filter(|pod| pod.labels().get(labels::NAME).is_some_and(|name| name == app));
-    of_app
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| pod.status.as_ref()?.pod_ip.as_deref())
+    addresses_of(live, app)
         .map(|address| pod_url(address, COLLECTOR_METRICS_PORT, "/metrics"))
         .collect()
+}
+
+/// Addresses of the pods of `app` that are to stay.
+fn addresses_of<'a>(live: &'a Live, app: &str) -> impl Iterator<Item = &'a str> {
+    live.pods
+        .iter()
+        .filter(move |pod| pod.labels().get(labels::NAME).is_some_and(|name| name == app))
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| pod.status.as_ref()?.pod_ip.as_deref())
 }
 
 /// URL of a port of a pod, by the pod's address.

@@ -20,6 +20,9 @@ pub struct KnownService {
 /// The service that routes to the others.
 pub const GATEWAY: &str = "gateway";
 
+/// The service that signs users in.
+pub const AUTH: &str = "auth";
+
 /// The services of `spec: {}`. The gateway depends on every service that has a route.
 pub const KNOWN_SERVICES: &[KnownService] = &[
     KnownService {
@@ -31,7 +34,7 @@ pub const KNOWN_SERVICES: &[KnownService] = &[
         depends_on: &[],
     },
     KnownService {
-        name: "auth",
+        name: AUTH,
         port: 3001,
         database: true,
         seals: true,
@@ -44,7 +47,7 @@ pub const KNOWN_SERVICES: &[KnownService] = &[
         database: true,
         seals: false,
         path_prefix: Some("/chat"),
-        depends_on: &["auth", "billing"],
+        depends_on: &[AUTH, "billing"],
     },
     KnownService {
         name: "billing",
@@ -52,7 +55,7 @@ pub const KNOWN_SERVICES: &[KnownService] = &[
         database: true,
         seals: false,
         path_prefix: Some("/billing"),
-        depends_on: &["auth"],
+        depends_on: &[AUTH],
     },
 ];
 

@@ -28,8 +28,8 @@ pub const GRAFANA_DASHBOARD: &str = "grafana_dashboard";
 
 /// Value of [`PART_OF`].
 pub const PART_OF_VALUE: &str = "tracewell";
-/// Value of [`MANAGED_BY`], and the field manager of every object.
-pub const FIELD_MANAGER: &str = "tracewell-operator";
+/// Value of [`MANAGED_BY`], and what the field manager of every object begins with.
+pub const OPERATOR: &str = "tracewell-operator";
 /// Field manager of a Platform's status.
 pub const STATUS_FIELD_MANAGER: &str = "tracewell-operator/status";
 
@@ -104,6 +104,12 @@ impl Component {
             Self::Dashboard => "dashboard",
         }
     }
+}
+
+/// Field manager of the objects of the Platforms with this name: where two Platforms of a namespace mean the same object
+/// (`shop-eu` with a service `auth`, and `shop` with `eu-auth`), the API server keeps the second from taking it.
+pub fn field_manager(platform: &str) -> String {
+    format!("{OPERATOR}/{platform}")
 }
 
 /// Selects every object of the Platforms that have, or had, this name in the namespace.

@@ -1,5 +1,6 @@
 //! What the cluster really runs: evidence for the status.
 
+mod backup;
 mod database;
 mod entrance;
 mod jobs;
@@ -10,6 +11,8 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+pub use self::backup::BackupObservation;
+use self::backup::observe_backup;
 pub use self::database::DatabaseObservation;
 use self::database::{name_claim, observe_database};
 pub use self::entrance::EntranceObservation;
@@ -18,11 +21,15 @@ pub use self::jobs::JobState;
 use self::jobs::observe_job;
 use self::pods::find_cause;
 pub use self::pods::pod_cause;
+use crate::api::{Platform, ServiceStatus};
+use crate::build::JAEGER_APP;
 use crate::desired::Desired;
 use crate::diff::{Changes, Held};
 use crate::hash::short_hash_of;
 use crate::kinds::{Kind, ObjectKey};
+use crate::known::GATEWAY;
 use crate::labels::{self, Component};
+use crate::names::{PlatformName, ServiceName};
 use crate::reason::Reason;
 use crate::resolve::{Backend, Resolved, Scale};
 use crate::step::Live;
@@ -36,6 +43,8 @@ pub struct Observation {
     pub backend: BackendObservation,
     /// Its databases.
     pub database: DatabaseObservation,
+    /// The last backup of its databases.
+    pub backup: BackupObservation,
     /// Its other workloads.
     pub components: Vec<ComponentObservation>,
     /// Its way in.
@@ -110,7 +119,7 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
     };
     let services = resolved.services.iter().map(|service| {
         let key = deployment(resolved.name.workload(&service.name));
-        let observed = observe_workload(&key, service.name.as_str(), live, now);
+        let observed = observe_workload(&key, service.name.as_str(), service.scale.least(), live, now);
         ServiceObservation {
             name: service.name.to_string(),
             image: service.image.clone(),
@@ -120,13 +129,12 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
             },
             ready_replicas: observed.ready_replicas,
             config_hash: desired.get(&key).map(template_hash).unwrap_or_default(),
-            workload: match observed.state {
-                WorkloadState::Failing(cause) => {
-                    let claim = resolved.name.data_claim(&service.name);
-                    WorkloadState::Failing(name_claim(cause, live, &resolved.namespace, claim))
-                }
-                state => state,
-            },
+            workload: name_claim(
+                observed.state,
+                live,
+                &resolved.namespace,
+                resolved.name.data_claim(&service.name),
+            ),
             migration: observe_job(
                 desired,
                 live,
@@ -143,23 +151,63 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
         Some(Backend::External { endpoint, .. }) => BackendObservation::External(endpoint.clone()),
         Some(Backend::Managed { .. }) => {
             let key = deployment(resolved.name.jaeger());
-            BackendObservation::Managed(observe_workload(&key, "jaeger", live, now).state)
+            let state = observe_workload(&key, JAEGER_APP, None, live, now).state;
+            BackendObservation::Managed(name_claim(
+                state,
+                live,
+                &resolved.namespace,
+                resolved.name.jaeger_claim(),
+            ))
         }
     };
     Observation {
-        services,
         backend,
         database: observe_database(resolved, desired, live, now),
-        components: observe_components(desired, live, now),
-        entrance: observe_entrance(resolved, desired, live),
+        backup: observe_backup(desired, live, now),
+        components: observe_components(resolved, desired, live, now),
+        entrance: observe_entrance(resolved, desired, live, is_serving(&services, GATEWAY)),
+        services,
     }
+}
+
+fn is_serving(services: &[ServiceObservation], name: &str) -> bool {
+    services
+        .iter()
+        .any(|service| service.name == name && service.workload == WorkloadState::Available)
+}
+
+/// How the services are that the status names, where a spec is refused: those of the spec before go on.
+pub fn observe_running(platform: &Platform, live: &Live, now: Timestamp) -> Vec<ServiceStatus> {
+    let told = platform.status.iter().flat_map(|status| &status.services);
+    let Ok(name) = PlatformName::parse(&platform.name_any()) else {
+        return Vec::new();
+    };
+    told.filter_map(|service| {
+        let key = ObjectKey {
+            kind: Kind::Deployment,
+            namespace: platform.namespace().unwrap_or_default(),
+            name: name.workload(&ServiceName::parse(&service.name).ok()?),
+        };
+        let observed = observe_workload(&key, &service.name, None, live, now);
+        Some(ServiceStatus {
+            ready_replicas: observed.ready_replicas,
+            desired_replicas: observed.wanted_replicas,
+            ..service.clone()
+        })
+    })
+    .collect()
 }
 
 /// Components whose workloads are looked at by name.
 const OBSERVED_BY_THEMSELVES: [Component; 3] = [Component::Service, Component::Jaeger, Component::Database];
 
 /// Every other workload.
-fn observe_components(desired: &Desired, live: &Live, now: Timestamp) -> Vec<ComponentObservation> {
+fn observe_components(
+    resolved: &Resolved,
+    desired: &Desired,
+    live: &Live,
+    now: Timestamp,
+) -> Vec<ComponentObservation> {
     let is_component = |object: &DynamicObject| {
         let component = object.labels().get(labels::COMPONENT).map(String::as_str);
         !OBSERVED_BY_THEMSELVES
@@ -173,8 +221,10 @@ fn observe_components(desired: &Desired, live: &Live, now: Timestamp) -> Vec<Com
         })
         .filter_map(|(key, object)| {
             let name = object.labels().get(labels::NAME)?.clone();
+            let state = observe_workload(key, &name, None, live, now).state;
             Some(ComponentObservation {
-                workload: observe_workload(key, &name, live, now).state,
+                // Prometheus is the only one of them with a volume.
+                workload: name_claim(state, live, &resolved.namespace, resolved.name.prometheus_claim()),
                 name,
             })
         })
@@ -236,7 +286,15 @@ impl Counts<'_> {
     }
 }
 
-fn observe_workload(key: &ObjectKey, app: &str, live: &Live, now: Timestamp) -> ObservedWorkload {
+/// `least` is the smallest number of pods where an autoscaler decides how many there are: pods that it has just asked for
+/// are on the way, and nothing is missing meanwhile.
+fn observe_workload(
+    key: &ObjectKey,
+    app: &str,
+    least: Option<i32>,
+    live: &Live,
+    now: Timestamp,
+) -> ObservedWorkload {
     let Some(object) = live.objects.get(key) else {
         return ObservedWorkload {
             ready_replicas: 0,
@@ -249,7 +307,7 @@ fn observe_workload(key: &ObjectKey, app: &str, live: &Live, now: Timestamp) -> 
     // Pods of the version before may be ready too; they are not what is asked for.
     let updated = counts.replicas("updatedReplicas");
     let ready_replicas = counts.replicas("readyReplicas").min(updated);
-    let state = if is_available(&counts, wanted, object.metadata.generation) {
+    let state = if is_available(&counts, least, object.metadata.generation) {
         WorkloadState::Available
     } else if let Some(cause) = find_cause(live, app, now).or_else(|| workload_cause(&object.data)) {
         WorkloadState::Failing(cause)
@@ -263,13 +321,20 @@ fn observe_workload(key: &ObjectKey, app: &str, live: &Live, now: Timestamp) -> 
     }
 }
 
-/// Whether the rollout of this very generation is over and every pod serves.
-fn is_available(counts: &Counts<'_>, wanted: i32, generation: Option<i64>) -> bool {
-    counts.of("/status/observedGeneration") >= generation
-        && ["replicas", "updatedReplicas", "availableReplicas"]
-            .iter()
-            .all(|field| counts.replicas(field) == wanted)
-        && counts.replicas("unavailableReplicas") == 0
+/// Whether the rollout of this very generation is over and every pod serves, or as many as an autoscaler needs at `least`.
+fn is_available(counts: &Counts<'_>, least: Option<i32>, generation: Option<i64>) -> bool {
+    let is_rolled_out = counts.of("/status/observedGeneration") >= generation
+        && counts.replicas("updatedReplicas") == counts.replicas("replicas");
+    let available = counts.replicas("availableReplicas");
+    let enough = match least {
+        Some(least) => available >= least,
+        None => {
+            counts.replicas("replicas") == counts.wanted()
+                && available == counts.wanted()
+                && counts.replicas("unavailableReplicas") == 0
+        }
+    };
+    is_rolled_out && enough
 }
 
 /// What the workload itself says, where no pod says more.

@@ -26,5 +26,5 @@ fn is_left(kind: Kind, object: &DynamicObject) -> bool {
     kind.info().is_kept()
         && object.owner_references().is_empty()
         && object.metadata.deletion_timestamp.is_none()
-        && object.labels().get(labels::MANAGED_BY).map(String::as_str) == Some(labels::FIELD_MANAGER)
+        && object.labels().get(labels::MANAGED_BY).map(String::as_str) == Some(labels::OPERATOR)
 }

@@ -37,6 +37,8 @@ macro_rules! reasons {
 reasons! {
     /// The spec breaks rules that the API server cannot see; nothing was applied. The message names each one and what is allowed.
     SpecInvalid,
+    /// The spec has a value that this version of the operator does not know, such as one of a newer version; nothing was applied, and what runs is left as it is. The message names the field. Install the operator that the CRD belongs to, or take the value back.
+    SpecUnreadable,
     /// The operator lacks a permission. Install the chart of the operator's own version: its role belongs to it.
     ApplyForbidden,
     /// The API server refuses an object. The message is its own; a field of the Platform leads there, such as a node port that is taken.
@@ -69,6 +71,8 @@ reasons! {
     ContainerCrashed,
     /// A volume is not provided. Check that the storage class that the message names exists, and has room.
     VolumePending,
+    /// The volume of a managed Jaeger has less than a twentieth of its size left. A full one ends Jaeger: raise storage.badger.size where the storage class can grow volumes, or lower storage.badger.retentionHours or tracing.samplingPercent.
+    VolumeFull,
     /// No node takes the pod. The message is the scheduler's.
     Unschedulable,
     /// The cluster refuses to make pods. The message is its own; often a policy of the namespace stands against it.
@@ -117,6 +121,14 @@ reasons! {
     AllServicesAvailable,
     /// The managed Jaeger serves.
     JaegerAvailable,
+    /// The last backup did not succeed. The message has its last words; the next one is made when the schedule says.
+    BackupFailed,
+    /// The last backup succeeded; the message says when.
+    BackupSucceeded,
+    /// The spec asks for backups, and none was due yet.
+    BackupNotDue,
+    /// The spec asks for no backups of a database that Tracewell runs.
+    NoBackup,
     /// Every database serves, and its schema is up to date.
     DatabaseAvailable,
     /// No service has a database.

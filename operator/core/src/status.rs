@@ -6,6 +6,7 @@ mod endpoints;
 mod findings;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::conditions::ConditionType;
 use self::conditions::{Finding, find, is_true, stamp_conditions};
@@ -102,18 +103,33 @@ pub fn accepted_status(
     )
 }
 
-/// The status of a Platform that breaks rules. Nothing was applied, and what still runs was not looked at.
-pub fn rejected_status(frame: Frame<'_>, violations: &[Violation]) -> PlatformStatus {
-    let message = violations
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ");
+/// Why nothing is done about a Platform.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Class of the cause.
+    pub reason: Reason,
+    /// What is wrong with the spec.
+    pub message: String,
+}
+
+impl From<&[Violation]> for Refusal {
+    fn from(violations: &[Violation]) -> Self {
+        let sentences: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        Self {
+            reason: Reason::SpecInvalid,
+            message: sentences.join("; "),
+        }
+    }
+}
+
+/// The status of a Platform whose spec is refused. Nothing was applied; `running` are the services of the spec before,
+/// which go on, at the addresses that they had.
+pub fn rejected_status(frame: Frame<'_>, refusal: &Refusal, running: Vec<ServiceStatus>) -> PlatformStatus {
     let invalid = |type_, status| Finding {
         type_,
         status,
-        reason: Reason::SpecInvalid,
-        message: message.clone(),
+        reason: refusal.reason,
+        message: refusal.message.clone(),
     };
     let unknown = |type_| Finding {
         type_,
@@ -129,7 +145,18 @@ pub fn rejected_status(frame: Frame<'_>, violations: &[Violation]) -> PlatformSt
     ];
     let parts = ConditionType::PARTS.iter().copied().map(unknown);
     let findings = summary.into_iter().chain(parts).collect();
-    finish(frame, findings, PlatformStatus::default())
+    let before = frame.platform.status.clone().unwrap_or_default();
+    let ready = running
+        .iter()
+        .filter(|service| service.ready_replicas == service.desired_replicas);
+    let content = PlatformStatus {
+        ready_services: (!running.is_empty()).then(|| format!("{}/{}", ready.count(), running.len())),
+        url: before.url,
+        endpoints: before.endpoints,
+        services: running,
+        ..PlatformStatus::default()
+    };
+    finish(frame, findings, content)
 }
 
 /// Adds what every status has. Instants move only where something flips, and the trace changes only when something
@@ -164,9 +191,40 @@ pub fn is_ready(status: &PlatformStatus) -> bool {
     is_true(&status.conditions, ConditionType::Ready)
 }
 
-/// One event where readiness flips or a new obstacle appears; none otherwise.
+/// Parts that readiness does not depend on, and whose loss somebody should hear of.
+const TOLD_BY_THEMSELVES: [ConditionType; 3] = [
+    ConditionType::BackupSucceeded,
+    ConditionType::TracingAvailable,
+    ConditionType::TelemetryFlowing,
+];
+
+/// One event where readiness flips or a new obstacle appears, and one for each part that is lost while the Platform is
+/// ready; none otherwise.
 pub fn transition_events(old: Option<&PlatformStatus>, new: &PlatformStatus) -> Vec<EventNote> {
     let old = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    if is_ready(new) && is_true(old, ConditionType::Ready) {
+        return lost_parts(old, &new.conditions);
+    }
+    summary_event(old, new)
+}
+
+fn lost_parts(old: &[Condition], new: &[Condition]) -> Vec<EventNote> {
+    let is_lost = |conditions: &[Condition], type_| {
+        find(conditions, type_).is_some_and(|condition| condition.status == "False")
+    };
+    TOLD_BY_THEMSELVES
+        .into_iter()
+        .filter(|type_| is_lost(new, *type_) && !is_lost(old, *type_))
+        .filter_map(|type_| find(new, type_))
+        .map(|condition| EventNote {
+            type_: EventType::Warning,
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        })
+        .collect()
+}
+
+fn summary_event(old: &[Condition], new: &PlatformStatus) -> Vec<EventNote> {
     let Some(ready) = find(&new.conditions, ConditionType::Ready) else {
         return Vec::new();
     };

@@ -15,12 +15,15 @@ use crate::diff::{Changes, diff};
 use crate::evidence::{self, Evidence, Questions};
 use crate::holds::find_holds;
 use crate::kinds::{Kind, ObjectKey};
-use crate::observe::observe;
+use crate::observe::{observe, observe_running};
 use crate::passwords::Entropy;
+use crate::reason::Reason;
 use crate::references::Reference;
 use crate::resolve::{Violation, resolve};
 use crate::settings::Settings;
-use crate::status::{Frame, accepted_status, is_ready, rejected_status, transition_events, was_complete};
+use crate::status::{
+    Frame, Refusal, accepted_status, is_ready, rejected_status, transition_events, was_complete,
+};
 
 /// Everything that a decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +91,9 @@ pub struct Facts {
 /// A host name that a Platform claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostClaim {
+    /// Whether it has the host: its status says that users reach it there. One that only wants it stands behind, however old
+    /// it is.
+    pub is_held: bool,
     /// The host name.
     pub host: String,
     /// Namespace of the Platform.
@@ -96,6 +102,18 @@ pub struct HostClaim {
     pub name: String,
     /// When it was made.
     pub created: Option<Timestamp>,
+}
+
+impl HostClaim {
+    /// The smallest comes first.
+    pub(crate) fn rank(&self) -> impl Ord + use<> {
+        (
+            !self.is_held,
+            self.created,
+            self.namespace.clone(),
+            self.name.clone(),
+        )
+    }
 }
 
 impl Facts {
@@ -206,6 +224,39 @@ const RESYNC: Duration = Duration::from_mins(10);
 /// How soon to look again while something is on the way or in the way.
 const FOLLOW_UP: Duration = Duration::from_secs(15);
 
+/// What to say about a Platform whose spec this version of the operator does not understand, and which it therefore
+/// leaves as it is. `platform` has the metadata and the status alone; `problem` says what was not understood.
+pub fn refuse(
+    platform: &Platform,
+    problem: &str,
+    settings: &Settings,
+    now: Timestamp,
+    trace_id: Option<&str>,
+) -> Output {
+    let frame = Frame {
+        platform,
+        settings,
+        now,
+        trace_id,
+    };
+    let refusal = Refusal {
+        reason: Reason::SpecUnreadable,
+        message: format!(
+            "operator {} does not understand {problem}; what runs is left as it is",
+            settings.operator_version
+        ),
+    };
+    let services = platform.status.iter().flat_map(|status| &status.services);
+    let status = rejected_status(frame, &refusal, services.cloned().collect());
+    Output {
+        changes: Changes::default(),
+        events: transition_events(platform.status.as_ref(), &status),
+        status,
+        requeue: Requeue::AwaitChange,
+        questions: None,
+    }
+}
+
 /// Decides what to do about a Platform and what to say about it.
 ///
 /// The caller applies the changes and asks again with what the cluster then has: the second answer's status, drawn
@@ -238,7 +289,11 @@ pub fn step(input: Input<'_>) -> Output {
     let (changes, status, requeue) = match resolve(platform, facts, settings) {
         Err(violations) => (
             Changes::default(),
-            rejected_status(frame, &violations),
+            rejected_status(
+                frame,
+                &Refusal::from(violations.as_slice()),
+                observe_running(platform, live, input.now),
+            ),
             // What only another Platform's end can mend is not told by a change of this one.
             if violations.iter().any(Violation::is_transient) {
                 Requeue::After(FOLLOW_UP)

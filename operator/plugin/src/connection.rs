@@ -110,12 +110,19 @@ impl Connection {
             namespace: self.namespace.clone(),
             name: name.to_owned(),
         };
-        self.cluster().get(&key).await?.with_context(|| {
+        let found = self.cluster().get(&key).await?.with_context(|| {
             format!(
                 "there is no Platform {name} in namespace {}; kubectl platform status -A shows all",
                 self.namespace
             )
-        })
+        })?;
+        match found.unreadable {
+            None => Ok(found.platform),
+            Some(problem) => bail!(
+                "Platform {name} has a value that this version of the plugin does not know: {problem}; use the plugin of the \
+                 operator's version"
+            ),
+        }
     }
 
     /// The pods of a Platform.

@@ -80,7 +80,7 @@ impl Publisher {
             action: Some("Reconcile".to_owned()),
             regarding: Some(platform.object_ref(&())),
             event_time: Some(MicroTime(Timestamp::now())),
-            reporting_controller: Some(labels::FIELD_MANAGER.to_owned()),
+            reporting_controller: Some(labels::OPERATOR.to_owned()),
             reporting_instance: Some(self.instance.clone()),
             ..Event::default()
         }

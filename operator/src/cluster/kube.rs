@@ -9,7 +9,7 @@ use kube::{
     core::{ApiResource, DynamicObject, ObjectList, PartialObjectMeta, TypeMeta},
 };
 use platform_core::{
-    api::{Platform, PlatformStatus},
+    api::{Platform, PlatformSpec, PlatformStatus},
     diff::Prune,
     kinds::{Kind, ObjectKey},
     labels,
@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, ClusterError, Contested, PlatformKey, Reach, discovery::known_kinds, events::Publisher,
+    Cluster, ClusterError, Contested, Found, PlatformKey, Reach, discovery::known_kinds, events::Publisher,
 };
 
 /// kube's client has no deadline of its own for an answer (kube-rs/kube#1945), and a request that hangs would hold one
@@ -49,7 +49,7 @@ pub struct KubeCluster {
 impl KubeCluster {
     /// Events name `instance`, the operator's pod, as their reporter.
     pub fn new(client: Client, instance: Option<String>) -> Self {
-        let instance = instance.unwrap_or_else(|| labels::FIELD_MANAGER.to_owned());
+        let instance = instance.unwrap_or_else(|| labels::OPERATOR.to_owned());
         Self {
             publisher: Publisher::new(client.clone(), instance),
             reach: Reach::default(),
@@ -76,8 +76,7 @@ impl KubeCluster {
         known_kinds(&self.client).await
     }
 
-    /// Whether the object that is there was written by the operator (the API server keeps who wrote what), and not for
-    /// another Platform.
+    /// Whether the object that is there was written by the operator for this Platform: the API server keeps who wrote what.
     async fn is_own(&self, key: &ObjectKey, wanted: &DynamicObject) -> Result<bool, ClusterError> {
         let api = self.objects(key.kind, &key.namespace);
         let Some(found) = within_deadline(api.get_metadata_opt(&key.name)).await? else {
@@ -87,9 +86,8 @@ impl KubeCluster {
             .managed_fields()
             .iter()
             .filter_map(|entry| entry.manager.as_deref());
-        let platform = found.labels().get(labels::PLATFORM);
-        Ok(writers.any(|writer| writer == labels::FIELD_MANAGER)
-            && (platform.is_none() || platform == wanted.labels().get(labels::PLATFORM)))
+        let manager = manager_of(wanted);
+        Ok(writers.any(|writer| writer == manager))
     }
 
     /// What the API server would make of a Platform whose spec is this manifest's: defaults filled in, every rule of
@@ -111,8 +109,13 @@ impl KubeCluster {
 }
 
 impl Cluster for KubeCluster {
-    async fn get(&self, key: &PlatformKey) -> Result<Option<Platform>, ClusterError> {
-        within_deadline(self.platforms(&key.namespace).get_opt(&key.name)).await
+    async fn get(&self, key: &PlatformKey) -> Result<Option<Found>, ClusterError> {
+        // Untyped: a spec that does not parse is to be told in the status.
+        let resource = ApiResource::erase::<Platform>(&());
+        let platforms: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &resource);
+        let found = within_deadline(platforms.get_opt(&key.name)).await?;
+        Ok(found.map(understand))
     }
 
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
@@ -178,7 +181,7 @@ impl Cluster for KubeCluster {
         contested: Contested,
     ) -> Result<DynamicObject, ClusterError> {
         let api = self.objects(key.kind, &key.namespace);
-        let mut params = PatchParams::apply(labels::FIELD_MANAGER).validation_strict();
+        let mut params = PatchParams::apply(&manager_of(object)).validation_strict();
         params.force = contested == Contested::Taken;
         within_deadline(api.patch(&key.name, &params, &Patch::Apply(object)))
             .await
@@ -193,7 +196,7 @@ impl Cluster for KubeCluster {
     ) -> Result<DynamicObject, ClusterError> {
         let api = self.objects(key.kind, &key.namespace);
         let params = PostParams {
-            field_manager: Some(labels::FIELD_MANAGER.to_owned()),
+            field_manager: Some(manager_of(object)),
             ..PostParams::default()
         };
         // Its metadata is applied, so that what is not wanted any more can be taken away: what was created with an
@@ -244,6 +247,31 @@ impl Cluster for KubeCluster {
     }
 }
 
+/// A Platform as far as it is understood. A status that is not is left out, and written anew.
+fn understand(mut object: DynamicObject) -> Found {
+    let mut part = |name: &str| object.data.get_mut(name).map(Value::take).unwrap_or_default();
+    let (spec, status) = (part("spec"), part("status"));
+    let spec = serde_path_to_error::deserialize(spec)
+        .map_err(|error| format!("spec.{}: {}", error.path(), error.inner()));
+    let mut platform = Platform::new("", PlatformSpec::default());
+    platform.metadata = object.metadata;
+    platform.status = serde_json::from_value(status).ok();
+    let unreadable = match spec {
+        Ok(spec) => {
+            platform.spec = spec;
+            None
+        }
+        Err(problem) => Some(problem),
+    };
+    Found { platform, unreadable }
+}
+
+/// The field manager of an object of a Platform.
+fn manager_of(object: &DynamicObject) -> String {
+    let platform = object.labels().get(labels::PLATFORM);
+    labels::field_manager(platform.map_or("", String::as_str))
+}
+
 /// The answer to one request, unless it takes too long.
 pub async fn within_deadline<T>(
     call: impl Future<Output = Result<T, kube::Error>>,
@@ -270,8 +298,20 @@ fn claim_of(platform: &DynamicObject) -> Option<HostClaim> {
         "Gateway" => exposure.pointer("/gateway/host"),
         _ => None,
     };
+    let host = host?.as_str()?;
+    let url = platform.data.pointer("/status/url").and_then(Value::as_str);
+    let conditions = platform
+        .data
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    let is_accepted = conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Accepted" && condition["status"] == "True");
     Some(HostClaim {
-        host: host?.as_str()?.to_owned(),
+        is_held: is_accepted
+            && url.is_some_and(|url| url.split_once("://").is_some_and(|(_, told)| told == host)),
+        host: host.to_owned(),
         namespace: platform.namespace().unwrap_or_default(),
         name: platform.name_any(),
         created: platform.creation_timestamp().map(|time| time.0),

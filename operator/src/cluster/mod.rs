@@ -47,6 +47,15 @@ impl std::fmt::Display for PlatformKey {
     }
 }
 
+/// A Platform as it was read.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The Platform; of one whose spec is not understood the metadata and the status alone.
+    pub platform: Platform,
+    /// What of its spec is not understood: a field, and what is wrong with it.
+    pub unreadable: Option<String>,
+}
+
 /// What becomes of fields that an object already has from somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contested {
@@ -61,7 +70,7 @@ pub enum Contested {
 /// All are idempotent: a call whose answer was lost can be repeated.
 pub trait Cluster: Send + Sync + 'static {
     /// The Platform as the API server has it now, not as a cache remembers it; `None` when there is none.
-    fn get(&self, key: &PlatformKey) -> impl Future<Output = Result<Option<Platform>, ClusterError>> + Send;
+    fn get(&self, key: &PlatformKey) -> impl Future<Output = Result<Option<Found>, ClusterError>> + Send;
 
     /// Every object of `kind` that [belongs](platform_core::ownership::belongs) to this Platform, also what an earlier one
     /// left to it. Of Secrets only the metadata: nobody here needs to know their content.
@@ -85,8 +94,8 @@ pub trait Cluster: Send + Sync + 'static {
     /// The host names that the Platforms claim, as far as the operator sees them.
     fn host_claims(&self) -> impl Future<Output = Result<Vec<HostClaim>, ClusterError>> + Send;
 
-    /// Server-side apply under [`FIELD_MANAGER`](platform_core::labels::FIELD_MANAGER), with strict field validation.
-    /// Gives the object as stored.
+    /// Server-side apply under the Platform's [`field_manager`](platform_core::labels::field_manager), with strict field
+    /// validation. Gives the object as stored.
     fn apply(
         &self,
         key: &ObjectKey,

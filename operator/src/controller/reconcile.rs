@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use platform_core::{
+    api::Platform,
     evidence::{Evidence, Questions},
     kinds::Kind,
     references::references,
     settings::Settings,
-    step::{Input, Requeue, step},
+    step::{Input, Output, Requeue, refuse, step},
 };
 
 use super::{
     Holdings, ReconcileError, Referrers,
     effects::{apply_changes, fresh_entropy, publish, read_facts, read_live},
 };
-use crate::cluster::{Cluster, ClusterError, PlatformKey};
+use crate::cluster::{Cluster, ClusterError, Found, PlatformKey};
 
 /// What a reconcile knows besides what it reads.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,7 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
-    const GONE: Self = Self {
+    const NOTHING_LEFT: Self = Self {
         requeue: Requeue::AwaitChange,
         questions: None,
         follows: BTreeSet::new(),
@@ -61,16 +62,28 @@ pub async fn reconcile<C: Cluster>(
     key: &PlatformKey,
     clock: impl Fn() -> Timestamp,
 ) -> Result<Reconciled, ReconcileError> {
-    let Some(platform) = cluster
+    let Some(Found { platform, unreadable }) = cluster
         .get(key)
         .await
         .map_err(ReconcileError::reading("the Platform"))?
     else {
-        return Ok(Reconciled::GONE);
+        return Ok(Reconciled::NOTHING_LEFT);
     };
     if platform.metadata.deletion_timestamp.is_some() {
         // Its objects go with it, by their owner references: making them anew would race with that.
-        return Ok(Reconciled::GONE);
+        return Ok(Reconciled::NOTHING_LEFT);
+    }
+    let trace_id = tracewell_telemetry::current_trace_id();
+    if let Some(problem) = unreadable {
+        let output = refuse(
+            &platform,
+            &problem,
+            knowledge.settings,
+            clock(),
+            trace_id.as_deref(),
+        );
+        tell(cluster, &platform, &output).await?;
+        return Ok(Reconciled::NOTHING_LEFT);
     }
     let references = references(&platform);
     let mut follows: BTreeSet<Kind> = references.iter().map(|reference| reference.kind).collect();
@@ -80,7 +93,6 @@ pub async fn reconcile<C: Cluster>(
     let may_have = |kind| knowledge.holdings.may_have(key, kind);
     let mut live = read_live(cluster, &platform, &facts, may_have).await?;
     let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
-    let trace_id = tracewell_telemetry::current_trace_id();
     let decide = |live: &_, last_apply| {
         let (platform, facts, trace_id) = (&platform, &facts, trace_id.as_deref());
         step(Input {
@@ -103,12 +115,8 @@ pub async fn reconcile<C: Cluster>(
 
     // The status tells what was applied and seen, never what was meant: hence the second look.
     let verdict = decide(&live, applied.failure.as_ref().map(|failure| &failure.told));
-    if platform.status.as_ref() != Some(&verdict.status) {
-        match cluster.put_status(&platform, &verdict.status).await {
-            Err(ClusterError::NotFound(_)) => return Ok(Reconciled::GONE),
-            written => written.map_err(ReconcileError::Status)?,
-        }
-        publish(cluster, &platform, &verdict.events).await;
+    if !tell(cluster, &platform, &verdict).await? {
+        return Ok(Reconciled::NOTHING_LEFT);
     }
     if live.secrets_are_hidden {
         follows.remove(&Kind::Secret);
@@ -123,4 +131,18 @@ pub async fn reconcile<C: Cluster>(
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
+}
+
+/// Writes the status, if it is another than before, and publishes what has changed with it. False where there is no such
+/// Platform any more.
+async fn tell<C: Cluster>(cluster: &C, platform: &Platform, output: &Output) -> Result<bool, ReconcileError> {
+    if platform.status.as_ref() == Some(&output.status) {
+        return Ok(true);
+    }
+    match cluster.put_status(platform, &output.status).await {
+        Err(ClusterError::NotFound(_)) => return Ok(false),
+        written => written.map_err(ReconcileError::Status)?,
+    }
+    publish(cluster, platform, &output.events).await;
+    Ok(true)
 }

@@ -101,7 +101,7 @@ pub fn controller(
     holdings: &Arc<Holdings>,
     concerned: impl Stream<Item = PlatformKey> + Send + 'static,
 ) -> (Controller<Watched>, Store<Watched>) {
-    let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::FIELD_MANAGER));
+    let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
     let (store, writer) = reflector::store();
     let platforms = watcher(reach.api::<Watched>(client), watch_config())
         .backoff(ShortBackoff::default())

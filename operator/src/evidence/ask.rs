@@ -15,7 +15,7 @@ use platform_core::{
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::counters::count;
+use super::counters::{count, room};
 
 /// How long a service, Jaeger or a collector may take to answer one request.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -41,7 +41,11 @@ const PATIENCE: Patience = Patience {
 /// Asks, and waits for the answers. Whoever is silent is asked once more: a node that is busy for a moment, or a Service
 /// whose pods have only just become its own, is no finding.
 pub async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
-    ask_with(PATIENCE, client, questions).await
+    let mut evidence = ask_with(PATIENCE, client, questions).await;
+    if let Some(url) = &questions.volume {
+        evidence.room = metrics_of(client, url).await.as_deref().and_then(room);
+    }
+    evidence
 }
 
 async fn ask_with(patience: Patience, client: &reqwest::Client, questions: &Questions) -> Evidence {
@@ -165,12 +169,8 @@ async fn explain(client: &reqwest::Client, collectors: &[String]) -> Silence {
     if collectors.is_empty() {
         return Silence::Uncounted;
     }
-    let counted = join_all(collectors.iter().map(|url| async move {
-        let answer = client.get(url).timeout(ANSWER).send().await.ok()?;
-        Some(count(&answer.error_for_status().ok()?.text().await.ok()?))
-    }))
-    .await;
-    let counted: Vec<Counters> = counted.into_iter().flatten().collect();
+    let told = join_all(collectors.iter().map(|url| metrics_of(client, url))).await;
+    let counted: Vec<Counters> = told.iter().flatten().map(|metrics| count(metrics)).collect();
     if counted.is_empty() {
         return Silence::Uncountable;
     }
@@ -182,6 +182,12 @@ async fn explain(client: &reqwest::Client, collectors: &[String]) -> Silence {
         lost: sum(|counters| counters.lost),
         waiting: sum(|counters| counters.waiting),
     })
+}
+
+/// Metrics in Prometheus' text format; None where there are none to be had.
+async fn metrics_of(client: &reqwest::Client, url: &str) -> Option<String> {
+    let answer = client.get(url).timeout(ANSWER).send().await.ok()?;
+    answer.error_for_status().ok()?.text().await.ok()
 }
 
 /// The cause at the end of the chain: the rest says that a request was sent, and where, which the reader knows.
@@ -269,6 +275,7 @@ mod tests {
         let questions = Questions {
             query_url: serve(jaeger).await,
             services: [("auth".to_owned(), question)].into(),
+            volume: None,
         };
         (questions, requests)
     }

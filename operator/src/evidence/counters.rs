@@ -21,6 +21,16 @@ pub(super) fn count(metrics: &str) -> Counters {
     counters
 }
 
+/// Bytes that are left on the volume of Jaeger's Badger database; None until it has looked, a minute after its start.
+pub(super) fn room(metrics: &str) -> Option<u64> {
+    samples(metrics)
+        .filter(|(name, _)| {
+            name.starts_with("jaeger_storage_badger_") && name.ends_with("_log_bytes_available")
+        })
+        .map(|(_, value)| value)
+        .min()
+}
+
 /// Every sample of metrics in Prometheus' text format: its name, without the ending of counters that some versions write,
 /// and its value.
 pub fn samples(metrics: &str) -> impl Iterator<Item = (&str, u64)> {
@@ -46,6 +56,15 @@ fn parse(line: &str) -> Option<(&str, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_room_of_a_volume_is_what_badger_says() {
+        let metrics = "jaeger_storage_badger_key_log_bytes_available{kind=\"badger\",name=\"traces\"} 4.8767696896e+10\n\
+            jaeger_storage_badger_size_bytes_lsm{kind=\"badger\"} 0\n\
+            jaeger_storage_badger_value_log_bytes_available{kind=\"badger\",name=\"traces\"} 4.096e+03\n";
+        assert_eq!(room(metrics), Some(4096));
+        assert_eq!(room("jaeger_storage_badger_size_bytes_lsm 0\n"), None);
+    }
 
     #[test]
     fn counts_are_summed_over_receivers_and_exporters() {

@@ -14,7 +14,7 @@ use platform_core::labels;
 use platform_core::passwords::Content;
 use platform_core::references::Reference;
 use platform_core::step::{EventNote, FailureCategory, HostClaim};
-use platform_operator::cluster::{Cluster, ClusterError, Contested, PlatformKey};
+use platform_operator::cluster::{Cluster, ClusterError, Contested, Found, PlatformKey};
 use serde_json::Value;
 
 use crate::merge;
@@ -304,10 +304,14 @@ fn add_defaults(kind: Kind, value: &mut Value) {
 }
 
 impl Cluster for FakeCluster {
-    async fn get(&self, key: &PlatformKey) -> Result<Option<Platform>, ClusterError> {
+    async fn get(&self, key: &PlatformKey) -> Result<Option<Found>, ClusterError> {
         let state = self.lock();
         state.admit_read()?;
-        Ok(state.platforms.get(key).cloned())
+        let found = state.platforms.get(key).cloned();
+        Ok(found.map(|platform| Found {
+            platform,
+            unreadable: None,
+        }))
     }
 
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
@@ -342,6 +346,7 @@ impl Cluster for FakeCluster {
             let ingress = exposure.ingress.as_ref().map(|ingress| &ingress.host);
             let host = ingress.or(exposure.gateway.as_ref().map(|gateway| &gateway.host));
             Some(HostClaim {
+                is_held: false,
                 host: host?.clone(),
                 namespace: key.namespace.clone(),
                 name: key.name.clone(),
@@ -359,7 +364,12 @@ impl Cluster for FakeCluster {
     ) -> Result<DynamicObject, ClusterError> {
         let mut state = self.lock();
         state.admit_write()?;
-        let is_foreign = state.objects.contains_key(key) && !state.applied.contains_key(key);
+        let platform = |object: &DynamicObject| object.labels().get(labels::PLATFORM).cloned();
+        let is_foreign = state.objects.get(key).is_some_and(|stored| {
+            // Nobody takes the label away by an apply of another Platform's name.
+            let of_other = platform(stored).is_some() && platform(stored) != platform(object);
+            of_other || !state.applied.contains_key(key)
+        });
         if is_foreign && contested == Contested::Respected {
             return Err(refusal(
                 FailureCategory::Contested,

@@ -28,6 +28,7 @@ pub(crate) fn settle(
     objects: &mut BTreeMap<ObjectKey, DynamicObject>,
     fate: impl Fn(&str) -> Fate,
 ) -> Vec<Pod> {
+    autoscale(objects);
     let mut pods = Vec::new();
     let has_pods = |kind| matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::Job);
     for (key, object) in objects.iter_mut().filter(|(key, _)| has_pods(key.kind)) {
@@ -53,6 +54,34 @@ pub(crate) fn settle(
         }
     }
     pods
+}
+
+/// No autoscaler leaves fewer pods than it may, whatever it knows of their load.
+fn autoscale(objects: &mut BTreeMap<ObjectKey, DynamicObject>) {
+    let least = |object: &DynamicObject| object.data.pointer("/spec/minReplicas").and_then(Value::as_i64);
+    let scaled: Vec<_> = objects
+        .iter()
+        .filter(|(key, _)| key.kind == Kind::HorizontalPodAutoscaler)
+        .filter_map(|(key, object)| {
+            let target = object.data.pointer("/spec/scaleTargetRef/name")?.as_str()?;
+            let target = ObjectKey {
+                kind: Kind::Deployment,
+                namespace: key.namespace.clone(),
+                name: target.to_owned(),
+            };
+            Some((target, least(object)?))
+        })
+        .collect();
+    for (target, least) in scaled {
+        let Some(deployment) = objects.get_mut(&target) else {
+            continue;
+        };
+        let replicas = deployment.data.pointer("/spec/replicas").and_then(Value::as_i64);
+        if replicas.unwrap_or(1) < least {
+            deployment.data["spec"]["replicas"] = json!(least);
+            deployment.metadata.generation = deployment.metadata.generation.map(|generation| generation + 1);
+        }
+    }
 }
 
 fn job_status(fate: Fate) -> Value {

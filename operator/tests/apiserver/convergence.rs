@@ -309,6 +309,7 @@ async fn an_object_that_cannot_be_applied_is_told_in_the_status_and_recovers() {
         json!({"services": [{"name": "gateway"}], "exposure": {"type": "NodePort", "nodePort": ports}});
     world.apply("first", spec.clone()).await;
     world.reconcile("first").await.unwrap();
+    let first = world.snapshot().await;
     world.apply("second", spec).await;
     let error = world
         .reconcile("second")
@@ -325,6 +326,8 @@ async fn an_object_that_cannot_be_applied_is_told_in_the_status_and_recovers() {
         !world.snapshot().await.contains_key("Deployment/second-gateway"),
         "later waves wait"
     );
+    let now = world.snapshot().await;
+    assert!(first.iter().all(|(name, object)| now.get(name) == Some(object)));
 
     delete_everything(&world, "first").await;
     world.reconcile("second").await.unwrap();

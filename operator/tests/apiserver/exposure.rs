@@ -21,7 +21,7 @@ async fn a_host_belongs_to_the_older_platform_until_that_is_gone() {
     assert_eq!(accepted["status"], "False");
     assert_eq!(
         accepted["message"],
-        "spec.exposure: host hosts.example.com is taken by Platform hosts/older, which is older; choose another"
+        "spec.exposure: host hosts.example.com is taken by Platform hosts/older; choose another"
     );
     world.bring_up("older").await.unwrap();
     assert_eq!(world.condition("older", "Ready").await["status"], "True");

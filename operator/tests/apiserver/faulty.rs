@@ -12,7 +12,7 @@ use platform_core::{
     references::Reference,
     step::{EventNote, HostClaim},
 };
-use platform_operator::cluster::{Cluster, ClusterError, Contested, KubeCluster, PlatformKey};
+use platform_operator::cluster::{Cluster, ClusterError, Contested, Found, KubeCluster, PlatformKey};
 
 use crate::fixture::World;
 
@@ -64,7 +64,7 @@ impl Faulty {
 }
 
 impl Cluster for Faulty {
-    async fn get(&self, key: &PlatformKey) -> Result<Option<Platform>, ClusterError> {
+    async fn get(&self, key: &PlatformKey) -> Result<Option<Found>, ClusterError> {
         self.cluster.get(key).await
     }
 

@@ -242,16 +242,30 @@ impl World {
 
     /// Says that every workload is rolled out and every Job done, as their controllers would.
     pub(crate) async fn roll_out(&self) {
+        for autoscaler in self
+            .objects(Kind::HorizontalPodAutoscaler)
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+        {
+            // No autoscaler leaves fewer pods than it may, whatever it knows of their load.
+            let least = json!({"spec": {"replicas": autoscaler.data["spec"]["minReplicas"]}});
+            let target = autoscaler.data["spec"]["scaleTargetRef"]["name"]
+                .as_str()
+                .unwrap();
+            let (deployments, params) = (self.objects(Kind::Deployment), PatchParams::default());
+            expect_unless_gone(
+                deployments
+                    .patch_scale(target, &params, &Patch::Merge(&least))
+                    .await,
+            );
+        }
         for kind in [Kind::Deployment, Kind::StatefulSet, Kind::Job] {
             let objects = self.objects(kind);
             for object in objects.list(&ListParams::default()).await.unwrap() {
                 let status = json!({"status": status_of(kind, &object)});
                 let (name, params) = (object.name_any(), PatchParams::default());
-                match objects.patch_status(&name, &params, &Patch::Merge(&status)).await {
-                    // An operator that runs besides has deleted it.
-                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                    written => drop(written.unwrap()),
-                }
+                expect_unless_gone(objects.patch_status(&name, &params, &Patch::Merge(&status)).await);
             }
         }
     }
@@ -279,6 +293,14 @@ impl World {
             snapshot.insert(format!("Platform/{}", platform.name_any()), json!(platform));
         }
         snapshot
+    }
+}
+
+/// An operator that runs besides may have deleted it, or not made it yet.
+fn expect_unless_gone<T>(written: Result<T, kube::Error>) {
+    match written {
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
+        written => drop(written.unwrap()),
     }
 }
 

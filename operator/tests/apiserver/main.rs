@@ -11,6 +11,7 @@
 
 mod alerts;
 mod chart;
+mod collisions;
 mod command_line;
 mod convergence;
 mod data;

@@ -144,10 +144,16 @@ async fn a_stolen_token_leads_nowhere() {
     furnish(&installed.client).await;
 
     // What the operator is for is allowed.
-    let own = format!("{DEPLOYMENTS}?fieldManager=tracewell-operator");
+    let own = format!("{DEPLOYMENTS}?fieldManager=tracewell-operator/demo");
     let started = Instant::now();
     while let Err(error) = send(&thief, "POST", &own, &deployment("honest")).await {
         assert!(started.elapsed() < PATIENCE, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The API server takes the policies up a moment after they are made.
+    let foreign = format!("{DEPLOYMENTS}/theirs?dryRun=All");
+    while send(&thief, "DELETE", &foreign, &Value::Null).await.is_ok() {
+        assert!(started.elapsed() < PATIENCE, "the policies are not taken up");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let attempts = Attempts::read();

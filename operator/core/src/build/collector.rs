@@ -18,6 +18,7 @@ use super::pod::{
     LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, config_volume, container_port,
     http_probe, mount, restricted_container, restricted_pod, scrape_annotations, variable,
 };
+use super::scaling::build_disruption_budget;
 use super::{Body, Part};
 use crate::api::{ExporterSpec, TailSampling};
 use crate::labels::Component;
@@ -209,7 +210,11 @@ fn tier(
         component: Component::Collector,
         body,
     };
-    vec![config, part(ports), part(deployment)]
+    let budget = (replicas > 1).then(|| build_disruption_budget(resolved, app));
+    let bodies = [Some(ports), Some(deployment), budget];
+    std::iter::once(config)
+        .chain(bodies.into_iter().flatten().map(part))
+        .collect()
 }
 
 /// `memory` is what the Go runtime is told: it collects garbage harder before the container's limit is reached.

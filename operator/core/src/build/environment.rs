@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::credentials::encryption_variable;
+use super::entrance::entrance_variables;
 use super::jaeger::trace_ui_url;
 use super::pipeline;
 use super::pod::variable;
@@ -24,6 +25,9 @@ const OVERRIDABLE: &[&str] = &[
     "LOG_FORMAT",
     "SENTRY_CAPTURE_STATUS",
     "KEY_ENCRYPTION_KEY",
+    "TRUSTED_PROXIES",
+    "PASSKEY_RP_ID",
+    "PASSKEY_ORIGINS",
     "OTEL_METRICS_EXPORTER",
     "OTEL_LOGS_EXPORTER",
 ];
@@ -120,6 +124,7 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
     variables.extend(error_variables(resolved, service));
     variables.extend(database_variables(resolved, service));
     variables.extend(encryption_variable(resolved, service));
+    variables.extend(entrance_variables(resolved, service));
     let dependencies = service
         .depends_on
         .iter()

@@ -28,7 +28,7 @@ const ALL_METRICS_PORT: i32 = 8889;
 /// Port of the loopback where it takes its own metrics to offer them with those of spans.
 const OWN_OTLP_PORT: i32 = 4320;
 const DIRECTORY: &str = "/etc/jaeger";
-pub(super) const APP: &str = "jaeger";
+pub(crate) const APP: &str = "jaeger";
 const STORE: &str = "traces";
 /// Directory of the volume of a Badger database.
 const DATA_DIRECTORY: &str = "/badger";
@@ -48,7 +48,7 @@ pub(crate) fn trace_ui_url(resolved: &Resolved) -> Option<String> {
 }
 
 /// Port that answers with all of its metrics.
-pub(super) fn metrics_port(resolved: &Resolved) -> i32 {
+pub(crate) fn metrics_port(resolved: &Resolved) -> i32 {
     if resolved.metrics.span_metrics {
         ALL_METRICS_PORT
     } else {
@@ -168,6 +168,8 @@ fn jaeger_config(resolved: &Resolved, storage: &JaegerStorage) -> Value {
             "directories": {"keys": format!("{DATA_DIRECTORY}/keys"), "values": format!("{DATA_DIRECTORY}/values")},
             "ephemeral": false,
             "ttl": {"spans": format!("{}h", badger.retention_hours)},
+            // With each it says how much room is left on the volume; the default is five minutes.
+            "maintenance_interval": "1m",
         }}),
     };
     let on = |port: i32| json!({"endpoint": format!("0.0.0.0:{port}")});

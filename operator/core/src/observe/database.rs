@@ -76,21 +76,22 @@ fn observe_server(resolved: &Resolved, live: &Live, now: Timestamp) -> WorkloadS
         return WorkloadState::Available;
     }
     match find_cause(live, POSTGRES_APP, now) {
-        Some(cause) => WorkloadState::Failing(name_claim(
-            cause,
+        Some(cause) => name_claim(
+            WorkloadState::Failing(cause),
             live,
             &key.namespace,
             resolved.name.postgres_claim(),
-        )),
+        ),
         None => WorkloadState::Progressing("0/1 pods ready".to_owned()),
     }
 }
 
 /// The scheduler says that a volume is missing, and not which one.
-pub(super) fn name_claim(cause: Cause, live: &Live, namespace: &str, name: String) -> Cause {
-    if cause.reason != Reason::VolumePending {
-        return cause;
-    }
+pub(super) fn name_claim(state: WorkloadState, live: &Live, namespace: &str, name: String) -> WorkloadState {
+    let cause = match state {
+        WorkloadState::Failing(cause) if cause.reason == Reason::VolumePending => cause,
+        other => return other,
+    };
     let key = ObjectKey {
         kind: Kind::PersistentVolumeClaim,
         namespace: namespace.to_owned(),
@@ -105,12 +106,12 @@ pub(super) fn name_claim(cause: Cause, live: &Live, namespace: &str, name: Strin
         || "the default storage class".to_owned(),
         |class| format!("the storage class {class}"),
     );
-    Cause {
+    WorkloadState::Failing(Cause {
         message: format!(
             "{}; the claim {} asks {class}",
             cause.message.trim_end_matches('.'),
             key.name
         ),
         ..cause
-    }
+    })
 }

@@ -21,7 +21,22 @@ pub enum EntranceObservation {
     Waiting(String),
 }
 
-pub(super) fn observe_entrance(resolved: &Resolved, desired: &Desired, live: &Live) -> EntranceObservation {
+/// Users get in once the way is open and the gateway `serves` at its end.
+pub(super) fn observe_entrance(
+    resolved: &Resolved,
+    desired: &Desired,
+    live: &Live,
+    serves: bool,
+) -> EntranceObservation {
+    match observe_way(resolved, desired, live) {
+        EntranceObservation::Open if !serves => {
+            EntranceObservation::Waiting("the gateway does not serve".to_owned())
+        }
+        observed => observed,
+    }
+}
+
+fn observe_way(resolved: &Resolved, desired: &Desired, live: &Live) -> EntranceObservation {
     let kind = match resolved.exposure {
         Exposure::None => return EntranceObservation::InsideOnly,
         _ if resolved.service(GATEWAY).is_none() => return EntranceObservation::NoGateway,

@@ -52,27 +52,40 @@ pub(super) fn observe_job(
     else {
         return Some(JobState::Pending);
     };
+    Some(job_state(&job, live, &key.name, app, reason, now))
+}
+
+/// How far a Job with this name is, whose pods are those of `app`.
+pub(super) fn job_state(
+    job: &Job,
+    live: &Live,
+    name: &str,
+    app: &str,
+    reason: Reason,
+    now: Timestamp,
+) -> JobState {
     let conditions = job
         .status
-        .and_then(|status| status.conditions)
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref())
         .unwrap_or_default();
-    if find(&conditions, "Complete").is_some() {
-        return Some(JobState::Succeeded);
+    if find(conditions, "Complete").is_some() {
+        return JobState::Succeeded;
     }
-    if let Some(failed) = find(&conditions, "Failed") {
-        let message = find_end(live, &key.name).or_else(|| failed.message.clone());
-        return Some(JobState::Failed(Cause {
+    if let Some(failed) = find(conditions, "Failed") {
+        let message = find_end(live, name).or_else(|| failed.message.clone());
+        return JobState::Failed(Cause {
             reason,
             message: message.unwrap_or_default(),
-        }));
+        });
     }
-    Some(match find_cause(live, app, now) {
+    match find_cause(live, app, now) {
         None => JobState::Running,
         Some(cause) if cause.reason == Reason::ContainerCrashed => {
             JobState::Hindered(Cause { reason, ..cause })
         }
         Some(cause) => JobState::Hindered(cause),
-    })
+    }
 }
 
 fn find<'a>(conditions: &'a [JobCondition], type_: &str) -> Option<&'a JobCondition> {

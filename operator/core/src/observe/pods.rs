@@ -162,7 +162,9 @@ fn scheduling_cause(status: &PodStatus, now: Timestamp) -> Option<Cause> {
         scheduled.status == "False" && is_past_patience(scheduled.last_transition_time.as_ref(), now)
     })?;
     let message = cut(scheduled.message.as_deref().unwrap_or("no node takes the pod")).to_owned();
-    let is_volume = message.to_ascii_lowercase().contains("persistentvolumeclaim");
+    let said = message.to_ascii_lowercase();
+    // The scheduler's own words: unbound claims, and claims that its volume binder waits for.
+    let is_volume = said.contains("persistentvolumeclaim") || said.contains("binding volumes");
     let reason = if is_volume {
         Reason::VolumePending
     } else {

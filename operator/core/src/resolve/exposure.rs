@@ -1,6 +1,5 @@
 //! Ways in from outside, with their defaults.
 
-use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::Violation;
@@ -21,6 +20,30 @@ pub enum Exposure {
 }
 
 impl Exposure {
+    /// Origins (RFC 6454: scheme, host and port) under which users reach the gateway, the likeliest first. Whether a
+    /// Gateway's listener speaks TLS is the Gateway's affair.
+    pub fn origins(&self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::NodePort(ports) => vec![format!("http://{}:{}", ports.host, ports.gateway)],
+            Self::Ingress(ingress) if ingress.tls_secret_ref.is_some() => {
+                vec![format!("https://{}", ingress.host)]
+            }
+            Self::Ingress(ingress) => vec![format!("http://{}", ingress.host)],
+            Self::Gateway(gateway) => ["http", "https"]
+                .map(|scheme| format!("{scheme}://{}", gateway.host))
+                .into(),
+        }
+    }
+
+    /// How many proxies of other people's, but in the users' trust, stand before the gateway.
+    pub const fn proxies(&self) -> i32 {
+        match self {
+            Self::None | Self::NodePort(_) => 0,
+            Self::Ingress(_) | Self::Gateway(_) => 1,
+        }
+    }
+
     /// The host name that the Platform claims, which no other may claim.
     pub fn host(&self) -> Option<&str> {
         match self {
@@ -88,23 +111,21 @@ pub(super) fn resolve_exposure(
     exposure
 }
 
-/// Another Platform that claimed the host before this one.
+/// Another Platform that has the host, or claimed it before this one.
 fn find_elder<'a>(platform: &Platform, host: &str, facts: &'a Facts) -> Option<&'a HostClaim> {
-    let age = |created: Option<Timestamp>, namespace: &str, name: &str| {
-        (created, namespace.to_owned(), name.to_owned())
-    };
-    let created = platform.creation_timestamp().map(|time| time.0);
-    let own = age(
-        created,
-        &platform.namespace().unwrap_or_default(),
-        &platform.name_any(),
-    );
-    facts
-        .claims
-        .iter()
-        .filter(|claim| claim.host == host)
-        .filter(|claim| age(claim.created, &claim.namespace, &claim.name) < own)
-        .min_by_key(|claim| age(claim.created, &claim.namespace, &claim.name))
+    let (namespace, name) = (platform.namespace().unwrap_or_default(), platform.name_any());
+    let is_own = |claim: &&HostClaim| claim.namespace == namespace && claim.name == name;
+    let claims = || facts.claims.iter().filter(|claim| claim.host == host);
+    let own = claims().find(is_own).cloned().unwrap_or_else(|| HostClaim {
+        is_held: false,
+        host: host.to_owned(),
+        created: platform.creation_timestamp().map(|time| time.0),
+        namespace: namespace.clone(),
+        name: name.clone(),
+    });
+    claims()
+        .filter(|claim| claim.rank() < own.rank())
+        .min_by_key(|claim| claim.rank())
 }
 
 fn resolve_type(platform: &Platform, violations: &mut Vec<Violation>) -> Exposure {

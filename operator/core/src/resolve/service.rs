@@ -104,6 +104,14 @@ pub enum Scale {
 }
 
 impl Scale {
+    /// The fewest pods that an autoscaler leaves; None where their number is fixed.
+    pub const fn least(&self) -> Option<i32> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Automatic(autoscaling) => Some(autoscaling.min_replicas),
+        }
+    }
+
     /// The most pods that there may be.
     pub fn max(&self) -> i32 {
         match self {

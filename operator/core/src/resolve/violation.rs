@@ -286,7 +286,7 @@ pub enum Violation {
         type_: &'static str,
     },
     /// A host name that another Platform has.
-    #[error("spec.exposure: host {host} is taken by Platform {owner}, which is older; choose another")]
+    #[error("spec.exposure: host {host} is taken by Platform {owner}; choose another")]
     HostTaken {
         /// The host name.
         host: String,

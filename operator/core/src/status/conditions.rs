@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::MESSAGE_MAX;
+use crate::api::Platform;
 use crate::reason::Reason;
 
 /// Types of the conditions of a Platform. `Reconciling` and `Stalled` are kstatus's, so that `kubectl wait`,
@@ -22,6 +23,8 @@ pub enum ConditionType {
     SecretsResolved,
     /// Whether the databases serve, with the schemas that the services need.
     DatabaseReady,
+    /// Whether the last backup of the databases succeeded.
+    BackupSucceeded,
     /// Whether every service serves now.
     ServicesAvailable,
     /// Whether the tracing backend serves now.
@@ -41,6 +44,7 @@ impl ConditionType {
     pub(super) const PARTS: &'static [Self] = &[
         Self::SecretsResolved,
         Self::DatabaseReady,
+        Self::BackupSucceeded,
         Self::ServicesAvailable,
         Self::TracingAvailable,
         Self::MetricsAvailable,
@@ -58,6 +62,7 @@ impl ConditionType {
             Self::Accepted => "Accepted",
             Self::SecretsResolved => "SecretsResolved",
             Self::DatabaseReady => "DatabaseReady",
+            Self::BackupSucceeded => "BackupSucceeded",
             Self::ServicesAvailable => "ServicesAvailable",
             Self::TracingAvailable => "TracingAvailable",
             Self::MetricsAvailable => "MetricsAvailable",
@@ -135,6 +140,16 @@ pub(super) fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Co
     conditions
         .iter()
         .find(|condition| condition.type_ == type_.as_str())
+}
+
+/// What the status says already, if it is for one of these reasons.
+pub(super) fn last_answer(platform: &Platform, type_: ConditionType, reasons: &[Reason]) -> Option<Finding> {
+    let condition = find(&platform.status.as_ref()?.conditions, type_)?;
+    let reason = reasons
+        .iter()
+        .find(|reason| reason.as_str() == condition.reason)?;
+    let is_so = condition.status == "True";
+    Some(Finding::new(type_, is_so, *reason, condition.message.clone()))
 }
 
 /// Whether the condition of a type is there and true.

@@ -1,9 +1,9 @@
 //! From evidence about databases to what is said about them.
 
 use super::ConditionType;
-use super::conditions::Finding;
-use crate::api::MigrationState;
-use crate::observe::{Cause, DatabaseObservation, JobState, Observation, WorkloadState};
+use super::conditions::{Finding, last_answer};
+use crate::api::{MigrationState, Platform};
+use crate::observe::{BackupObservation, Cause, DatabaseObservation, JobState, Observation, WorkloadState};
 use crate::reason::Reason;
 
 /// How far a migration is, as the status tells it.
@@ -70,6 +70,36 @@ pub(super) fn find_database(observation: &Observation) -> Finding {
             reason: Reason::ExternalDatabase,
             message: "the databases are not Tracewell's; every schema is up to date".to_owned(),
         },
+    }
+}
+
+/// Whether the last backup succeeded. While one is under way, what was said of the one before stands.
+pub(super) fn find_backup(platform: &Platform, observation: &Observation) -> Finding {
+    let type_ = ConditionType::BackupSucceeded;
+    let unknown = |reason, message: &str| Finding {
+        type_,
+        status: None,
+        reason,
+        message: message.to_owned(),
+    };
+    match &observation.backup {
+        BackupObservation::None => unknown(Reason::NoBackup, "the spec asks for no backups"),
+        BackupObservation::NotDue => unknown(Reason::BackupNotDue, "no backup was due yet"),
+        BackupObservation::Last(JobState::Succeeded, done) => {
+            let message = done.map_or_else(
+                || "the last backup succeeded".to_owned(),
+                |done| format!("the last backup was done at {done}"),
+            );
+            Finding::new(type_, true, Reason::BackupSucceeded, message)
+        }
+        BackupObservation::Last(JobState::Failed(cause) | JobState::Hindered(cause), _) => {
+            let message = format!("the last backup: {}", cause.message);
+            Finding::new(type_, false, cause.reason, message)
+        }
+        BackupObservation::Last(JobState::Pending | JobState::Running, _) => {
+            last_answer(platform, type_, &[Reason::BackupSucceeded, Reason::BackupFailed])
+                .unwrap_or_else(|| unknown(Reason::BackupNotDue, "the first backup is under way"))
+        }
     }
 }
 

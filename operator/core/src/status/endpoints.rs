@@ -3,19 +3,15 @@
 use crate::api::{ApiDocs, Endpoint};
 use crate::build::{prometheus_url, trace_ui_url};
 use crate::known::GATEWAY;
-use crate::resolve::{Exposure, Resolved};
+use crate::resolve::Resolved;
 
 /// Where a user reaches the gateway; None without one.
 pub(super) fn gateway_url(resolved: &Resolved) -> Option<String> {
     let gateway = resolved.service(GATEWAY)?;
-    Some(match &resolved.exposure {
-        Exposure::NodePort(ports) => format!("http://{}:{}", ports.host, ports.gateway),
-        Exposure::Ingress(ingress) if ingress.tls_secret_ref.is_some() => format!("https://{}", ingress.host),
-        Exposure::Ingress(ingress) => format!("http://{}", ingress.host),
-        // Whether its listener speaks TLS is the Gateway's affair; one that does redirects.
-        Exposure::Gateway(exposure) => format!("http://{}", exposure.host),
-        Exposure::None => resolved.in_cluster_url(&resolved.name.workload(&gateway.name), gateway.port),
-    })
+    let in_cluster = || resolved.in_cluster_url(&resolved.name.workload(&gateway.name), gateway.port);
+    // A Gateway's listener that speaks TLS redirects.
+    let outside = resolved.exposure.origins().into_iter().next();
+    Some(outside.unwrap_or_else(in_cluster))
 }
 
 /// Every address, by name.

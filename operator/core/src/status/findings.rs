@@ -1,12 +1,11 @@
 //! From evidence to findings: one function for each condition.
 
-use super::conditions::{Finding, find};
-use super::database::{database_workloads, find_database, worst};
+use super::conditions::{Finding, last_answer};
+use super::database::{database_workloads, find_backup, find_database, worst};
 use super::{ConditionType, Frame};
-use crate::api::Platform;
 use crate::build::ignored_variables;
 use crate::diff::Changes;
-use crate::evidence::can_be_asked;
+use crate::evidence::{badger, can_be_asked, short_of_room};
 use crate::labels::Component;
 use crate::observe::{BackendObservation, Cause, EntranceObservation, Observation, WorkloadState};
 use crate::reason::Reason;
@@ -25,7 +24,7 @@ pub(super) fn find_all(
     ready_services: &str,
 ) -> Vec<Finding> {
     let services = find_services(observation, ready_services);
-    let tracing = find_tracing(observation);
+    let tracing = find_full_volume(frame, resolved, facts).unwrap_or_else(|| find_tracing(observation));
     // What is in the way, most urgent first: a refused write, then the workloads.
     let obstacle = failure
         .map(failure_cause)
@@ -43,6 +42,7 @@ pub(super) fn find_all(
         find_accepted(resolved, changes.paused),
         find_secrets(frame, resolved),
         find_database(observation),
+        find_backup(frame.platform, observation),
         services,
         tracing,
         find_metrics(resolved, observation),
@@ -115,7 +115,12 @@ fn find_flow(frame: Frame<'_>, resolved: &Resolved, observation: &Observation, f
     }
     let Some(evidence) = &facts.evidence else {
         // An operator that has just been started asks anew; until there is an answer, the last one stands.
-        return last_answer(frame.platform)
+        let answers = [
+            Reason::SpansArrive,
+            Reason::SpansMissing,
+            Reason::JaegerUnanswered,
+        ];
+        return last_answer(frame.platform, type_, &answers)
             .unwrap_or_else(|| unknown(Reason::NotAskedYet, "Jaeger is asked once every service serves"));
     };
     if let Some(error) = &evidence.unanswered {
@@ -134,22 +139,6 @@ fn find_flow(frame: Frame<'_>, resolved: &Resolved, observation: &Observation, f
     Finding::new(type_, false, Reason::SpansMissing, silent.join("; "))
 }
 
-/// What the status says of an answer that an earlier process got.
-fn last_answer(platform: &Platform) -> Option<Finding> {
-    let type_ = ConditionType::TelemetryFlowing;
-    let condition = find(&platform.status.as_ref()?.conditions, type_)?;
-    let answers = [
-        Reason::SpansArrive,
-        Reason::SpansMissing,
-        Reason::JaegerUnanswered,
-    ];
-    let reason = answers
-        .into_iter()
-        .find(|reason| reason.as_str() == condition.reason)?;
-    let is_so = condition.status == "True";
-    Some(Finding::new(type_, is_so, reason, condition.message.clone()))
-}
-
 fn find_error_tracking(resolved: &Resolved) -> Finding {
     let type_ = ConditionType::ErrorTrackingConfigured;
     let Some(dsn) = resolved.errors.as_ref().and_then(|errors| errors.dsn.as_ref()) else {
@@ -157,15 +146,25 @@ fn find_error_tracking(resolved: &Resolved) -> Finding {
         return Finding::new(type_, false, Reason::ErrorTrackingDisabled, message);
     };
     let secret = Reference::secret(&dsn.name);
-    if matches!(resolved.references.get(&secret), Some(None)) {
-        let message = format!(
-            "{secret} with the DSN is missing in namespace {}",
-            resolved.namespace
-        );
-        return Finding::new(type_, false, Reason::ReferenceMissing, message);
+    match resolved.references.get(&secret) {
+        Some(Some(_)) => {
+            let message = format!("errors go where key {} of {secret} says", dsn.key);
+            Finding::new(type_, true, Reason::DsnFound, message)
+        }
+        Some(None) => {
+            let message = format!(
+                "{secret} with the DSN is missing in namespace {}",
+                resolved.namespace
+            );
+            Finding::new(type_, false, Reason::ReferenceMissing, message)
+        }
+        None => Finding {
+            type_,
+            status: None,
+            reason: Reason::SecretsNotChecked,
+            message: format!("errors go where key {} of {secret} says, if it is there", dsn.key),
+        },
     }
-    let message = format!("errors go where key {} of {secret} says", dsn.key);
-    Finding::new(type_, true, Reason::DsnFound, message)
 }
 
 fn find_exposed(observation: &Observation) -> Finding {
@@ -337,6 +336,24 @@ fn find_tracing(observation: &Observation) -> Finding {
             Finding::new(type_, false, cause.reason, format!("jaeger: {}", cause.message))
         }
     }
+}
+
+/// That the traces' volume is as good as full. It is said before Jaeger ends of it, and afterwards as well.
+fn find_full_volume(frame: Frame<'_>, resolved: &Resolved, facts: &Facts) -> Option<Finding> {
+    let type_ = ConditionType::TracingAvailable;
+    let badger = badger(resolved)?;
+    let Some(evidence) = &facts.evidence else {
+        return last_answer(frame.platform, type_, &[Reason::VolumeFull]);
+    };
+    let room = short_of_room(resolved, evidence)?;
+    let message = format!(
+        "the volume {} of {} has {} MiB left, and a full one ends Jaeger: raise storage.badger.size where the storage \
+         class can grow volumes, or lower retentionHours or samplingPercent",
+        resolved.name.jaeger_claim(),
+        badger.size,
+        room >> 20,
+    );
+    Some(Finding::new(type_, false, Reason::VolumeFull, message))
 }
 
 fn find_metrics(resolved: &Resolved, observation: &Observation) -> Finding {

@@ -195,3 +195,63 @@ fn who_is_heard_of_is_asked_seldom_and_who_is_not_every_minute() {
     };
     assert!(asks(&of_another, 1), "a service that was never asked about");
 }
+
+#[test]
+fn a_volume_that_is_as_good_as_full_is_told_in_time() {
+    let storage = json!({"type": "Badger", "badger": {"size": "1Gi"}});
+    let mut platform = platform(json!({
+        "services": [{"name": "auth"}],
+        "telemetry": {"tracing": {"jaeger": {"managed": {"storage": storage}}}},
+    }));
+    let mut live = serving(&platform);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "demo-jaeger-1", "labels": {labels::NAME: "jaeger"}}, "status": {"podIP": "10.0.0.9"},
+    }))
+    .expect("a pod");
+    live.pods.push(pod);
+    let questions = decide(&platform, &live).questions.expect("everything serves");
+    assert_eq!(questions.volume.as_deref(), Some("http://10.0.0.9:8888/metrics"));
+
+    let with_room = |room| {
+        facts(Evidence {
+            room: Some(room),
+            ..seen()
+        })
+    };
+    let mut told = |room: u64| {
+        let output = decide_with(&platform, &live, &with_room(room));
+        let (status, reason, message) = conditions(&output.status)["TracingAvailable"];
+        let told = (format!("{status} {reason}"), message.to_owned());
+        let events: Vec<_> = output.events.iter().map(|event| event.reason.clone()).collect();
+        platform.status = Some(output.status);
+        (told, events)
+    };
+    let twentieth = (1 << 30) / 20;
+    assert_eq!(told(twentieth).0.0, "True JaegerAvailable");
+    let (full, events) = told(twentieth - 1);
+    assert_eq!(full.0, "False VolumeFull");
+    assert!(
+        full.1
+            .starts_with("the volume demo-jaeger-data of 1Gi has 51 MiB left"),
+        "{}",
+        full.1
+    );
+    assert_eq!(events, ["VolumeFull"]);
+    assert_eq!(told(twentieth - 2).1, [""; 0], "it is told once");
+
+    // An operator that has just been started does not know yet.
+    let output = decide(&platform, &live);
+    assert_eq!(state(&output.status, "TracingAvailable"), ("False", "VolumeFull"));
+    // It is asked again sooner than where all is well.
+    let again = |facts: &Facts| {
+        let settings = settings();
+        step(platform_core::step::Input {
+            now: at(61),
+            ..input(&platform, &live, facts, &settings)
+        })
+        .questions
+        .is_some()
+    };
+    assert!(again(&with_room(0)));
+    assert!(!again(&with_room(1 << 30)));
+}

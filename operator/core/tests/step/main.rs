@@ -1,6 +1,7 @@
 //! Decisions: what is done and what is said, from what the cluster has.
 #![expect(clippy::expect_used, reason = "a test ends where its setting cannot be made")]
 
+mod backup;
 mod causes;
 mod changes;
 mod database;
@@ -8,4 +9,5 @@ mod evidence;
 mod fixture;
 mod holds;
 mod operation;
+mod scaling;
 mod status;

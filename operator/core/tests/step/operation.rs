@@ -88,12 +88,13 @@ fn a_route_is_open_once_a_gateway_takes_it() {
 }
 
 #[test]
-fn of_two_that_claim_a_host_the_older_has_it() {
+fn of_two_that_claim_a_host_the_older_has_it_unless_the_other_holds_it() {
     let spec = json!({"exposure": {"type": "Ingress", "ingress": {"host": "shop.test"}}});
     let mut platform = platform(spec);
     platform.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
-    let claim = |seconds, host: &str| Facts {
+    let claim = |seconds, host: &str, is_held| Facts {
         claims: vec![HostClaim {
+            is_held,
             host: host.to_owned(),
             namespace: "other".to_owned(),
             name: "market".to_owned(),
@@ -101,7 +102,9 @@ fn of_two_that_claim_a_host_the_older_has_it() {
         }],
         ..Facts::default()
     };
-    let refused = decide_with(&platform, &Live::default(), &claim(-1, "shop.test"));
+    let late = decide_with(&platform, &Live::default(), &claim(1, "shop.test", true));
+    assert_eq!(state(&late.status, "Accepted"), ("False", "SpecInvalid"));
+    let refused = decide_with(&platform, &Live::default(), &claim(-1, "shop.test", false));
     assert_eq!(state(&refused.status, "Accepted"), ("False", "SpecInvalid"));
     assert!(
         conditions(&refused.status)["Accepted"]
@@ -109,7 +112,7 @@ fn of_two_that_claim_a_host_the_older_has_it() {
             .contains("taken by Platform other/market")
     );
     assert!(matches!(refused.requeue, Requeue::After(_)), "the other may go");
-    for facts in [claim(1, "shop.test"), claim(-1, "else.test")] {
+    for facts in [claim(1, "shop.test", false), claim(-1, "else.test", true)] {
         assert_eq!(
             state(
                 &decide_with(&platform, &Live::default(), &facts).status,

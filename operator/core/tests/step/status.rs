@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use platform_core::step::{Facts, Input, Live, Requeue, step};
+use platform_core::step::{Facts, Input, Live, Requeue, refuse, step};
 use serde_json::json;
 
 use crate::fixture::{
@@ -135,6 +135,58 @@ fn a_platform_that_breaks_rules_is_left_alone_and_told_why() {
     assert!(
         message.contains("services[mine].image: required") && message.contains("services[mine].port"),
         "{message}"
+    );
+}
+
+#[test]
+fn a_refused_edit_does_not_hide_what_runs() {
+    let mut platform = platform(json!({"services": [{"name": "gateway"}], "exposure": {"type": "NodePort"}}));
+    let mut live = serving(&platform);
+    let before = decide(&platform, &live).status;
+    platform.status = Some(before.clone());
+    platform.spec.services = serde_json::from_value(json!([{"name": "mine"}])).expect("services");
+    deployment_mut(&mut live, "demo-gateway").data["status"]["readyReplicas"] = json!(0);
+    let refused = decide(&platform, &live).status;
+    assert_eq!(state(&refused, "Accepted"), ("False", "SpecInvalid"));
+    assert_eq!((refused.url, refused.endpoints), (before.url, before.endpoints));
+    assert_eq!(refused.ready_services.as_deref(), Some("0/1"));
+    assert_eq!(refused.services[0].ready_replicas, 0);
+}
+
+#[test]
+fn a_spec_that_is_not_understood_is_told_and_left_alone() {
+    let mut platform = platform(json!({"services": [{"name": "gateway"}]}));
+    platform.status = Some(decide(&platform, &serving(&platform)).status);
+    let output = refuse(
+        &platform,
+        "spec.profile: unknown variant `Huge`",
+        &settings(),
+        at(0),
+        None,
+    );
+    assert!(output.changes.is_empty());
+    let (status, reason, message) = conditions(&output.status)["Accepted"];
+    assert_eq!((status, reason), ("False", "SpecUnreadable"));
+    assert_eq!(
+        message,
+        "operator 1.2.3 does not understand spec.profile: unknown variant `Huge`; what runs is left as it is"
+    );
+    assert_eq!(output.status.ready_services.as_deref(), Some("1/1"));
+    assert_eq!(output.events[0].reason, "SpecUnreadable");
+}
+
+#[test]
+fn users_get_in_once_the_gateway_serves() {
+    let platform = platform(json!({"exposure": {"type": "NodePort"}}));
+    let mut live = serving(&platform);
+    assert_eq!(
+        state(&decide(&platform, &live).status, "Exposed"),
+        ("True", "EntranceOpen")
+    );
+    deployment_mut(&mut live, "demo-gateway").data["status"]["availableReplicas"] = json!(0);
+    assert_eq!(
+        state(&decide(&platform, &live).status, "Exposed"),
+        ("False", "EntranceWaiting")
     );
 }
 

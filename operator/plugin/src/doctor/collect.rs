@@ -163,9 +163,14 @@ async fn from_here(reach: &mut Reach, questions: Questions, pods: &[Pod]) -> Res
         let url = reach.url(&question.url, pods).await?;
         services.insert(name, Question { url, collectors });
     }
+    let volume = match &questions.volume {
+        Some(url) => Some(reach.url(url, pods).await?),
+        None => None,
+    };
     Ok(Questions {
         query_url: reach.url(&questions.query_url, pods).await?,
         services,
+        volume,
     })
 }
 
