@@ -136,7 +136,7 @@ impl Poison {
         let info = kind.info();
         labels[labels::PLATFORM] = json!("demo");
         labels[labels::PLATFORM_UID] = json!(self.uid);
-        labels[labels::MANAGED_BY] = json!(labels::FIELD_MANAGER);
+        labels[labels::MANAGED_BY] = json!(labels::OPERATOR);
         let mut object = smallest(kind);
         object["apiVersion"] = json!(if info.group.is_empty() {
             info.version.to_owned()
