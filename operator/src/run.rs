@@ -22,7 +22,8 @@ use uuid::Uuid;
 use crate::{
     cluster::{ClusterError, ConnectError, KubeCluster, Leases, connect, known_kinds},
     controller::{
-        Backoff, Holdings, Operator, Progress, ReferenceWatches, Referrers, Watched, controller, watch,
+        Agenda, Backoff, Holdings, Operator, Progress, ReferenceWatches, Referrers, Watched, controller,
+        watch,
     },
     evidence::Inquiries,
     http,
@@ -151,7 +152,8 @@ async fn watch_again(
         // Without a bound: what is sent is few names, and the controller takes them at once.
         let (concern, concerned) = mpsc::unbounded();
         let holdings = Arc::new(Holdings::default());
-        let (controller, platforms) = controller(&client, &reach, &kinds, &holdings, concerned);
+        let agenda = Arc::new(Agenda::default());
+        let (controller, platforms) = controller(&client, &reach, &kinds, &holdings, &agenda, concerned);
         stores.send_replace(Some(platforms));
         let stop = shutdown.child_token();
         let operator = Operator {
@@ -162,6 +164,7 @@ async fn watch_again(
             holdings,
             reference_watches: ReferenceWatches::new(client.clone(), referrers.clone(), concern.clone()),
             inquiries: Arc::new(Inquiries::new(concern)),
+            agenda,
             progress: progress.clone(),
             backoff: Backoff::default(),
             leadership: Leadership::new(leadership.clone(), stop.clone()),

@@ -15,7 +15,7 @@ use crate::labels;
 use crate::observe::{BackendObservation, Observation, WorkloadState};
 use crate::quantity::parse_quantity;
 use crate::resolve::{Backend, CollectorTier, JaegerStorage, Resolved};
-use crate::step::{Facts, Live};
+use crate::step::Live;
 
 /// Key and value of the `tracestate` of such a request: by them collectors that choose among traces keep it.
 pub const TRACE_STATE: (&str, &str) = ("tracewell", "probe");
@@ -32,8 +32,17 @@ pub struct Questions {
     pub query_url: String,
     /// The services, by name.
     pub services: BTreeMap<String, Question>,
-    /// URL of the metrics of a managed Jaeger that says in them how much room its volume has; None where it has none.
-    pub volume: Option<String>,
+    /// The volume of a managed Jaeger; None where it has none.
+    pub volume: Option<Volume>,
+}
+
+/// What to ask about the volume of a managed Jaeger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// URL of the metrics of Jaeger, which say how much room is left.
+    pub url: String,
+    /// With fewer bytes left it is as good as full.
+    pub least_room: u64,
 }
 
 /// What to ask about a service.
@@ -56,8 +65,28 @@ pub struct Evidence {
     pub seen: BTreeSet<String>,
     /// What is known of the others.
     pub silent: BTreeMap<String, Silence>,
-    /// Bytes that are left on the volume of a managed Jaeger, if it said so.
-    pub room: Option<u64>,
+    /// Whether the volume of a managed Jaeger is as good as full.
+    pub volume_is_full: bool,
+}
+
+impl Evidence {
+    /// Whether the status would say the same. The counts behind an explanation change with every span.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let of = |evidence: &Self| {
+            let silent: Vec<_> = evidence
+                .silent
+                .iter()
+                .map(|(name, silence)| (name.clone(), silence.explain()))
+                .collect();
+            (
+                evidence.unanswered.clone(),
+                evidence.seen.clone(),
+                silent,
+                evidence.volume_is_full,
+            )
+        };
+        of(self) == of(other)
+    }
 }
 
 /// What is known of a service whose span did not arrive.
@@ -118,14 +147,8 @@ impl Silence {
     }
 }
 
-/// What to ask now; None while there is nobody to ask, not everybody serves, or the last answer is young enough.
-pub fn questions(
-    resolved: &Resolved,
-    observation: &Observation,
-    live: &Live,
-    facts: &Facts,
-    now: Timestamp,
-) -> Option<Questions> {
+/// What to ask; None while there is nobody to ask, or not everybody serves.
+pub fn questions(resolved: &Resolved, observation: &Observation, live: &Live) -> Option<Questions> {
     let serves = |state: &WorkloadState| *state == WorkloadState::Available;
     let all_serve = observation
         .services
@@ -136,10 +159,21 @@ pub fn questions(
             .iter()
             .all(|component| serves(&component.workload))
         && !matches!(&observation.backend, BackendObservation::Managed(state) if !serves(state));
-    if !all_serve || !is_due(resolved, facts.evidence.as_ref(), observation, now) {
-        return None;
-    }
-    ask_about(resolved, live)
+    all_serve.then(|| ask_about(resolved, live)).flatten()
+}
+
+/// How long to wait before asking this, after what was answered last.
+pub fn pause_before(questions: &Questions, last: Option<&Evidence>, now: Timestamp) -> Duration {
+    let is_known = |evidence: &Evidence, name: &String| {
+        evidence.seen.contains(name) || evidence.silent.contains_key(name)
+    };
+    let Some(evidence) = last.filter(|last| questions.services.keys().all(|name| is_known(last, name)))
+    else {
+        return Duration::ZERO;
+    };
+    let all_well = evidence.unanswered.is_none() && evidence.silent.is_empty() && !evidence.volume_is_full;
+    let pause = if all_well { LASTS } else { ASK_AGAIN };
+    pause.saturating_sub(now.duration_since(evidence.at).unsigned_abs())
 }
 
 /// What to ask about every service that has pods; None where no Jaeger could be asked.
@@ -160,15 +194,8 @@ pub fn ask_about(resolved: &Resolved, live: &Live) -> Option<Questions> {
     Some(Questions {
         query_url: query_url(resolved)?,
         services,
-        volume: volume_metrics(resolved, live),
+        volume: volume(resolved, live),
     })
-}
-
-/// The bytes that are left on the volume of the traces, if these are so few that it is as good as full: less than a
-/// twentieth. Badger maps its files into memory, and a write that finds no room there ends the whole process.
-pub fn short_of_room(resolved: &Resolved, evidence: &Evidence) -> Option<u64> {
-    let size = parse_quantity(&badger(resolved)?.size)? / parse_quantity("1")?;
-    evidence.room.filter(|room| i128::from(*room) < size / 20)
 }
 
 /// Storage of a managed Jaeger on a volume.
@@ -182,33 +209,15 @@ pub(crate) fn badger(resolved: &Resolved) -> Option<&BadgerStorage> {
     }
 }
 
-fn volume_metrics(resolved: &Resolved, live: &Live) -> Option<String> {
-    badger(resolved)?;
-    addresses_of(live, JAEGER_APP)
-        .next()
-        .map(|address| pod_url(address, jaeger_metrics_port(resolved), "/metrics"))
-}
-
-fn is_due(
-    resolved: &Resolved,
-    evidence: Option<&Evidence>,
-    observation: &Observation,
-    now: Timestamp,
-) -> bool {
-    let Some(evidence) = evidence else { return true };
-    let is_known = |name: &String| evidence.seen.contains(name) || evidence.silent.contains_key(name);
-    let asked_all = observation
-        .services
-        .iter()
-        .filter(|service| service.desired_replicas > 0)
-        .all(|service| is_known(&service.name));
-    let all_well = asked_all
-        && evidence.unanswered.is_none()
-        && evidence.silent.is_empty()
-        && short_of_room(resolved, evidence).is_none();
-    let pause = if all_well { LASTS } else { ASK_AGAIN };
-    let age = now.duration_since(evidence.at).unsigned_abs();
-    age >= pause || !asked_all
+/// Badger maps its files into memory, and a write that finds no room there ends the whole process: a volume with less than a
+/// twentieth left is as good as full.
+fn volume(resolved: &Resolved, live: &Live) -> Option<Volume> {
+    let size = parse_quantity(&badger(resolved)?.size)? / parse_quantity("1")?;
+    let address = addresses_of(live, JAEGER_APP).next()?;
+    Some(Volume {
+        url: pod_url(address, jaeger_metrics_port(resolved), "/metrics"),
+        least_room: u64::try_from(size / 20).ok()?,
+    })
 }
 
 /// Where the collectors of a service say what they counted: on the addresses of their pods.

@@ -186,7 +186,8 @@ pub struct Output {
     pub events: Vec<EventNote>,
     /// When to look again without being asked.
     pub requeue: Requeue,
-    /// What to ask about the spans of the services, and to give back as [`Facts::evidence`].
+    /// What to ask about the spans of the services again and again, and to give back as [`Facts::evidence`]; None while
+    /// there is nobody to ask.
     pub questions: Option<Questions>,
 }
 
@@ -219,8 +220,20 @@ pub enum Requeue {
     AwaitChange,
 }
 
+impl Requeue {
+    /// The longest time until the next look.
+    pub const fn pause(self) -> Duration {
+        match self {
+            Self::After(pause) => pause,
+            Self::AwaitChange => RESYNC,
+        }
+    }
+}
+
 /// How long a Platform at rest is left alone: watches tell of changes, this is for what they might have missed.
-const RESYNC: Duration = Duration::from_mins(10);
+const RESYNC: Duration = Duration::from_hours(1);
+/// The same where Secrets are hidden: no watch tells that they are not any more.
+const RESYNC_IN_THE_DARK: Duration = Duration::from_mins(10);
 /// How soon to look again while something is on the way or in the way.
 const FOLLOW_UP: Duration = Duration::from_secs(15);
 
@@ -314,8 +327,14 @@ pub fn step(input: Input<'_>) -> Output {
             }
             let observation = observation.with_waits(&resolved, &changes);
             let status = accepted_status(frame, &resolved, &observation, &changes, facts, input.last_apply);
-            questions = evidence::questions(&resolved, &observation, live, facts, input.now);
-            let requeue = Requeue::After(if is_ready(&status) { RESYNC } else { FOLLOW_UP });
+            questions = evidence::questions(&resolved, &observation, live);
+            let requeue = Requeue::After(if !is_ready(&status) {
+                FOLLOW_UP
+            } else if live.secrets_are_hidden {
+                RESYNC_IN_THE_DARK
+            } else {
+                RESYNC
+            });
             (changes, status, requeue)
         }
     };

@@ -71,6 +71,12 @@ impl KubeCluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
+    /// Untyped: a spec that does not parse is to be told in the status.
+    fn untyped_platforms(&self, namespace: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<Platform>(&());
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
     /// The kinds of others' CRDs that the cluster knows.
     pub async fn known_kinds(&self) -> Result<BTreeSet<Kind>, ClusterError> {
         known_kinds(&self.client).await
@@ -110,11 +116,7 @@ impl KubeCluster {
 
 impl Cluster for KubeCluster {
     async fn get(&self, key: &PlatformKey) -> Result<Option<Found>, ClusterError> {
-        // Untyped: a spec that does not parse is to be told in the status.
-        let resource = ApiResource::erase::<Platform>(&());
-        let platforms: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &key.namespace, &resource);
-        let found = within_deadline(platforms.get_opt(&key.name)).await?;
+        let found = within_deadline(self.untyped_platforms(&key.namespace).get_opt(&key.name)).await?;
         Ok(found.map(understand))
     }
 
@@ -225,8 +227,8 @@ impl Cluster for KubeCluster {
         }
     }
 
-    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<(), ClusterError> {
-        let api = self.platforms(&namespace_of(platform));
+    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<String, ClusterError> {
+        let api = self.untyped_platforms(&namespace_of(platform));
         // The uid makes the API server refuse to write onto a Platform of the same name that came later.
         let body = json!({
             "apiVersion": Platform::api_version(&()),
@@ -237,9 +239,9 @@ impl Cluster for KubeCluster {
         let params = PatchParams::apply(labels::STATUS_FIELD_MANAGER)
             .force()
             .validation_strict();
-        within_deadline(api.patch_status(&platform.name_any(), &params, &Patch::Apply(&body)))
-            .await
-            .map(drop)
+        let written: DynamicObject =
+            within_deadline(api.patch_status(&platform.name_any(), &params, &Patch::Apply(&body))).await?;
+        Ok(written.resource_version().unwrap_or_default())
     }
 
     async fn publish(&self, platform: &Platform, note: &EventNote) -> Result<(), ClusterError> {

@@ -119,11 +119,12 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Writes the status of this very Platform (its uid is a precondition) under
     /// [`STATUS_FIELD_MANAGER`](platform_core::labels::STATUS_FIELD_MANAGER): another manager than that of the objects.
+    /// Gives the version that the Platform has then.
     fn put_status(
         &self,
         platform: &Platform,
         status: &PlatformStatus,
-    ) -> impl Future<Output = Result<(), ClusterError>> + Send;
+    ) -> impl Future<Output = Result<String, ClusterError>> + Send;
 
     /// Publishes an event that regards the Platform.
     fn publish(

@@ -17,7 +17,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::{Instrument as _, info_span};
 
 use super::{
-    ReconcileError,
+    Mark, ReconcileError,
     error::{NoEntropy, WriteFailure},
     measure::{self, Write},
 };
@@ -128,6 +128,8 @@ fn key_of(kind: Kind, object: &impl ResourceExt) -> ObjectKey {
 pub(super) struct Applied {
     /// Events that tell of objects that somebody else had changed.
     pub(super) repairs: Vec<EventNote>,
+    /// What was written, in the versions that it has now.
+    pub(super) written: Vec<Mark>,
     /// The first write that failed.
     pub(super) failure: Option<WriteFailure>,
 }
@@ -179,6 +181,10 @@ async fn apply_one<C: Cluster>(cluster: &C, change: &Apply, live: &mut Live, app
             tracing::info!(object = %key, reason = change.reason(), "applied");
             measure::write(key.kind, Write::Apply(change.cause));
             applied.repairs.extend(change.event());
+            let version = object.resource_version().unwrap_or_default();
+            applied
+                .written
+                .push(Mark::new(key.kind.info().name, &key.name, &version));
             live.objects.insert(key.clone(), object);
         }
         Err(source) => {

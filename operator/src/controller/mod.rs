@@ -1,5 +1,6 @@
 //! From a change in the cluster to the next one: watches trigger reconciles, a reconcile asks the core what to do.
 
+mod agenda;
 mod backoff;
 mod effects;
 mod error;
@@ -12,6 +13,7 @@ mod referrers;
 mod watches;
 
 pub use self::{
+    agenda::{Agenda, Mark},
     backoff::Backoff,
     effects::{fresh_entropy, read_facts, read_live},
     error::{NoEntropy, ReconcileError, WriteFailure},

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use platform_core::{
     api::Platform,
     evidence::{Evidence, Questions},
@@ -13,7 +14,7 @@ use platform_core::{
 };
 
 use super::{
-    Holdings, ReconcileError, Referrers,
+    Holdings, Mark, ReconcileError, Referrers,
     effects::{apply_changes, fresh_entropy, publish, read_facts, read_live},
 };
 use crate::cluster::{Cluster, ClusterError, Found, PlatformKey};
@@ -40,6 +41,8 @@ pub struct Reconciled {
     pub requeue: Requeue,
     /// What to ask about the spans of the services.
     pub questions: Option<Questions>,
+    /// What was written, in the versions that it has now.
+    pub written: Vec<Mark>,
     /// Kinds whose objects in its namespace concern it, and that no other watch tells of.
     pub follows: BTreeSet<Kind>,
 }
@@ -48,6 +51,7 @@ impl Reconciled {
     const NOTHING_LEFT: Self = Self {
         requeue: Requeue::AwaitChange,
         questions: None,
+        written: Vec::new(),
         follows: BTreeSet::new(),
     };
 }
@@ -82,8 +86,13 @@ pub async fn reconcile<C: Cluster>(
             clock(),
             trace_id.as_deref(),
         );
-        tell(cluster, &platform, &output).await?;
-        return Ok(Reconciled::NOTHING_LEFT);
+        return Ok(match tell(cluster, &platform, &output).await? {
+            Told::Gone => Reconciled::NOTHING_LEFT,
+            Told::Written(mark) => Reconciled {
+                written: mark.into_iter().collect(),
+                ..Reconciled::NOTHING_LEFT
+            },
+        });
     }
     let references = references(&platform);
     let mut follows: BTreeSet<Kind> = references.iter().map(|reference| reference.kind).collect();
@@ -115,8 +124,10 @@ pub async fn reconcile<C: Cluster>(
 
     // The status tells what was applied and seen, never what was meant: hence the second look.
     let verdict = decide(&live, applied.failure.as_ref().map(|failure| &failure.told));
-    if !tell(cluster, &platform, &verdict).await? {
-        return Ok(Reconciled::NOTHING_LEFT);
+    let mut written = applied.written;
+    match tell(cluster, &platform, &verdict).await? {
+        Told::Gone => return Ok(Reconciled::NOTHING_LEFT),
+        Told::Written(mark) => written.extend(mark),
     }
     if live.secrets_are_hidden {
         follows.remove(&Kind::Secret);
@@ -127,22 +138,37 @@ pub async fn reconcile<C: Cluster>(
         None => Ok(Reconciled {
             requeue: verdict.requeue,
             questions: verdict.questions,
+            written,
             follows,
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
 }
 
-/// Writes the status, if it is another than before, and publishes what has changed with it. False where there is no such
-/// Platform any more.
-async fn tell<C: Cluster>(cluster: &C, platform: &Platform, output: &Output) -> Result<bool, ReconcileError> {
+/// What the marks of Platforms have as their kind.
+pub(super) const PLATFORM: &str = "Platform";
+
+/// What became of a status.
+enum Told {
+    /// It is written, if it was another than before.
+    Written(Option<Mark>),
+    /// There is no such Platform any more.
+    Gone,
+}
+
+/// Writes the status, if it is another than before, and publishes what has changed with it.
+async fn tell<C: Cluster>(cluster: &C, platform: &Platform, output: &Output) -> Result<Told, ReconcileError> {
     if platform.status.as_ref() == Some(&output.status) {
-        return Ok(true);
+        return Ok(Told::Written(None));
     }
-    match cluster.put_status(platform, &output.status).await {
-        Err(ClusterError::NotFound(_)) => return Ok(false),
+    let version = match cluster.put_status(platform, &output.status).await {
+        Err(ClusterError::NotFound(_)) => return Ok(Told::Gone),
         written => written.map_err(ReconcileError::Status)?,
-    }
+    };
     publish(cluster, platform, &output.events).await;
-    Ok(true)
+    Ok(Told::Written(Some(Mark::new(
+        PLATFORM,
+        &platform.name_any(),
+        &version,
+    ))))
 }

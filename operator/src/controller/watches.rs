@@ -28,16 +28,17 @@ use platform_core::{
     kinds::{KINDS, Kind, KindInfo},
     labels,
     settings::Settings,
-    step::Requeue,
 };
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Backoff, Holdings, Knowledge, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
-    progress::{LONGEST_RESYNC, SHORTEST_RESYNC},
+    Agenda, Backoff, Holdings, Knowledge, Mark, Progress, ReconcileError, ReferenceWatches, Referrers,
+    measure,
+    progress::{LONGEST_PULSE, SHORTEST_PULSE},
     reconcile,
+    reconcile::PLATFORM,
 };
 use crate::{
     cluster::{Cluster, PlatformKey, Reach},
@@ -55,11 +56,6 @@ const CONCURRENCY: u16 = 8;
 
 /// Changes that come within this time lead to one reconcile: an apply of several objects changes them together.
 const DEBOUNCE: Duration = Duration::from_millis(10);
-
-/// Two looks at one Platform are at least so far apart, so that one which changes all the time leaves the API server to
-/// the others, and a rollout, in which much changes after the other, is not looked at for each change. The first change
-/// after a while is acted on at once.
-const PACE: Duration = Duration::from_millis(200);
 
 /// Objects per page of a watch's first list.
 const PAGE_SIZE: u32 = 50;
@@ -84,6 +80,8 @@ pub struct Operator<C> {
     pub reference_watches: ReferenceWatches,
     /// What is asked about the spans of the services.
     pub inquiries: Arc<Inquiries>,
+    /// When the Platforms have to be looked at.
+    pub agenda: Arc<Agenda>,
     /// Read by the liveness probe.
     pub progress: Arc<Progress>,
     /// Pauses after failures.
@@ -99,6 +97,7 @@ pub fn controller(
     reach: &Reach,
     kinds: &BTreeSet<Kind>,
     holdings: &Arc<Holdings>,
+    agenda: &Arc<Agenda>,
     concerned: impl Stream<Item = PlatformKey> + Send + 'static,
 ) -> (Controller<Watched>, Store<Watched>) {
     let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
@@ -111,23 +110,27 @@ pub fn controller(
             platform.annotations_mut().clear();
             platform.labels_mut().clear();
         });
-    let mut controller =
-        Controller::for_stream(reflector(writer, platforms).applied_objects(), store.clone())
-            .with_config(
-                controller::Config::default()
-                    .concurrency(CONCURRENCY)
-                    .debounce(DEBOUNCE),
-            )
-            .trigger_backoff(NoBackoff);
+    let of_platforms = Arc::clone(agenda);
+    let platforms = reflector(writer, platforms)
+        .applied_objects()
+        .inspect_ok(move |platform| of_platforms.told_of(&key_of(platform), mark_of(PLATFORM, platform)));
+    let mut controller = Controller::for_stream(platforms, store.clone())
+        .with_config(
+            controller::Config::default()
+                .concurrency(CONCURRENCY)
+                .debounce(DEBOUNCE),
+        )
+        .trigger_backoff(NoBackoff);
     let is_known = |info: &KindInfo| info.is_everywhere() || kinds.contains(&info.kind);
     // Secrets are watched where a Platform has to do with one.
     let is_watched = |info: &&KindInfo| info.is_managed() && info.kind != Kind::Secret && is_known(info);
     for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
-        let (kind, holdings) = (info.kind, Arc::clone(holdings));
+        let (kind, holdings, agenda) = (info.kind, Arc::clone(holdings), Arc::clone(agenda));
         let objects = changes(reach.metadata(client, &resource), &ours).inspect_ok(move |object| {
             if let Some(platform) = platform_of(object) {
                 holdings.told_of(&platform, kind);
+                agenda.told_of(&platform, mark_of(info.name, object));
             }
         });
         controller = if info.is_kept() {
@@ -141,12 +144,19 @@ pub fn controller(
             controller.owns_stream_with(objects, resource)
         };
     }
-    let pods = reach.api::<PartialObjectMeta<Pod>>(client);
+    let of_pods = Arc::clone(agenda);
+    let pods = changes(reach.api::<PartialObjectMeta<Pod>>(client), &ours).inspect_ok(move |pod| {
+        if let Some(platform) = platform_of(pod) {
+            of_pods.told_of(&platform, mark_of(Kind::Pod.info().name, pod));
+        }
+    });
+    let asked_for = Arc::clone(agenda);
     let controller = controller
-        .watches_stream(changes(pods, &ours), |pod| {
-            platform_of(&pod).map(|key| reference_to(&key))
-        })
-        .reconcile_on(concerned.map(|key| reference_to(&key)));
+        .watches_stream(pods, |pod| platform_of(&pod).map(|key| reference_to(&key)))
+        .reconcile_on(concerned.map(move |key| {
+            asked_for.ask_for(&key);
+            reference_to(&key)
+        }));
     (controller, store)
 }
 
@@ -172,6 +182,15 @@ where
     watcher(api, config.clone())
         .backoff(ShortBackoff::default())
         .touched_objects()
+}
+
+/// A version of an object, as a watch tells of it.
+fn mark_of(kind: &str, object: &impl ResourceExt) -> Mark {
+    Mark::new(
+        kind,
+        &object.name_any(),
+        object.meta().resource_version.as_deref().unwrap_or_default(),
+    )
 }
 
 /// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
@@ -218,13 +237,17 @@ pub async fn watch<C: Cluster>(
 
 impl<C> Operator<C> {
     fn after_failure(&self, key: &PlatformKey, error: &ReconcileError) -> Action {
-        Action::requeue(self.backoff.failed(key, error.retry_after()))
+        let pause = self.backoff.failed(key, error.retry_after());
+        let now = Instant::now();
+        self.agenda.end(key, [], now, now + pause);
+        Action::requeue(pause)
     }
 
     /// There is no such Platform any more.
     fn forget(&self, key: &PlatformKey) {
         self.backoff.succeeded(key);
         self.progress.gone(key);
+        self.agenda.forget(key);
         self.referrers.set(key, BTreeSet::new());
         self.reference_watches.set(key, &BTreeSet::new());
         self.holdings.forget(key);
@@ -241,8 +264,9 @@ async fn reconcile_watched<C: Cluster>(
         return Ok(Action::await_change());
     }
     let key = key_of(&*watched);
-    if let Some(rest) = operator.progress.rest(&key, PACE, Instant::now()) {
-        return Ok(Action::requeue(rest));
+    if let Err(rest) = operator.agenda.begin(&key, Instant::now()) {
+        operator.progress.had_its_turn(&key, Instant::now());
+        return Ok(Action::requeue(rest.min(pulse(&key))));
     }
     let span = info_span!(
         // kube's own span around every reconcile would be the root otherwise.
@@ -267,9 +291,16 @@ async fn reconcile_watched<C: Cluster>(
         .await;
     let outcome = measure::reconcile(&result, started.elapsed());
     span.record("outcome", outcome);
-    operator.progress.looked_at(&key, Instant::now());
+    let now = Instant::now();
+    operator.progress.had_its_turn(&key, now);
     match &result {
-        Ok(_) => operator.backoff.succeeded(&key),
+        Ok(reconciled) => {
+            operator.backoff.succeeded(&key);
+            let due = now + reconciled.requeue.pause();
+            operator
+                .agenda
+                .end(&key, reconciled.written.iter().copied(), now, due);
+        }
         Err(error) => {
             span.record("otel.status_code", "ERROR");
             let error = error as &dyn std::error::Error;
@@ -278,26 +309,16 @@ async fn reconcile_watched<C: Cluster>(
     }
     let reconciled = result?;
     operator.reference_watches.set(&key, &reconciled.follows);
-    if let Some(questions) = reconciled.questions {
-        operator.inquiries.ask(&key, questions);
-    }
-    Ok(next_look(&key, reconciled.requeue))
+    operator.inquiries.about(&key, reconciled.questions);
+    Ok(Action::requeue(reconciled.requeue.pause().min(pulse(&key))))
 }
 
-fn next_look(key: &PlatformKey, requeue: Requeue) -> Action {
-    let resync = resync(key);
-    Action::requeue(match requeue {
-        Requeue::After(pause) => pause.min(resync),
-        Requeue::AwaitChange => resync,
-    })
-}
-
-/// When to look at a Platform where nothing happens: spread by name, so that many do not all come at once.
-fn resync(key: &PlatformKey) -> Duration {
+/// When it is the turn of a Platform where nothing happens: spread by name, so that many do not all come at once.
+fn pulse(key: &PlatformKey) -> Duration {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    let spread = LONGEST_RESYNC.saturating_sub(SHORTEST_RESYNC).as_secs();
-    SHORTEST_RESYNC + Duration::from_secs(hasher.finish() % spread)
+    let spread = LONGEST_PULSE.saturating_sub(SHORTEST_PULSE).as_secs();
+    SHORTEST_PULSE + Duration::from_secs(hasher.finish() % spread)
 }
 
 fn key_of(watched: &impl ResourceExt) -> PlatformKey {
@@ -366,13 +387,13 @@ mod tests {
     }
 
     #[test]
-    fn quiet_platforms_are_looked_at_again_within_the_bounds() {
+    fn the_turn_of_a_quiet_platform_comes_within_the_bounds() {
         for number in 0..200 {
-            let pause = resync(&PlatformKey {
+            let pause = pulse(&PlatformKey {
                 namespace: "shop".into(),
                 name: format!("demo-{number}"),
             });
-            assert!((SHORTEST_RESYNC..LONGEST_RESYNC).contains(&pause), "{pause:?}");
+            assert!((SHORTEST_PULSE..LONGEST_PULSE).contains(&pause), "{pause:?}");
         }
     }
 

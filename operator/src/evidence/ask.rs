@@ -42,8 +42,9 @@ const PATIENCE: Patience = Patience {
 /// whose pods have only just become its own, is no finding.
 pub async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
     let mut evidence = ask_with(PATIENCE, client, questions).await;
-    if let Some(url) = &questions.volume {
-        evidence.room = metrics_of(client, url).await.as_deref().and_then(room);
+    if let Some(volume) = &questions.volume {
+        let left = metrics_of(client, &volume.url).await.as_deref().and_then(room);
+        evidence.volume_is_full = left.is_some_and(|left| left < volume.least_room);
     }
     evidence
 }

@@ -5,12 +5,17 @@ mod counters;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use futures::channel::mpsc;
-use platform_core::evidence::{Evidence, Questions};
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use platform_core::evidence::{Evidence, Questions, pause_before};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::timeout,
+};
 
 pub use self::{ask::ask, counters::samples};
 use crate::cluster::PlatformKey;
@@ -18,7 +23,8 @@ use crate::cluster::PlatformKey;
 /// Platforms that are asked about at once: an answer that does not come takes its time.
 const CONCURRENCY: usize = 4;
 
-/// What is being asked, and what was answered last, by Platform.
+/// What is being asked, and what was answered last, by Platform. A Platform is asked about again and again, at the pace that
+/// the core decides on, without a look at the cluster: only an answer that says something else leads to one.
 #[derive(Debug)]
 pub struct Inquiries {
     client: reqwest::Client,
@@ -29,12 +35,15 @@ pub struct Inquiries {
 
 #[derive(Debug, Default)]
 struct Inquiry {
-    is_under_way: bool,
+    /// None while there is nobody to ask.
+    questions: Option<Questions>,
     answer: Option<Evidence>,
+    /// Somebody asks, and is told of other questions by this.
+    asker: Option<Arc<Notify>>,
 }
 
 impl Inquiries {
-    /// Nothing is asked yet. `answered` is told of each Platform about which there is an answer.
+    /// Nothing is asked yet. `answered` is told of each Platform about which there is another answer.
     pub fn new(answered: mpsc::UnboundedSender<PlatformKey>) -> Self {
         Self {
             client: reqwest::Client::new(),
@@ -49,39 +58,84 @@ impl Inquiries {
         self.lock().get(key)?.answer.clone()
     }
 
-    /// Asks beside the reconciles, unless that is being done.
-    pub fn ask(self: &Arc<Self>, key: &PlatformKey, questions: Questions) {
+    /// What to ask about a Platform from now on.
+    pub fn about(self: &Arc<Self>, key: &PlatformKey, questions: Option<Questions>) {
         let mut inquiries = self.lock();
-        let inquiry = inquiries.entry(key.clone()).or_default();
-        if std::mem::replace(&mut inquiry.is_under_way, true) {
+        let inquiry = match (inquiries.get_mut(key), &questions) {
+            (None, None) => return,
+            (Some(inquiry), _) => inquiry,
+            (None, Some(_)) => inquiries.entry(key.clone()).or_default(),
+        };
+        if inquiry.questions == questions {
             return;
         }
-        drop(inquiries);
-        let (this, key) = (Arc::clone(self), key.clone());
-        tokio::spawn(async move {
-            let answer = this.answer_now(&questions).await;
-            tracing::debug!(platform = %key, ?answer, "asked for spans");
-            if let Some(inquiry) = this.lock().get_mut(&key) {
-                inquiry.is_under_way = false;
-                inquiry.answer = answer.or(inquiry.answer.take());
-            }
-            // Nobody listens any more when the operator stops.
-            let _ = this.answered.unbounded_send(key);
-        });
+        inquiry.questions = questions;
+        if let Some(asker) = &inquiry.asker {
+            asker.notify_one();
+        } else if inquiry.questions.is_some() {
+            let changed = Arc::new(Notify::new());
+            inquiry.asker = Some(Arc::clone(&changed));
+            drop(inquiries);
+            tokio::spawn(go_on_asking(Arc::downgrade(self), key.clone(), changed));
+        }
     }
 
-    /// `None` where nobody asks any more.
-    async fn answer_now(&self, questions: &Questions) -> Option<Evidence> {
-        let _place = self.places.acquire().await.ok()?;
-        Some(ask(&self.client, questions).await)
+    /// What to ask, and how long to wait before; None when there is nothing to ask any more.
+    fn next(&self, key: &PlatformKey) -> Option<(Questions, Duration)> {
+        let mut inquiries = self.lock();
+        let inquiry = inquiries.get_mut(key)?;
+        let Some(questions) = inquiry.questions.clone() else {
+            inquiry.asker = None;
+            return None;
+        };
+        let pause = pause_before(&questions, inquiry.answer.as_ref(), Timestamp::now());
+        Some((questions, pause))
+    }
+
+    /// Asks, and tells of an answer that says something else than the one before.
+    async fn ask_now(&self, key: &PlatformKey, questions: &Questions) {
+        let Ok(_place) = self.places.acquire().await else {
+            return;
+        };
+        let answer = ask(&self.client, questions).await;
+        tracing::debug!(platform = %key, ?answer, "asked for spans");
+        let is_news = match self.lock().get_mut(key) {
+            None => false,
+            Some(inquiry) => {
+                let before = inquiry.answer.replace(answer.clone());
+                !before.is_some_and(|before| before.says_the_same_as(&answer))
+            }
+        };
+        if is_news {
+            // Nobody listens any more when the operator stops.
+            let _ = self.answered.unbounded_send(key.clone());
+        }
     }
 
     /// There is no such Platform any more.
     pub fn forget(&self, key: &PlatformKey) {
-        self.lock().remove(key);
+        if let Some(asker) = self.lock().remove(key).and_then(|inquiry| inquiry.asker) {
+            asker.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PlatformKey, Inquiry>> {
         self.by_platform.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks about a Platform until there is nothing to ask any more, or nobody who would want to know.
+async fn go_on_asking(inquiries: Weak<Inquiries>, key: PlatformKey, changed: Arc<Notify>) {
+    while let Some((this, (questions, pause))) = inquiries
+        .upgrade()
+        .and_then(|this| this.next(&key).map(|next| (this, next)))
+    {
+        if pause.is_zero() {
+            this.ask_now(&key, &questions).await;
+            continue;
+        }
+        drop(this);
+        // Whichever it is, the next turn finds out what to do.
+        let _ = timeout(pause, changed.notified()).await;
     }
 }

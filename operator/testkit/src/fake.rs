@@ -447,7 +447,7 @@ impl Cluster for FakeCluster {
         Ok(())
     }
 
-    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<(), ClusterError> {
+    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<String, ClusterError> {
         let mut state = self.lock();
         state.admit_write()?;
         let revision = state.next();
@@ -465,7 +465,7 @@ impl Cluster for FakeCluster {
         stored.status = Some(status.clone());
         stored.metadata.resource_version = Some(revision.to_string());
         state.writes.push(Write::Status(key));
-        Ok(())
+        Ok(revision.to_string())
     }
 
     async fn publish(&self, _: &Platform, note: &EventNote) -> Result<(), ClusterError> {

@@ -106,7 +106,7 @@ impl Cluster for Faulty {
         self.write(self.cluster.delete(prune)).await
     }
 
-    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<(), ClusterError> {
+    async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<String, ClusterError> {
         self.write(self.cluster.put_status(platform, status)).await
     }
 

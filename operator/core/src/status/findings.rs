@@ -5,7 +5,7 @@ use super::database::{database_workloads, find_backup, find_database, worst};
 use super::{ConditionType, Frame};
 use crate::build::ignored_variables;
 use crate::diff::Changes;
-use crate::evidence::{badger, can_be_asked, short_of_room};
+use crate::evidence::{badger, can_be_asked};
 use crate::labels::Component;
 use crate::observe::{BackendObservation, Cause, EntranceObservation, Observation, WorkloadState};
 use crate::reason::Reason;
@@ -345,15 +345,15 @@ fn find_full_volume(frame: Frame<'_>, resolved: &Resolved, facts: &Facts) -> Opt
     let Some(evidence) = &facts.evidence else {
         return last_answer(frame.platform, type_, &[Reason::VolumeFull]);
     };
-    let room = short_of_room(resolved, evidence)?;
     let message = format!(
-        "the volume {} of {} has {} MiB left, and a full one ends Jaeger: raise storage.badger.size where the storage \
-         class can grow volumes, or lower retentionHours or samplingPercent",
+        "the volume {} has less than a twentieth of {} left, and a full one ends Jaeger: raise storage.badger.size where \
+         the storage class can grow volumes, or lower retentionHours or samplingPercent",
         resolved.name.jaeger_claim(),
         badger.size,
-        room >> 20,
     );
-    Some(Finding::new(type_, false, Reason::VolumeFull, message))
+    evidence
+        .volume_is_full
+        .then(|| Finding::new(type_, false, Reason::VolumeFull, message))
 }
 
 fn find_metrics(resolved: &Resolved, observation: &Observation) -> Finding {

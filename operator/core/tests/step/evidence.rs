@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
-use platform_core::evidence::{Counters, Evidence, Silence};
+use platform_core::evidence::{Counters, Evidence, Silence, Volume, pause_before};
 use platform_core::labels;
-use platform_core::step::{Facts, step};
+use platform_core::step::Facts;
 use serde_json::{Value, json};
 
-use crate::fixture::{
-    applied, at, conditions, decide, decide_with, input, platform, serving, settings, state,
-};
+use crate::fixture::{applied, at, conditions, decide, decide_with, platform, serving, state};
 
 fn one_service(mode: &str) -> Value {
     json!({"services": [{"name": "auth"}], "telemetry": {"collector": {"mode": mode}}})
@@ -177,12 +175,9 @@ fn telemetry_takes_no_service_down() {
 fn who_is_heard_of_is_asked_seldom_and_who_is_not_every_minute() {
     let platform = platform(one_service("None"));
     let live = serving(&platform);
-    let asks = |evidence: &Evidence, seconds: i64| {
-        let (facts, settings) = (facts(evidence.clone()), settings());
-        let mut input = input(&platform, &live, &facts, &settings);
-        input.now = at(seconds);
-        step(input).questions.is_some()
-    };
+    let questions = decide(&platform, &live).questions.expect("everything serves");
+    let asks =
+        |evidence: &Evidence, seconds: i64| pause_before(&questions, Some(evidence), at(seconds)).is_zero();
     assert_eq!(
         [1, 59, 61, 299, 301].map(|age| asks(&seen(), age)),
         [false, false, false, false, true]
@@ -210,48 +205,41 @@ fn a_volume_that_is_as_good_as_full_is_told_in_time() {
     .expect("a pod");
     live.pods.push(pod);
     let questions = decide(&platform, &live).questions.expect("everything serves");
-    assert_eq!(questions.volume.as_deref(), Some("http://10.0.0.9:8888/metrics"));
-
-    let with_room = |room| {
-        facts(Evidence {
-            room: Some(room),
-            ..seen()
-        })
+    let volume = Volume {
+        url: "http://10.0.0.9:8888/metrics".to_owned(),
+        least_room: (1 << 30) / 20,
     };
-    let mut told = |room: u64| {
-        let output = decide_with(&platform, &live, &with_room(room));
+    assert_eq!(questions.volume, Some(volume));
+
+    let answer = |volume_is_full| Evidence {
+        volume_is_full,
+        ..seen()
+    };
+    let mut told = |is_full: bool| {
+        let output = decide_with(&platform, &live, &facts(answer(is_full)));
         let (status, reason, message) = conditions(&output.status)["TracingAvailable"];
         let told = (format!("{status} {reason}"), message.to_owned());
         let events: Vec<_> = output.events.iter().map(|event| event.reason.clone()).collect();
         platform.status = Some(output.status);
         (told, events)
     };
-    let twentieth = (1 << 30) / 20;
-    assert_eq!(told(twentieth).0.0, "True JaegerAvailable");
-    let (full, events) = told(twentieth - 1);
+    assert_eq!(told(false).0.0, "True JaegerAvailable");
+    let (full, events) = told(true);
     assert_eq!(full.0, "False VolumeFull");
     assert!(
         full.1
-            .starts_with("the volume demo-jaeger-data of 1Gi has 51 MiB left"),
+            .starts_with("the volume demo-jaeger-data has less than a twentieth of 1Gi left"),
         "{}",
         full.1
     );
     assert_eq!(events, ["VolumeFull"]);
-    assert_eq!(told(twentieth - 2).1, [""; 0], "it is told once");
+    assert_eq!(told(true).1, [""; 0], "it is told once");
 
     // An operator that has just been started does not know yet.
     let output = decide(&platform, &live);
     assert_eq!(state(&output.status, "TracingAvailable"), ("False", "VolumeFull"));
     // It is asked again sooner than where all is well.
-    let again = |facts: &Facts| {
-        let settings = settings();
-        step(platform_core::step::Input {
-            now: at(61),
-            ..input(&platform, &live, facts, &settings)
-        })
-        .questions
-        .is_some()
-    };
-    assert!(again(&with_room(0)));
-    assert!(!again(&with_room(1 << 30)));
+    let rests = |is_full| !pause_before(&questions, Some(&answer(is_full)), at(61)).is_zero();
+    assert_eq!([true, false].map(rests), [false, true]);
+    assert!(answer(true).says_the_same_as(&answer(true)) && !answer(true).says_the_same_as(&answer(false)));
 }

@@ -57,7 +57,7 @@ fn ready_means_that_pods_serve() {
             ("jaeger", "http://localhost:30686"),
         ]
     );
-    assert_eq!(output.requeue, Requeue::After(Duration::from_mins(10)));
+    assert_eq!(output.requeue, Requeue::After(Duration::from_hours(1)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};
 use platform_core::{
     api::{ApiDocs, KeyRef, Platform, ServiceMetrics},
-    evidence::{Evidence, Question, Questions, ask_about, pod_url},
+    evidence::{Evidence, Question, Questions, Volume, ask_about, pod_url},
     known::GATEWAY,
     resolve::{Resolved, Service},
 };
@@ -163,8 +163,11 @@ async fn from_here(reach: &mut Reach, questions: Questions, pods: &[Pod]) -> Res
         let url = reach.url(&question.url, pods).await?;
         services.insert(name, Question { url, collectors });
     }
-    let volume = match &questions.volume {
-        Some(url) => Some(reach.url(url, pods).await?),
+    let volume = match questions.volume {
+        Some(volume) => Some(Volume {
+            url: reach.url(&volume.url, pods).await?,
+            ..volume
+        }),
         None => None,
     };
     Ok(Questions {

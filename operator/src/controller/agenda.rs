@@ -1,0 +1,216 @@
+//! When a Platform has to be looked at. A look costs the API server a handful of lists, so there is none for what the
+//! operator has just written itself, and none for a Platform where nothing happens, but for a seldom one.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::cluster::PlatformKey;
+
+/// Two looks at one Platform are at least so far apart, so that one which changes all the time leaves the API server to
+/// the others, and a rollout, in which much changes after the other, is not looked at for each change. The first change
+/// after a while is acted on at once.
+const PACE: Duration = Duration::from_millis(200);
+
+/// Marks kept of one Platform, of news and of own writes each: what comes beyond is looked at.
+const MARKS: usize = 128;
+
+/// An object in one of its versions, by a hash of all three. Two that share a hash by chance hide a change until the next
+/// one, once in 2^64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// The version of an object of this kind, in the namespace of its Platform.
+    pub fn new(kind: &str, name: &str, resource_version: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (kind, name, resource_version).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// What is known of when each Platform has to be looked at.
+#[derive(Debug, Default)]
+pub struct Agenda {
+    platforms: Mutex<BTreeMap<PlatformKey, Entry>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// What the watches told of since the last look.
+    news: Vec<Mark>,
+    /// What was written and not told of yet.
+    own: Vec<Mark>,
+    /// Whether to look, whatever the news are.
+    is_asked_for: bool,
+    /// When the last look ended.
+    looked_at: Option<Instant>,
+    /// When to look where nothing happens.
+    due: Option<Instant>,
+}
+
+impl Agenda {
+    /// A watch tells of this.
+    pub fn told_of(&self, key: &PlatformKey, mark: Mark) {
+        let mut platforms = self.lock();
+        let entry = platforms.entry(key.clone()).or_default();
+        if entry.news.len() < MARKS {
+            entry.news.push(mark);
+        } else {
+            entry.is_asked_for = true;
+        }
+    }
+
+    /// Something concerns the Platform that is no object of it.
+    pub fn ask_for(&self, key: &PlatformKey) {
+        self.lock().entry(key.clone()).or_default().is_asked_for = true;
+    }
+
+    /// Whether to look now; if not, how long to wait at most. The news are taken as read: what comes later is news again.
+    pub fn begin(&self, key: &PlatformKey, now: Instant) -> Result<(), Duration> {
+        let mut platforms = self.lock();
+        let entry = platforms.entry(key.clone()).or_default();
+        let (Some(looked_at), Some(due)) = (entry.looked_at, entry.due) else {
+            entry.read();
+            return Ok(());
+        };
+        entry.drop_echoes();
+        let is_wanted = entry.is_asked_for || !entry.news.is_empty() || due <= now;
+        if !is_wanted {
+            return Err(due.saturating_duration_since(now));
+        }
+        let paced = looked_at + PACE;
+        if now < paced {
+            return Err(paced.saturating_duration_since(now));
+        }
+        entry.read();
+        Ok(())
+    }
+
+    /// A look has ended, which wrote this, and the next one is due then unless something happens.
+    pub fn end(
+        &self,
+        key: &PlatformKey,
+        written: impl IntoIterator<Item = Mark>,
+        now: Instant,
+        due: Instant,
+    ) {
+        let mut platforms = self.lock();
+        let entry = platforms.entry(key.clone()).or_default();
+        entry.own.extend(written);
+        let surplus = entry.own.len().saturating_sub(MARKS);
+        entry.own.drain(..surplus);
+        (entry.looked_at, entry.due) = (Some(now), Some(due));
+    }
+
+    /// There is no such Platform any more.
+    pub fn forget(&self, key: &PlatformKey) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PlatformKey, Entry>> {
+        self.platforms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Takes away what the watches tell of the operator's own writes. It can come before the write has been answered.
+    fn drop_echoes(&mut self) {
+        let Self { news, own, .. } = self;
+        news.retain(|mark| match own.iter().position(|written| written == mark) {
+            Some(position) => {
+                own.swap_remove(position);
+                false
+            }
+            None => true,
+        });
+    }
+
+    fn read(&mut self) {
+        self.news.clear();
+        self.is_asked_for = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn key() -> PlatformKey {
+        PlatformKey {
+            namespace: "shop".into(),
+            name: "demo".into(),
+        }
+    }
+
+    fn mark(version: &str) -> Mark {
+        Mark::new("Deployment", "demo-auth", version)
+    }
+
+    /// One that was looked at, wrote version 7, and is due in an hour.
+    fn looked_at() -> (Agenda, Instant) {
+        let (agenda, start) = (Agenda::default(), Instant::now());
+        assert_eq!(agenda.begin(&key(), start), Ok(()), "it was never looked at");
+        agenda.end(&key(), [mark("7")], start, start + HOUR);
+        (agenda, start + PACE)
+    }
+
+    #[test]
+    fn where_nothing_happens_nobody_looks_until_it_is_due() {
+        let (agenda, now) = looked_at();
+        assert_eq!(agenda.begin(&key(), now), Err(HOUR - PACE));
+        assert_eq!(agenda.begin(&key(), now + HOUR), Ok(()));
+    }
+
+    #[test]
+    fn its_own_writes_are_no_news_and_anything_else_is() {
+        let (agenda, now) = looked_at();
+        agenda.told_of(&key(), mark("7"));
+        assert!(agenda.begin(&key(), now).is_err());
+        agenda.told_of(&key(), mark("7"));
+        assert_eq!(agenda.begin(&key(), now), Ok(()), "the echo came already");
+
+        let (agenda, now) = looked_at();
+        agenda.told_of(&key(), mark("8"));
+        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        agenda.end(&key(), [], now, now + HOUR);
+        assert!(agenda.begin(&key(), now + PACE).is_err(), "it is news once");
+    }
+
+    #[test]
+    fn what_is_told_before_the_write_is_answered_is_no_news_either() {
+        let (agenda, now) = looked_at();
+        agenda.told_of(&key(), mark("8"));
+        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        agenda.told_of(&key(), mark("9"));
+        agenda.end(&key(), [mark("9")], now, now + HOUR);
+        assert!(agenda.begin(&key(), now + PACE).is_err());
+    }
+
+    #[test]
+    fn news_during_a_look_lead_to_another_one_at_the_pace() {
+        let (agenda, now) = looked_at();
+        agenda.ask_for(&key());
+        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        agenda.told_of(&key(), mark("8"));
+        agenda.end(&key(), [], now, now + HOUR);
+        let half = PACE / 2;
+        assert_eq!(agenda.begin(&key(), now + half), Err(PACE - half));
+        assert_eq!(agenda.begin(&key(), now + PACE), Ok(()));
+    }
+
+    #[test]
+    fn a_flood_of_news_stays_bounded_and_is_looked_at() {
+        let (agenda, now) = looked_at();
+        for version in 0..1000 {
+            agenda.told_of(&key(), mark(&version.to_string()));
+        }
+        assert!(agenda.lock()[&key()].news.len() <= MARKS);
+        assert_eq!(agenda.begin(&key(), now), Ok(()));
+    }
+}
