@@ -63,27 +63,68 @@ const REFERENCE_HEAD: &str = "# Every field of a Platform
 `tracewell.dev/v1alpha1`, kind `Platform`. This page is written from the operator's types by `cargo xtask codegen`. What stands
 in the column *rules* is held by the API server, as are the rules below the table, each with the sentence that it refuses with.
 
-| field | type | default | rules | what it is |
+## What you write
+";
+
+const STATUS_HEAD: &str = "
+## What the operator answers
+The operator alone writes it. [reasons.md](reasons.md) has the reasons of the conditions.
+
+";
+
+const COLUMNS_HEAD: &str = "
+## What `kubectl get platforms` prints
+| column | where it is taken from | with | what it is |
+|---|---|---|---|
+";
+
+const FIELDS_HEAD: &str = "| field | type | default | rules | what it is |
 |---|---|---|---|---|
 ";
 
-/// The page of every field of the spec, and of the rules across fields.
+/// The page of every field, of the rules across fields, and of the columns.
 fn reference() -> anyhow::Result<String> {
     let crd = serde_json::to_value(Platform::crd())?;
-    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    let mut page = REFERENCE_HEAD.to_owned();
+    let version = &crd["spec"]["versions"][0];
+    let schema = &version["schema"]["openAPIV3Schema"];
+    let mut page = format!("{REFERENCE_HEAD}{FIELDS_HEAD}");
     let mut rules = vec![String::new()];
     collect(&schema["properties"]["spec"], "spec", &mut page, &mut rules);
     rules.extend(messages(schema).map(|message| format!("- `metadata`: {message}\n")));
     rules.sort();
     page.push_str("\n## Rules across fields\n");
     page.extend(rules);
+    page.push_str(STATUS_HEAD);
+    page.push_str(FIELDS_HEAD);
+    collect(
+        &schema["properties"]["status"],
+        "status",
+        &mut page,
+        &mut Vec::new(),
+    );
+    page.push_str(COLUMNS_HEAD);
+    page.extend(columns(version));
     Ok(page)
+}
+
+/// A row for each column that kubectl prints.
+fn columns(version: &Value) -> impl Iterator<Item = String> {
+    let columns = version["additionalPrinterColumns"].as_array();
+    columns.into_iter().flatten().map(|column| {
+        let text = |field: &str| column[field].as_str().unwrap_or_default();
+        let with = if column["priority"] == 1 { "`-o wide`" } else { "" };
+        format!(
+            "| {} | `{}` | {with} | {} |\n",
+            text("name"),
+            text("jsonPath"),
+            text("description")
+        )
+    })
 }
 
 fn collect(schema: &Value, path: &str, page: &mut String, rules: &mut Vec<String>) {
     rules.extend(messages(schema).map(|message| format!("- `{path}`: {message}\n")));
-    if path != "spec" {
+    if path.contains('.') {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let default = match &schema["default"] {
             Value::Null => String::new(),

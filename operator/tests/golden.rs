@@ -4,7 +4,10 @@
 
 #![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use platform_core::reason::Reason;
 use platform_operator::render::render;
@@ -37,23 +40,73 @@ fn every_example_renders_as_its_golden_file() {
     );
 }
 
+/// The pages of the reasons that are problems.
+const RUNBOOKS: &str = "runbooks/reasons";
+
 #[test]
 fn the_page_of_reasons_has_every_reason() {
     const HEAD: &str = "# Reasons
 What the `reason` of a Platform's conditions and events means, and what to do about it; the most urgent first. The `message`
-beside it has the particulars. This page is written from `operator/core/src/reason.rs` by
+beside it has the particulars. What somebody has to look at has a page of its own: how to see it, what to do, how it goes away.
+This table is written from `operator/core/src/reason.rs` by
 `UPDATE_GOLDEN=1 cargo test -p platform-operator --test golden`.
 
 | reason | what it means, and what to do |
 |---|---|
 ";
-    let row = |reason: &Reason| format!("| `{reason}` | {} |\n", reason.meaning());
+    let row = |reason: &Reason| {
+        let name = if reason.is_problem() {
+            format!("[`{reason}`]({RUNBOOKS}/{reason}.md)")
+        } else {
+            format!("`{reason}`")
+        };
+        format!("| {name} | {} |\n", reason.meaning())
+    };
     let page: String = [HEAD.to_owned()]
         .into_iter()
         .chain(Reason::ALL.iter().map(row))
         .collect();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reasons.md");
+    let file = docs("reasons.md");
     assert_eq!(check(&file, &page), None, "UPDATE_GOLDEN=1 accepts this change");
+}
+
+/// A file of the documentation.
+fn docs(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
+}
+
+#[test]
+fn every_problem_has_a_page_that_says_what_to_do_and_no_page_is_left_over() {
+    let problems: BTreeSet<String> = Reason::ALL
+        .iter()
+        .filter(|reason| reason.is_problem())
+        .map(|reason| format!("{reason}.md"))
+        .collect();
+    let files = std::fs::read_dir(docs(RUNBOOKS)).expect("the directory is there");
+    let pages: BTreeSet<String> = files
+        .map(|file| file.expect("the directory can be listed").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(pages, problems);
+    for name in pages {
+        let page = std::fs::read_to_string(docs(RUNBOOKS).join(&name)).expect("the page can be read");
+        assert!(
+            page.starts_with(&format!("# {}\n", name.trim_end_matches(".md"))),
+            "{name}"
+        );
+        let parts = [
+            "\n**Means:** ",
+            "\n**See:** ",
+            "\n```sh\nkubectl ",
+            "\n**Do:**\n1. ",
+            "\n**Goes away:** ",
+        ];
+        let places: Vec<_> = parts.iter().map(|part| page.find(part)).collect();
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted(),
+            "{name} has not all of {parts:?}, in this order"
+        );
+    }
 }
 
 #[test]

@@ -173,6 +173,41 @@ impl From<FailureCategory> for Reason {
 }
 
 impl Reason {
+    /// Whether somebody has to look: it has a page in `docs/runbooks/reasons`. The others say that all is well, that it
+    /// will be soon, or what the spec itself chose. A new reason is a problem until it is listed here.
+    pub const fn is_problem(self) -> bool {
+        !matches!(
+            self,
+            Self::Progressing
+                | Self::NotAccepted
+                | Self::Accepted
+                | Self::AllReferencesFound
+                | Self::Paused
+                | Self::NotAskedYet
+                | Self::SpansArrive
+                | Self::ErrorTrackingDisabled
+                | Self::DsnFound
+                | Self::InsideOnly
+                | Self::EntranceOpen
+                | Self::AllComponentsReady
+                | Self::AllServicesAvailable
+                | Self::JaegerAvailable
+                | Self::BackupSucceeded
+                | Self::BackupNotDue
+                | Self::NoBackup
+                | Self::DatabaseAvailable
+                | Self::NoDatabase
+                | Self::ExternalDatabase
+                | Self::ExternalBackend
+                | Self::PrometheusAvailable
+                | Self::ExternalPrometheus
+                | Self::NoPrometheus
+                | Self::TracingDisabled
+                | Self::Completed
+                | Self::NotStalled
+        )
+    }
+
     /// Whether the operator may get over it by trying again, without anybody's help.
     pub const fn is_transient(self) -> bool {
         matches!(
