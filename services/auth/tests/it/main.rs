@@ -4,7 +4,6 @@ mod accounts;
 mod admin;
 mod alone;
 mod authorization;
-mod browser;
 mod conformance;
 mod contract;
 mod cookies;
