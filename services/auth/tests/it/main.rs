@@ -17,6 +17,7 @@ mod sessions;
 mod smtp;
 mod timing;
 mod tools;
+mod traces;
 
 use serde_json::{Value, json};
 use tracewell_auth::Auth;
