@@ -161,7 +161,11 @@ async fn flooded(
     let others = answers.others(&[&ADMITTED[..], &REFUSED].concat());
     ensure!(others.is_empty(), "sign-ins were answered {others:?}");
     let refused = answers.with(&REFUSED)?;
-    ensure!(!refused.is_empty(), "nobody was refused: it was no flood");
+    ensure!(
+        !refused.is_empty(),
+        "nobody was refused, so it was no flood: the machine is too busy for one in {} s; try a longer --seconds",
+        duration.as_secs()
+    );
     Ok(Flood {
         me_p99,
         refused_p99: milliseconds_at(&refused, 0.99),
