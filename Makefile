@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 XTASK := cargo run --quiet --package xtask --
 
-.PHONY: help up down test assets dev lint bench bench-operator bench-telemetry codegen clean-cache
+.PHONY: help up down test assets dev lint bench bench-auth bench-operator bench-telemetry codegen clean-cache
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -27,6 +27,9 @@ lint: ## Formatting, clippy, licences, generated files, scripts
 
 bench: ## Measure the figures of docs/benchmarks.md on the running cluster
 	@$(XTASK) bench
+
+bench-auth: ## Measure the auth service beside bare argon2id and the Express service that it replaces
+	@$(XTASK) bench auth
 
 bench-operator: ## Measure the operator with a thousand Platforms, on a control plane without nodes
 	@$(XTASK) bench operator

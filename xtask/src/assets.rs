@@ -54,14 +54,14 @@ fn ensure_receivers(steps: &mut Steps, cache: &Cache, tree: &Path) -> Result<()>
     cache.write_program("spotlight", &packages::launcher(&[&node.program(), &spotlight]))
 }
 
-/// The folder with the `node_modules` of the telemetry bench's Node service.
+/// The folder with the `node_modules` of the benches' Node services.
 pub(crate) fn ensure_bench_node(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
     install_packages(steps)?;
     let cache = Cache::open()?;
     let _lock = cache.lock()?;
     let node = Node::ensure(steps, &cache, tree)?;
-    let project = tree.join("services/telemetry/bench/node");
-    node.modules(steps, &cache, "telemetry-bench-node", &project)
+    let project = tree.join("services/bench-kit/node");
+    node.modules(steps, &cache, "bench-node", &project)
 }
 
 /// What the operator's bench starts, and the folder that holds it.

@@ -37,6 +37,8 @@ pub(crate) struct BenchArgs {
 /// What is measured.
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
 enum Bench {
+    /// The auth service beside bare argon2id and the Express service that it replaces, without a cluster
+    Auth,
     /// The operator and the journey of a request, on the running cluster
     #[default]
     Cluster,
@@ -112,6 +114,7 @@ pub(crate) fn lint() -> Result<()> {
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let mut steps = Steps::new("bench")?;
     let mut bench = match args.what {
+        Bench::Auth => auth_bench(&mut steps)?,
         Bench::Cluster => cluster_bench(&mut steps)?,
         Bench::Operator => operator_bench(&mut steps)?,
         Bench::Telemetry => telemetry_bench(&mut steps)?,
@@ -144,6 +147,19 @@ fn operator_bench(steps: &mut Steps) -> Result<Command> {
     let mut bench = Command::new(programs.join("operator-bench"));
     bench.env("TRACEWELL_ASSETS", assets);
     bench.arg("--operator").arg(programs.join("tracewell-operator"));
+    Ok(bench)
+}
+
+fn auth_bench(steps: &mut Steps) -> Result<Command> {
+    let programs = release_programs(
+        steps,
+        "Build the auth service and its bench",
+        &[("tracewell-auth", "tracewell-auth"), ("auth-bench", "auth-bench")],
+    )?;
+    let modules = assets::ensure_bench_node(steps, cluster::tree())?;
+    let mut bench = Command::new(programs.join("auth-bench"));
+    bench.env("TRACEWELL_BENCH_NODE", modules);
+    bench.arg("--service").arg(programs.join("tracewell-auth"));
     Ok(bench)
 }
 

@@ -19,6 +19,12 @@ pub(crate) enum AuthError {
     AccountLocked,
     #[error("an admin cannot lock their own account")]
     OwnAccount,
+    #[error(
+        "an admin takes their own second factors away as everybody does: DELETE /v1/me/totp and /v1/me/passkeys/{{id}}"
+    )]
+    OwnSecondFactor,
+    #[error("the account has neither one-time passwords nor a passkey")]
+    NoSecondFactor,
     #[error("only an admin may do this")]
     AdminOnly,
     #[error("the session has ended: sign in again")]
@@ -71,7 +77,8 @@ impl From<AuthError> for ApiError {
             AuthError::InvalidCredentials => answer(StatusCode::UNAUTHORIZED, "invalid_credentials"),
             AuthError::WrongPassword => answer(StatusCode::FORBIDDEN, "wrong_password"),
             AuthError::AccountLocked => answer(StatusCode::FORBIDDEN, "account_locked"),
-            AuthError::OwnAccount => answer(StatusCode::CONFLICT, "own_account"),
+            AuthError::OwnAccount | AuthError::OwnSecondFactor => answer(StatusCode::CONFLICT, "own_account"),
+            AuthError::NoSecondFactor => answer(StatusCode::CONFLICT, "no_second_factor"),
             AuthError::AdminOnly => answer(StatusCode::FORBIDDEN, "admin_only"),
             AuthError::SessionEnded => answer(StatusCode::UNAUTHORIZED, "session_ended").with_header(
                 header::WWW_AUTHENTICATE,

@@ -19,10 +19,11 @@ pub(crate) async fn reauthenticate(
     client: &Client,
     password: Password,
 ) -> Result<(), AuthError> {
+    let place = hasher.queue()?;
     let target = Target::Password(&caller.user.email);
     store::attempts::begin(db, &target, client, clock::now()).await?;
     let stored = store::users::password_hash(db, &caller.user.id).await?;
-    let verdict = hasher.verify(password, stored).await;
+    let verdict = place.verify(password, stored).await;
     if !matches!(verdict, Ok(Verdict::Wrong)) {
         store::attempts::forgive(db, &target, client).await?;
     }

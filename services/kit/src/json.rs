@@ -118,7 +118,7 @@ fn violations(validator: &Validator, value: &Value) -> Vec<FieldError> {
                 ValidationErrorKind::Format { format } => {
                     vec![FieldError {
                         pointer: at,
-                        detail: format!("is not a valid {format}"),
+                        detail: format!("is not a valid {}", name_of(format)),
                     }]
                 }
                 _ => vec![FieldError { pointer: at, detail }],
@@ -127,6 +127,14 @@ fn violations(validator: &Validator, value: &Value) -> Vec<FieldError> {
         .collect();
     errors.sort_by(|a, b| a.pointer.cmp(&b.pointer));
     errors
+}
+
+/// What people call a format of JSON Schema.
+fn name_of(format: &str) -> &str {
+    match format {
+        "email" | "idn-email" => "e-mail address",
+        other => other,
+    }
 }
 
 /// U+0000 is a character of JSON's strings, but PostgreSQL stores none, and where it is stored C programs end there.

@@ -34,6 +34,8 @@ pub(crate) enum AuditKind {
     /// A passkey that counts its uses did not count on, so there are two of it.
     PasskeyCloned,
     EmailChanged,
+    /// An admin took one-time passwords and passkeys away, which their owner had lost.
+    SecondFactorsRemoved,
 }
 
 impl fmt::Display for AuditKind {

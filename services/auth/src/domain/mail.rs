@@ -19,6 +19,8 @@ pub(crate) enum MailKind {
     PasswordChanged,
     /// Tells that one-time passwords or a passkey were added or taken away.
     SigninMethodsChanged,
+    /// Tells that an admin took one-time passwords and passkeys away.
+    SecondFactorsRemoved,
     /// Asks to prove that an address, which is to become that of the account, is read.
     ConfirmNewEmail,
     /// Tells the old address that the account has another one now.
@@ -43,7 +45,10 @@ impl MailKind {
         match self {
             Self::VerifyEmail | Self::ConfirmNewEmail => Some(SignedDuration::from_hours(24)),
             Self::ResetPassword => Some(SignedDuration::from_mins(30)),
-            Self::PasswordChanged | Self::SigninMethodsChanged | Self::EmailChanged => None,
+            Self::PasswordChanged
+            | Self::SigninMethodsChanged
+            | Self::SecondFactorsRemoved
+            | Self::EmailChanged => None,
         }
     }
 }

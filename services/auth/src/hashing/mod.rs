@@ -2,6 +2,7 @@
 //! Password Storage Cheat Sheet and the crate's default.
 
 mod memory;
+mod workers;
 
 use std::{
     num::NonZeroU16,
@@ -16,11 +17,14 @@ use argon2::{
         phc::{Output, ParamsString, PasswordHash, Salt},
     },
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracewell_telemetry::{Histogram, histogram};
 use tracing::Instrument;
 
-use self::memory::{Memory, Slot};
+use self::{
+    memory::{Memory, Slot},
+    workers::{Interrupted, Workers},
+};
 use crate::domain::Password;
 
 /// Requests that may wait for each one that is being hashed; at about 20 ms a hash the last waits 0.3 s.
@@ -46,8 +50,11 @@ pub(crate) enum HashError {
     #[error("a password hash is unusable: {0}")]
     Unusable(#[from] password_hash::Error),
     /// The work was cut off by the end of the process.
-    #[error("hashing was interrupted")]
-    Interrupted(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// No thread could be started.
+    #[error("no thread to hash passwords on")]
+    NoThread(#[source] std::io::Error),
 }
 
 /// Whether a password is the stored one.
@@ -66,6 +73,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Hasher {
     params: Params,
     memory: Memory,
+    workers: Workers,
     places: Arc<Semaphore>,
     /// Compared with when there is no such account, so that both cases take the same time.
     decoy: Arc<str>,
@@ -81,15 +89,39 @@ impl Hasher {
         };
         Ok(Self {
             memory: Memory::new(slots, params.block_count()),
+            workers: Workers::start(concurrency).map_err(HashError::NoThread)?,
             places: Arc::new(Semaphore::new(slots * (1 + QUEUE_PER_SLOT))),
             decoy: decoy.to_string().into(),
             params,
         })
     }
 
-    /// The hash of `password` in PHC form.
+    /// Takes a place in the queue. To be called before anything else that takes time: who is one too many must be told
+    /// at once, or they would be many that wait.
+    pub(crate) fn queue(&self) -> Result<Place, HashError> {
+        let permit = Arc::clone(&self.places).try_acquire_owned();
+        Ok(Place {
+            hasher: self.clone(),
+            permit: permit.map_err(|_| HashError::Busy)?,
+        })
+    }
+
+    /// [`Place::hash`] in a place of its own.
     pub(crate) async fn hash(&self, password: Password) -> Result<String, HashError> {
-        let params = self.params.clone();
+        self.queue()?.hash(password).await
+    }
+}
+
+/// A place in the queue, for one hash; given up when dropped.
+pub(crate) struct Place {
+    hasher: Hasher,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// The hash of `password` in PHC form.
+    pub(crate) async fn hash(self, password: Password) -> Result<String, HashError> {
+        let params = self.hasher.params.clone();
         self.run(move |slot| {
             let salt = Salt::generate();
             let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
@@ -108,11 +140,11 @@ impl Hasher {
     /// The stored hash says with which parameters it was made, and those are used. A hash that is weaker than those
     /// in force is therefore compared faster, until its owner signs in and it is renewed.
     pub(crate) async fn verify(
-        &self,
+        self,
         password: Password,
         stored: Option<String>,
     ) -> Result<Verdict, HashError> {
-        let (decoy, in_force) = (Arc::clone(&self.decoy), self.params.clone());
+        let (decoy, in_force) = (Arc::clone(&self.hasher.decoy), self.hasher.params.clone());
         self.run(move |slot| {
             let text = stored.as_deref().unwrap_or(&decoy);
             let hash = PasswordHash::new(text).map_err(password_hash::Error::from)?;
@@ -132,18 +164,15 @@ impl Hasher {
     }
 
     async fn run<T: Send + 'static>(
-        &self,
+        self,
         work: impl FnOnce(&mut Slot) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| HashError::Busy)?;
-        let asked = Instant::now();
-        let mut slot = self.memory.slot().await;
+        let (asked, permit) = (Instant::now(), self.permit);
+        let mut slot = self.hasher.memory.slot().await;
         WAIT.record(asked.elapsed().as_secs_f64(), &[]);
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.hasher.workers.run(move || {
             // Held to the end of the work, not of the request: a client that leaves frees no core.
-            let _held = place;
+            let _held = permit;
             work(&mut slot)
         });
         task.instrument(tracing::info_span!("password.hash")).await?
@@ -211,7 +240,12 @@ mod tests {
             ("battery staple", Verdict::Wrong),
         ] {
             assert_eq!(
-                hasher.verify(password(text), Some(stored.clone())).await.unwrap(),
+                hasher
+                    .queue()
+                    .unwrap()
+                    .verify(password(text), Some(stored.clone()))
+                    .await
+                    .unwrap(),
                 verdict
             );
         }
@@ -226,7 +260,12 @@ mod tests {
             ("battery staple", Verdict::Wrong),
         ] {
             assert_eq!(
-                hasher.verify(password(text), Some(stored.clone())).await.unwrap(),
+                hasher
+                    .queue()
+                    .unwrap()
+                    .verify(password(text), Some(stored.clone()))
+                    .await
+                    .unwrap(),
                 verdict
             );
         }
@@ -235,6 +274,8 @@ mod tests {
             "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         assert_eq!(
             hasher
+                .queue()
+                .unwrap()
                 .verify(password("password"), Some(foreign.to_owned()))
                 .await
                 .unwrap(),
@@ -250,7 +291,12 @@ mod tests {
     #[tokio::test]
     async fn without_an_account_no_password_fits() {
         assert_eq!(
-            cheap(1).verify(password("correct horse"), None).await.unwrap(),
+            cheap(1)
+                .queue()
+                .unwrap()
+                .verify(password("correct horse"), None)
+                .await
+                .unwrap(),
             Verdict::Wrong
         );
     }

@@ -82,6 +82,13 @@ impl Letter {
                 "One-time passwords or a passkey were added to the account with this address, or taken away.",
                 "If it was not you, choose a new password at once and look at your passkeys and sessions.",
             ),
+            MailKind::SecondFactorsRemoved => (
+                "An administrator took your second factors away",
+                "",
+                "An administrator took the one-time passwords and passkeys of the account with this address away, and its \
+                 sessions have ended. The password alone lets in now.",
+                "If you did not ask for it, choose a new password at once and tell an administrator.",
+            ),
             MailKind::ConfirmNewEmail => (
                 "Confirm your new e-mail address",
                 "confirm-email-change",

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
+    Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     message::{Mailbox, MultiPart},
     transport::smtp::client::{Certificate, Tls, TlsParameters},
 };
@@ -108,6 +108,13 @@ pub(crate) enum SendError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the domain of the address cannot be written in ASCII")]
+    Domain(#[from] idna::Errors),
+    #[error(
+        "the SMTP server does not offer SMTPUTF8, without which there is no mail to an address with other letters than \
+         ASCII's before its @"
+    )]
+    NoSmtpUtf8(#[source] lettre::transport::smtp::Error),
     #[error("the SMTP server did not take the mail")]
     Smtp(#[from] lettre::transport::smtp::Error),
 }
@@ -143,20 +150,42 @@ impl Transport {
         let message = Message::builder()
             .message_id(Some(format!("<{id}@{}>", from.email.domain())))
             .from(from.as_ref().clone())
-            .to(Mailbox::new(None, recipient.as_str().parse()?))
+            .to(Mailbox::new(None, address(recipient)?))
             .subject(letter.subject)
             .multipart(MultiPart::alternative_plain_html(
                 letter.text.clone(),
                 letter.html.clone(),
             ))?;
-        server.send(message).await?;
-        Ok(())
+        match server.send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) if lacks_smtputf8(&error) => Err(SendError::NoSmtpUtf8(error)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the table is where mail goes.
     pub(crate) fn is_outbox(&self) -> bool {
         matches!(self, Self::Outbox)
     }
+}
+
+/// The address as mail servers take it. A domain can be written in ASCII, which every server takes; what stands before
+/// the @ cannot, and takes a server with SMTPUTF8 (RFC 6531) where it is not ASCII.
+fn address(email: &Email) -> Result<Address, SendError> {
+    let (user, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
+    // One that is an address of the network in brackets is no name.
+    let domain = if domain.is_ascii() {
+        domain.to_owned()
+    } else {
+        idna::domain_to_ascii(domain)?
+    };
+    Ok(Address::new(user, domain)?)
+}
+
+/// Whether the mail was not even tried, since the server does not say that it takes such an address.
+fn lacks_smtputf8(error: &lettre::transport::smtp::Error) -> bool {
+    let reason = std::error::Error::source(error);
+    error.is_client() && reason.is_some_and(|reason| reason.to_string().contains("SMTPUTF8"))
 }
 
 #[cfg(test)]

@@ -134,9 +134,10 @@ impl Worker {
             MailKind::VerifyEmail => account
                 .filter(|user| user.email_verified_at.is_none())
                 .map(|user| user.id),
-            MailKind::ResetPassword | MailKind::PasswordChanged | MailKind::SigninMethodsChanged => {
-                account.map(|user| user.id)
-            }
+            MailKind::ResetPassword
+            | MailKind::PasswordChanged
+            | MailKind::SigninMethodsChanged
+            | MailKind::SecondFactorsRemoved => account.map(|user| user.id),
             // Of an address that is another account's, nobody is told.
             MailKind::ConfirmNewEmail if account.is_some() => None,
             MailKind::ConfirmNewEmail | MailKind::EmailChanged => mail.user_id.clone(),
@@ -150,6 +151,7 @@ fn kind_label(kind: MailKind) -> &'static str {
         MailKind::ResetPassword => "reset_password",
         MailKind::PasswordChanged => "password_changed",
         MailKind::SigninMethodsChanged => "signin_methods_changed",
+        MailKind::SecondFactorsRemoved => "second_factors_removed",
         MailKind::ConfirmNewEmail => "confirm_new_email",
         MailKind::EmailChanged => "email_changed",
     }

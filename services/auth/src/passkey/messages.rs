@@ -10,7 +10,13 @@ use crate::opaque::OpaqueToken;
 
 /// Bytes, in base64url without padding.
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
-#[schema(value_type = String, pattern = "^[A-Za-z0-9_-]*$", max_length = 32768, example = "dGhlIGJ5dGVz")]
+#[schema(
+    value_type = String,
+    // The last character of two or three carries bits that must be zero.
+    pattern = "^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$",
+    max_length = 32768,
+    example = "dGhlIGJ5dGVz"
+)]
 pub(crate) struct Base64Url(pub(crate) Vec<u8>);
 
 impl Serialize for Base64Url {

@@ -17,7 +17,10 @@ pub(crate) struct Sessions {
 #[utoipa::path(
     get, path = "/sessions", tag = "sessions", security(("bearer" = [])),
     responses(
-        (status = 200, description = "The sessions", body = Sessions),
+        (status = 200, description = "The sessions", body = Sessions, links(
+            ("revoke" = (operation_id = "revoke_session", description = "End the newest session",
+                parameters(("id" = "$response.body#/sessions/0/id")))),
+        )),
         CallerRefused,
     )
 )]

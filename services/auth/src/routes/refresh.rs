@@ -44,7 +44,10 @@ pub(crate) struct Refresh {
 #[utoipa::path(
     post, path = "/refresh", tag = "sessions", request_body = Refresh,
     responses(
-        (status = 200, description = "The tokens", body = Tokens),
+        (status = 200, description = "The tokens", body = Tokens, links(
+            ("refresh" = (operation_id = "refresh", description = "Refresh the access token again",
+                request_body = json!({"refresh_token": "$response.body#/refresh_token"}))),
+        )),
         (status = 403, description = "`cross_origin`: a page of another site sent it",
             body = Problem, content_type = PROBLEM_JSON),
         (status = 401, description = "`invalid_refresh_token`, `refresh_token_reused` or `session_ended`",

@@ -24,7 +24,7 @@ use crate::{
     client::Client,
     domain::{AuditKind, Email, Password},
     error::AuthError,
-    hashing::{HashError, Hasher, Verdict},
+    hashing::{HashError, Hasher, Place, Verdict},
     keyring::KeyRing,
     opaque::OpaqueToken,
     second_factor,
@@ -78,7 +78,10 @@ impl IntoResponse for Admitted {
 #[utoipa::path(
     post, path = "/signin", tag = "sessions", request_body = Signin,
     responses(
-        (status = 200, description = "The tokens", body = SignedIn),
+        (status = 200, description = "The tokens", body = SignedIn, links(
+            ("refresh" = (operation_id = "refresh", description = "Refresh the access token",
+                request_body = json!({"refresh_token": "$response.body#/refresh_token"}))),
+        )),
         (status = 202, description = "The password is right, and the account has one-time passwords on",
             body = SecondFactorNeeded),
         (status = 401, description = "`invalid_credentials`", body = Problem, content_type = PROBLEM_JSON),
@@ -130,10 +133,11 @@ async fn attempt(
     client: &Client,
     body: Signin,
 ) -> Result<Admitted, AuthError> {
+    let place = hasher.queue()?;
     let email = body.email.clone();
     let target = Target::Password(&email);
     store::attempts::begin(db, &target, client, clock::now()).await?;
-    let signed_in = sign_in(db, hasher, key, client, body).await;
+    let signed_in = sign_in(db, hasher, place, key, client, body).await;
     if !matches!(signed_in, Err(AuthError::InvalidCredentials)) {
         store::attempts::forgive(db, &target, client).await?;
     }
@@ -143,14 +147,13 @@ async fn attempt(
 async fn sign_in(
     db: &Db,
     hasher: &Hasher,
+    place: Place,
     key: &SigningKey,
     client: &Client,
     body: Signin,
 ) -> Result<Admitted, AuthError> {
     let (account, password_hash) = store::users::by_email(db, &body.email).await?.unzip();
-    let verdict = hasher
-        .verify(body.password.clone(), password_hash.clone())
-        .await?;
+    let verdict = place.verify(body.password.clone(), password_hash.clone()).await?;
     let (account, known_hash) = match account.zip(password_hash) {
         Some(found) if verdict != Verdict::Wrong => found,
         unknown => {

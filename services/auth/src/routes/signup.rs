@@ -36,7 +36,10 @@ pub(crate) struct Signup {
 #[utoipa::path(
     post, path = "/signup", tag = "accounts", request_body = Signup,
     responses(
-        (status = 201, description = "The account", body = User),
+        (status = 201, description = "The account", body = User, links(
+            ("signIn" = (operation_id = "signin", description = "Sign in to the new account",
+                request_body = json!({"email": "$request.body#/email", "password": "$request.body#/password"}))),
+        )),
         (status = 409, description = "`email_taken`", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
     )

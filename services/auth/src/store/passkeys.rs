@@ -105,6 +105,15 @@ pub(crate) async fn remove(tx: &mut Tx, user_id: &str, id: &str) -> Result<bool,
     Ok(rows == 1)
 }
 
+/// Deletes every passkey of the account; `false` if it has none.
+pub(crate) async fn remove_all(tx: &mut Tx, user_id: &str) -> Result<bool, DbError> {
+    let rows = query("passkeys", "DELETE FROM passkeys WHERE user_id = $1")
+        .bind(user_id.to_owned())
+        .execute(tx)
+        .await?;
+    Ok(rows > 0)
+}
+
 fn passkey(row: &Row) -> Result<Passkey, DbError> {
     Ok(Passkey {
         id: row.get("id")?,

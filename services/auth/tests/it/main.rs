@@ -4,7 +4,6 @@ mod accounts;
 mod admin;
 mod alone;
 mod authorization;
-mod browser;
 mod conformance;
 mod contract;
 mod cookies;
@@ -18,6 +17,7 @@ mod sessions;
 mod smtp;
 mod timing;
 mod tools;
+mod traces;
 
 use serde_json::{Value, json};
 use tracewell_auth::Auth;

@@ -7,10 +7,10 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tracewell_kit::{
     db::Engine::{self, Postgres, Sqlite},
-    testing::{Answer, Running, Setup},
+    testing::{Answer, Browser, Running, Setup},
 };
 
-use crate::{PASSWORD, SignedIn, browser::Browser, sign_in, signed_in, start};
+use crate::{PASSWORD, SignedIn, admin::admin, second_factor::remove, sign_in, signed_in, start};
 
 /// Makes a passkey by the options that it is given.
 const CREATE: &str = "const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(args[0]); \
@@ -20,7 +20,7 @@ const GET: &str = "const publicKey = PublicKeyCredential.parseRequestOptionsFrom
      return (await navigator.credentials.get({publicKey})).toJSON();";
 
 /// Passkeys are bound to the origin, so the port must be known before.
-async fn auth_for_browsers(engine: Engine) -> Setup<(Running, String)> {
+pub(crate) async fn auth_for_browsers(engine: Engine) -> Setup<(Running, String)> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
     let origin = format!("http://localhost:{port}");
     let variables = [
@@ -30,6 +30,14 @@ async fn auth_for_browsers(engine: Engine) -> Setup<(Running, String)> {
         ("PASSKEY_ORIGINS", &origin),
     ];
     Ok((start(engine, &variables).await?, origin))
+}
+
+/// A browser with an authenticator, on a page of the service.
+pub(crate) async fn browser_at(origin: &str) -> Setup<Browser> {
+    let browser = Browser::start(&[]).await?;
+    browser.add_authenticator().await?;
+    browser.open(&format!("{origin}/api-docs/")).await?;
+    Ok(browser)
 }
 
 async fn options(auth: &Running, token: &str) -> Setup<Value> {
@@ -64,8 +72,7 @@ async fn use_it(auth: &Running, credential: &Value) -> Setup<Answer> {
 async fn a_passkey_is_made_used_and_taken_away(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
     let (auth, origin) = auth_for_browsers(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
-    let browser = Browser::start().await?;
-    browser.open(&format!("{origin}/api-docs/")).await?;
+    let browser = browser_at(&origin).await?;
 
     auth.post(
         "/v1/me/passkeys/options",
@@ -120,15 +127,14 @@ async fn a_passkey_is_made_used_and_taken_away(#[values(Sqlite, Postgres)] engin
     use_it(&auth, &assertion(&auth, &browser).await?)
         .await?
         .assert_problem(401, "unknown_passkey");
-    browser.close().await
+    Ok(())
 }
 
 #[tokio::test]
 async fn the_browser_keeps_the_tokens_of_a_page_in_a_cookie() -> Setup<()> {
     let (auth, origin) = auth_for_browsers(Sqlite).await?;
     signed_in(&auth, "ada@example.com").await?;
-    let browser = Browser::start().await?;
-    browser.open(&format!("{origin}/api-docs/")).await?;
+    let browser = browser_at(&origin).await?;
     // All from the page, as a front end does it. Browsers take a `__Host-` cookie from localhost, which counts as safe.
     let script = "
         const post = async (path, body, token) => {
@@ -159,7 +165,7 @@ async fn the_browser_keeps_the_tokens_of_a_page_in_a_cookie() -> Setup<()> {
         seen,
         json!({"inBody": null, "readable": "", "user": "ada@example.com", "refreshed": true})
     );
-    browser.close().await
+    Ok(())
 }
 
 #[rstest]
@@ -167,8 +173,7 @@ async fn the_browser_keeps_the_tokens_of_a_page_in_a_cookie() -> Setup<()> {
 async fn a_passkey_stands_for_both_factors(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
     let (auth, origin) = auth_for_browsers(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
-    let browser = Browser::start().await?;
-    browser.open(&format!("{origin}/api-docs/")).await?;
+    let browser = browser_at(&origin).await?;
     let created = browser.run(CREATE, &[options(&auth, &ada.access).await?]).await?;
     assert_eq!(add(&auth, &ada.access, &created).await?.status, 201);
     crate::second_factor::enable(&auth, &ada.access).await?;
@@ -177,7 +182,23 @@ async fn a_passkey_stands_for_both_factors(#[values(Sqlite, Postgres)] engine: E
         use_it(&auth, &assertion(&auth, &browser).await?).await?.status,
         200
     );
-    browser.close().await
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_admin_takes_lost_passkeys_away(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let (auth, origin) = auth_for_browsers(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let browser = browser_at(&origin).await?;
+    let created = browser.run(CREATE, &[options(&auth, &ada.access).await?]).await?;
+    assert_eq!(add(&auth, &ada.access, &created).await?.status, 201);
+    let admin = admin(&auth).await?;
+    assert_eq!(remove(&auth, &admin, &ada.user_id).await?.status, 204);
+    use_it(&auth, &assertion(&auth, &browser).await?)
+        .await?
+        .assert_problem(401, "unknown_passkey");
+    Ok(())
 }
 
 #[test]

@@ -11,7 +11,12 @@ use tracewell_kit::{
     testing::{Answer, Running, Setup},
 };
 
-use crate::{PASSWORD, SignedIn, mail::mailed_token, mail::reset, open_auth, sign_in, signed_in};
+use crate::{
+    PASSWORD, SignedIn,
+    admin::admin,
+    mail::{mailed_token, mails, reset},
+    open_auth, sign_in, signed_in,
+};
 
 /// What an authenticator app does (RFC 6238), apart from the service's own code.
 pub(crate) struct Device(Vec<u8>);
@@ -76,6 +81,13 @@ async fn challenge(auth: &Running, email: &str) -> Setup<String> {
 async fn answer(auth: &Running, challenge: &str, code: &str) -> Setup<Answer> {
     let body = json!({"challenge": challenge, "code": code});
     auth.post("/v1/signin/second-factor", "", &body).await
+}
+
+/// What an admin does for who has lost their device.
+pub(crate) async fn remove(auth: &Running, admin: &SignedIn, user: &str) -> Setup<Answer> {
+    let path = format!("/v1/admin/users/{user}/second-factors");
+    auth.send(auth.request(Method::DELETE, &path, &admin.access))
+        .await
 }
 
 async fn state(auth: &Running, token: &str) -> Setup<Value> {
@@ -275,5 +287,46 @@ async fn a_reset_voids_what_the_old_password_had_begun(
         sign_in(&auth, "ada@example.com", "a new password").await?.status,
         202
     );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_admin_takes_what_was_lost_away(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let admin = admin(&auth).await?;
+    remove(&auth, &admin, &ada.user_id)
+        .await?
+        .assert_problem(409, "no_second_factor");
+    let (device, _) = enable(&auth, &ada.access).await?;
+    let begun = challenge(&auth, "ada@example.com").await?;
+    remove(&auth, &admin, &admin.user_id)
+        .await?
+        .assert_problem(409, "own_account");
+    remove(&auth, &admin, "usr_unknown")
+        .await?
+        .assert_problem(404, "not_found");
+
+    assert_eq!(remove(&auth, &admin, &ada.user_id).await?.status, 204);
+    auth.get("/v1/me", &ada.access)
+        .await?
+        .assert_problem(401, "session_ended");
+    answer(&auth, &begun, &device.code(1))
+        .await?
+        .assert_problem(400, "invalid_challenge");
+    let alone = SignedIn::read(&sign_in(&auth, "ada@example.com", PASSWORD).await?)?;
+    assert_eq!(
+        state(&auth, &alone.access).await?,
+        json!({"enabled_at": null, "backup_codes_left": 0})
+    );
+    mails(&auth, "ada@example.com", "second_factors_removed", 1).await?;
+    let trail = auth.get("/v1/me/audit-events", &alone.access).await?.json();
+    let removed = trail["events"].as_array().ok_or("no events")?.iter();
+    let removed: Vec<_> = removed
+        .filter(|event| event["kind"] == "second_factors_removed")
+        .map(|event| &event["actor_id"])
+        .collect();
+    assert_eq!(removed, [&json!(admin.user_id)]);
     Ok(())
 }

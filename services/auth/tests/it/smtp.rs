@@ -10,7 +10,7 @@ use tokio::{
 };
 use tracewell_kit::{
     db::Engine::{Postgres, Sqlite},
-    testing::{Running, Setup, TestDatabase},
+    testing::{Process, Running, Setup, TestDatabase},
 };
 
 use crate::{sign_up, start, tools};
@@ -25,11 +25,15 @@ struct SmtpServer {
 impl SmtpServer {
     /// `None`: there is no server to start.
     async fn start() -> Setup<Option<Self>> {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(options: &[&str]) -> Setup<Option<Self>> {
         let Some(mut command) = tools::python("smtp.py") else {
             return Ok(None);
         };
         let folder = tempfile::tempdir()?;
-        let mut process = command.arg(folder.path()).spawn()?;
+        let mut process = command.arg(folder.path()).args(options).spawn()?;
         let mut mails = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
         let port = mails.next_line().await?.ok_or("the SMTP server ended")?;
         Ok(Some(Self {
@@ -57,6 +61,10 @@ impl SmtpServer {
 
 /// The password of `smtp.py`, as a URL has it.
 const RIGHT: &str = "a%20secret%20of%20ours";
+
+fn variables<'a>(url: &'a str, authority: &'a str) -> [(&'static str, &'a str); 2] {
+    [("SMTP_URL", url), ("SMTP_CA_FILE", authority)]
+}
 
 async fn failures(auth: &Running) -> Setup<bool> {
     let metrics = auth.get("/metrics", "").await?.text;
@@ -166,5 +174,51 @@ async fn of_two_workers_one_sends_a_mail() -> Setup<()> {
     recipients.sort();
     expected.sort();
     assert_eq!(recipients, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn mail_goes_to_addresses_that_are_not_ascii() -> Setup<()> {
+    let Some(mut server) = SmtpServer::start().await? else {
+        return Ok(());
+    };
+    let (url, authority) = (server.url(RIGHT), server.authority());
+    let auth = start(Sqlite, &variables(&url, &authority)).await?;
+    let signed_up = sign_up(&auth, "jörg@bücher.example").await?;
+    assert_eq!(signed_up.status, 201, "{}", signed_up.text);
+    let mail = server.next().await?;
+    assert_eq!(
+        mail["to"],
+        serde_json::json!(["jörg@xn--bcher-kva.example"]),
+        "{mail}"
+    );
+    assert_eq!(mail["header"], "jörg@xn--bcher-kva.example", "{mail}");
+    let options = mail["options"].as_array().ok_or("no options")?;
+    assert!(options.iter().any(|option| option == "SMTPUTF8"), "{mail}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_without_smtputf8_is_named_as_what_keeps_mail_back() -> Setup<()> {
+    let Some(mut server) = SmtpServer::start_with(&["ascii"]).await? else {
+        return Ok(());
+    };
+    let (url, authority) = (server.url(RIGHT), server.authority());
+    let binary = env!("CARGO_BIN_EXE_tracewell-auth");
+    let auth = Process::start_with(binary, &variables(&url, &authority)).await?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    // The second one shows that the first one had its turn: its domain is written in ASCII.
+    for email in ["jörg@example.com", "ada@bücher.example"] {
+        let body = serde_json::json!({"email": email, "password": crate::PASSWORD});
+        let signed_up = client.post(format!("{}/v1/signup", auth.url)).json(&body).send();
+        assert_eq!(signed_up.await?.status(), 201);
+    }
+    let mail = server.next().await?;
+    assert_eq!(mail["to"], serde_json::json!(["ada@xn--bcher-kva.example"]));
+    let (_, log) = auth.terminate().await?;
+    let said = log.iter().find(|line| line.contains("mail not sent"));
+    let said = said.ok_or_else(|| format!("no failure in {log:?}"))?;
+    assert!(said.contains("does not offer SMTPUTF8"), "{said}");
+    assert!(!said.contains("jörg"), "{said}");
     Ok(())
 }

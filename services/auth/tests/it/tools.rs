@@ -7,6 +7,11 @@ use tokio::process::Command;
 /// The folder that holds `auth-python`.
 const ASSETS: &str = "TRACEWELL_ASSETS";
 
+/// The path of a file of `tests/python`.
+pub(crate) fn script(name: &str) -> String {
+    format!("{}/tests/python/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// A script of `tests/python`, with the packages that are pinned there. `None` is a loud skip, and a failure where `CI`
 /// is set.
 pub(crate) fn python(script: &str) -> Option<Command> {
@@ -24,11 +29,8 @@ pub(crate) fn python(script: &str) -> Option<Command> {
         program.display()
     );
     let mut command = Command::new(program);
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/python")
-        .join(script);
     command
-        .arg(path)
+        .arg(self::script(script))
         .kill_on_drop(true)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());

@@ -1,7 +1,7 @@
 """An SMTP server that takes mail only from who has encrypted the connection and said a password.
 
-Argument: a folder, where it leaves the certificate of its authority, ca.pem. Prints its port, then a line of JSON for each
-mail. Ends with its standard input.
+Arguments: a folder, where it leaves the certificate of its authority, ca.pem; then, perhaps, `ascii`: it does not offer
+SMTPUTF8. Prints its port, then a line of JSON for each mail. Ends with its standard input.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ class Handler:
             "user": session.auth_data and session.auth_data.login.decode(),
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
+            "options": envelope.mail_options,
+            "header": str(message["To"]),
             "id": message["Message-ID"],
             "subject": message["Subject"],
             "text": message.get_body(("plain",)).get_content(),
@@ -52,7 +54,7 @@ async def serve():
         require_starttls=True,
         authenticator=authenticate,
         auth_required=True,
-        enable_SMTPUTF8=True,
+        enable_SMTPUTF8="ascii" not in sys.argv,
     )
     server = await loop.create_server(make, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)

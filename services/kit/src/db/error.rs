@@ -2,6 +2,8 @@
 
 use sqlx::migrate::MigrateError;
 
+use super::DatabaseUrl;
+
 /// What went wrong with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -13,6 +15,27 @@ pub enum DbError {
         /// The driver's reason.
         #[source]
         source: sqlx::Error,
+    },
+    /// The server showed a certificate that is not to be trusted.
+    #[error(
+        "cannot open the database {url}: nobody trusted vouches for the server's certificate, or it is that of another \
+         host; sslrootcert names the file of an authority that is trusted besides the public ones"
+    )]
+    Untrusted {
+        /// The database, without its password.
+        url: String,
+        /// The driver's reason.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file of an authority to trust cannot be read.
+    #[error("cannot read the file that sslrootcert names, {path}")]
+    Authority {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
     },
     /// The schema was brought forward by a newer release than this one.
     #[error(
@@ -51,6 +74,27 @@ pub enum DbError {
     /// Anything else that the driver reports.
     #[error("a query failed")]
     Query(#[source] sqlx::Error),
+}
+
+impl DbError {
+    /// What kept the database from being opened.
+    pub(super) fn open(url: &DatabaseUrl, source: sqlx::Error) -> Self {
+        let url = url.to_string();
+        if is_about_certificate(&source) {
+            Self::Untrusted { url, source }
+        } else {
+            Self::Open { url, source }
+        }
+    }
+}
+
+/// Whether the other end of a connection could not be trusted.
+fn is_about_certificate(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Io(error) = error else {
+        return false;
+    };
+    let reason = error.get_ref().and_then(|reason| reason.downcast_ref());
+    matches!(reason, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 impl From<sqlx::Error> for DbError {

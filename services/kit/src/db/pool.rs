@@ -80,10 +80,16 @@ pub(super) fn create_private(path: &Path) -> io::Result<()> {
 
 async fn connect(url: &DatabaseUrl, connections: u32) -> Result<AnyPool, DbError> {
     let engine = url.engine();
-    let open_error = |source| DbError::Open {
-        url: url.to_string(),
-        source,
-    };
+    let open_error = |source| DbError::open(url, source);
+    if let Some(path) = url.authority() {
+        // The driver would say that there is no such file, and not which.
+        tokio::fs::metadata(&*path)
+            .await
+            .map_err(|source| DbError::Authority {
+                path: path.clone().into_owned(),
+                source,
+            })?;
+    }
     let target = url.expose();
     if engine == Engine::Postgres {
         // Once without the pool, which takes a refused connection for a server that is about to start: it would wait,

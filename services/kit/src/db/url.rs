@@ -1,6 +1,7 @@
 //! Where the data lives.
 
 use std::{
+    borrow::Cow,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -17,6 +18,8 @@ pub const EXPECTED: &str = "sqlite://<path of a file>, or postgres://<user>:<pas
 
 /// Parameters of a PostgreSQL URL that are let through. The driver only warns about others, with their values.
 const PARAMETERS: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name"];
+/// How a certificate begins, which the driver takes in the place of the name of a file.
+const PEM: &str = "-----BEGIN";
 const SSL_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 
 /// Where the data lives: `sqlite://<path>`, where a path that starts with `/` is absolute, or
@@ -52,6 +55,17 @@ impl DatabaseUrl {
         }
     }
 
+    /// The file of the authority that vouches for the server, where one is named.
+    pub(super) fn authority(&self) -> Option<Cow<'_, str>> {
+        let Place::Server(url) = &self.0 else {
+            return None;
+        };
+        let mut parameters = url.query_pairs();
+        parameters
+            .find(|(name, value)| name == "sslrootcert" && !value.starts_with(PEM))
+            .map(|(_, path)| path)
+    }
+
     /// The URL as the driver takes it, with the password.
     pub(crate) fn expose(&self) -> String {
         match &self.0 {
@@ -81,7 +95,7 @@ impl FromStr for DatabaseUrl {
 /// The URL of a server, if it says all that it must and nothing that would be passed over.
 fn server(text: &str) -> Option<Url> {
     let url: Url = text.parse().ok()?;
-    let known = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| match &*name {
+    let known = |(name, value): (Cow<'_, str>, Cow<'_, str>)| match &*name {
         "sslmode" => SSL_MODES.contains(&&*value),
         name => PARAMETERS.contains(&name) && !value.is_empty(),
     };

@@ -103,6 +103,31 @@ impl Browser {
             .await
     }
 
+    /// What an async function in the page gives in the end. It has this body, and `args`; what it throws is `error` of
+    /// the answer.
+    pub async fn run(&self, body: &str, args: &[Value]) -> Setup<Value> {
+        let script = format!(
+            "const [done, ...args] = [arguments[arguments.length - 1], ...arguments]; \
+             (async () => {{ {body} }})().then(done, error => done({{error: String(error)}}));"
+        );
+        self.command("/execute/async", &json!({"script": script, "args": args}))
+            .await
+    }
+
+    /// Gives the browser an authenticator that makes and uses passkeys without asking anybody (Web Authentication, 11).
+    pub async fn add_authenticator(&self) -> Setup<()> {
+        let authenticator = json!({
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": true,
+            "hasUserVerification": true,
+            "isUserVerified": true,
+        });
+        self.command("/webauthn/authenticator", &authenticator)
+            .await
+            .map(drop)
+    }
+
     /// Waits until a script in the page returns something true, and gives it.
     pub async fn until(&self, body: &str) -> Setup<Value> {
         let look = async {

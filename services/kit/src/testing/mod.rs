@@ -23,6 +23,7 @@ use crate::{alone, config::Env, db::Engine, server::Server, service::Service};
 pub use browser::Browser;
 pub use contract::{assert_committed, assert_contract};
 pub use database::TestDatabase;
+pub use postgres::{Identity, TlsServer};
 pub use process::Process;
 pub use publisher::CALLER;
 

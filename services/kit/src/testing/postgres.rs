@@ -20,7 +20,31 @@ use crate::db::DatabaseUrl;
 const USER: &str = "tracewell";
 const PASSWORD: &str = "not a secret";
 
-static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(Server::start);
+static SERVER: LazyLock<Result<Server, String>> = LazyLock::new(|| Server::start(None));
+
+/// What a server shows to who connects by TLS, in PEM.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its certificate.
+    pub certificate: String,
+    /// The key of it.
+    pub key: String,
+}
+
+/// A server of its own that can be reached by TLS, and ends when this is dropped.
+pub struct TlsServer(Server);
+
+impl TlsServer {
+    /// Starts it.
+    pub fn start(identity: &Identity) -> Setup<Self> {
+        Ok(Self(Server::start(Some(identity))?))
+    }
+
+    /// The value of `DATABASE_URL`, with these parameters.
+    pub fn variable(&self, parameters: &str) -> Setup<String> {
+        Ok(format!("{}?{parameters}", self.0.url("postgres")?.expose()))
+    }
+}
 
 struct Server {
     port: u16,
@@ -42,7 +66,7 @@ pub(super) async fn create_database() -> Setup<DatabaseUrl> {
 }
 
 impl Server {
-    fn start() -> Result<Self, String> {
+    fn start(identity: Option<&Identity>) -> Result<Self, String> {
         let programs = programs().ok_or(
             "PostgreSQL's initdb is not there: `make assets` installs it, as Debian's package postgresql",
         )?;
@@ -58,6 +82,9 @@ impl Server {
             .args([&port.to_string(), PASSWORD])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        if let Some(Identity { certificate, key }) = identity {
+            script.env("TLS_CERTIFICATE", certificate).env("TLS_KEY", key);
+        }
         let mut child = script
             .spawn()
             .map_err(|error| format!("cannot start a shell: {error}"))?;

@@ -2,6 +2,7 @@
 
 mod api_docs;
 mod database;
+mod database_tls;
 mod serving;
 mod tokens;
 

@@ -1,33 +1,8 @@
 //! The figures with their targets, and whether each was met.
 
-use crate::{rounds::Results, span::SpanCosts, statistics::Spread, table::MEBIBYTE, variant::Variant};
+use bench_kit::{MEBIBYTE, figures::Figure, statistics::Spread};
 
-/// One line of the verdict. Without a target it is for reading.
-pub(crate) struct Figure {
-    what: &'static str,
-    measured: String,
-    target: String,
-    holds: bool,
-}
-
-impl Figure {
-    pub(crate) fn holds(&self) -> bool {
-        self.holds
-    }
-
-    fn against(what: &'static str, measured: String, target: String, holds: bool) -> Self {
-        Self {
-            what,
-            measured,
-            target,
-            holds,
-        }
-    }
-
-    fn plain(what: &'static str, measured: String) -> Self {
-        Self::against(what, measured, String::new(), true)
-    }
-}
+use crate::{rounds::Results, span::SpanCosts, variant::Variant};
 
 /// Holds the results against their targets. A figure whose variant did not run is left out.
 pub(crate) fn judge(results: &Results, spans: &SpanCosts) -> Vec<Figure> {
@@ -52,19 +27,19 @@ fn all_on(results: &Results) -> Option<Vec<Figure>> {
         Figure::against(
             "all on: throughput, of that with nothing",
             throughput.to_string(),
-            ">= 0.95".to_owned(),
+            ">= 0.95",
             throughput.median >= 0.95,
         ),
         Figure::against(
             "all on: p99, of that with nothing",
             p99.to_string(),
-            "<= 1.05".to_owned(),
+            "<= 1.05",
             p99.median <= 1.05,
         ),
         Figure::against(
             "all on: more resident memory, MiB",
             format!("{memory:.1}"),
-            "<= 12".to_owned(),
+            "<= 12",
             memory <= 12.0,
         ),
     ])
@@ -75,7 +50,7 @@ fn span(spans: &SpanCosts) -> Vec<Figure> {
         Figure::against(
             "one server span on the request's thread, µs of CPU",
             spans.request.to_string(),
-            "<= 2".to_owned(),
+            "<= 2",
             spans.request.median <= 2.0,
         ),
         Figure::plain("the same with its export, µs of CPU", spans.exported.to_string()),
@@ -120,24 +95,4 @@ fn peers(results: &Results) -> Vec<Figure> {
     .into_iter()
     .filter_map(|(what, variant)| Some(Figure::plain(what, added(variant)?.to_string())))
     .collect()
-}
-
-/// Prints them, the missed ones marked.
-pub(crate) fn print(figures: &[Figure]) {
-    println!();
-    println!("{:<52} {:>24}  {:<22}", "figure", "measured", "target");
-    for Figure {
-        what,
-        measured,
-        target,
-        holds,
-    } in figures
-    {
-        let verdict = match (target.is_empty(), holds) {
-            (true, _) => "",
-            (false, true) => "met",
-            (false, false) => "MISSED",
-        };
-        println!("{what:<52} {measured:>24}  {target:<22} {verdict}");
-    }
 }

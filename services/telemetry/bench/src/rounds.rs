@@ -1,15 +1,20 @@
 //! The rounds: every server under the same load in turn, again and again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
-
-use crate::{
-    Options, load,
-    process::{Bench, Server},
+use bench_kit::{
+    load::{self, Requests},
     sink::Counts,
     statistics::Spread,
+};
+use clap::ValueEnum;
+use http::{Request, header::HOST};
+
+use crate::{
+    Options,
+    process::{Bench, Server},
+    server::PLANS,
     variant::Variant,
 };
 
@@ -93,7 +98,7 @@ pub(crate) async fn run(bench: &Bench, options: &Options) -> Result<Results> {
                 .with_context(|| format!("{}, round {round}", variant.label()))?;
             if round == 0 {
                 // Caches, pools and compilers are warm from here on.
-                before.insert(*variant, bench.sink.counts(*variant));
+                before.insert(*variant, bench.sink.counts(*variant as usize));
             } else {
                 samples.entry(*variant).or_default().push(sample);
             }
@@ -103,12 +108,12 @@ pub(crate) async fn run(bench: &Bench, options: &Options) -> Result<Results> {
     }
     let mut measured = BTreeMap::new();
     for (variant, server) in servers {
-        let counts = bench.sink.counts(variant);
+        let counts = bench.sink.counts(variant as usize);
         measured.insert(
             variant,
             Measured {
                 samples: samples.remove(&variant).unwrap_or_default(),
-                memory: server.memory()?,
+                memory: server.process.memory()?,
                 received: counts.since(before.get(&variant).copied().unwrap_or_default()),
             },
         );
@@ -131,17 +136,24 @@ async fn start(bench: &Bench) -> Result<Vec<(Variant, Server)>> {
 }
 
 async fn measure(server: &Server, connections: usize, duration: Duration) -> Result<Sample> {
-    let before = server.cpu()?;
-    let outcome = load::run(server.address, connections, duration).await?;
-    server.settle().await?;
-    let cpu = server.cpu()?.saturating_sub(before);
-    let requests = outcome.requests as f64;
-    let milliseconds = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e6;
+    let before = server.process.cpu()?;
+    let outcome = load::run(server.address, connections, duration, &plans()).await?;
+    server.process.settle().await?;
+    let cpu = server.process.cpu()?.saturating_sub(before);
     Ok(Sample {
         requests: outcome.requests,
-        throughput: requests / outcome.elapsed.as_secs_f64(),
-        p50: milliseconds(0.5),
-        p99: milliseconds(0.99),
-        cpu: cpu.as_secs_f64() * 1e6 / requests,
+        throughput: outcome.throughput(),
+        p50: outcome.latency_at(0.5),
+        p99: outcome.latency_at(0.99),
+        cpu: cpu.as_secs_f64() * 1e6 / outcome.requests as f64,
+    })
+}
+
+/// One plan after the other.
+fn plans() -> Requests {
+    Arc::new(|number| {
+        Request::get(format!("/v1/plans/plan-{}", number % PLANS))
+            .header(HOST, "bench")
+            .body(http_body_util::Full::default())
     })
 }

@@ -4,16 +4,13 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use axum::{Router, body::Body, extract::Request, routing::get};
+use bench_kit::{process::own_program, statistics::Spread};
 use nix::time::ClockId;
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
 use tracewell_telemetry::{ServiceInfo, Telemetry};
 
-use crate::{
-    process::{Bench, own_program},
-    statistics::Spread,
-    variant::Variant,
-};
+use crate::{process::Bench, variant::Variant};
 
 const REQUESTS: u32 = 20_000;
 const WARM_UP: u32 = 2_000;
@@ -86,9 +83,9 @@ pub(crate) async fn costs(bench: &Bench) -> Result<SpanCosts> {
     let (mut request, mut exported) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let without = run([("OTEL_SDK_DISABLED", "true".to_owned())]).await?;
-        let before = bench.sink.counts(Variant::Tracing).spans;
+        let before = bench.sink.counts(Variant::Tracing as usize).spans;
         let with = run(environment(bench)).await?;
-        let arrived = bench.sink.counts(Variant::Tracing).spans - before;
+        let arrived = bench.sink.counts(Variant::Tracing as usize).spans - before;
         ensure!(
             arrived == u64::from(WARM_UP + REQUESTS),
             "{arrived} spans arrived: what is lost costs less than what is sent"

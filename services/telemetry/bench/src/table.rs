@@ -1,12 +1,11 @@
 //! The tables: what was measured, and how it compares.
 
+use bench_kit::{MEBIBYTE, statistics::Spread};
+
 use crate::{
     rounds::{Measured, Results, Sample},
-    statistics::Spread,
     variant::Variant,
 };
-
-pub(crate) const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// Prints the medians of all variants, then their ratios.
 pub(crate) fn print(results: &Results) {

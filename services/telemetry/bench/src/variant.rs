@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bench_kit::backends::{self, Environment};
 use clap::ValueEnum;
 
 /// Share of the traces that Sentry gets, and of those that are profiled.
@@ -50,8 +51,6 @@ pub(crate) struct Backends {
     /// Refuses connections.
     pub(crate) closed: SocketAddr,
 }
-
-type Environment = Vec<(&'static str, String)>;
 
 impl Variant {
     pub(crate) fn label(self) -> &'static str {
@@ -114,34 +113,15 @@ impl Variant {
                 environment.extend(self.sentry(backends.closed, SHARE));
             }
         }
-        if self == Self::NodeAll {
-            environment.push(("TELEMETRY", "1".to_owned()));
-        }
         environment
     }
 
-    /// Tracing as the operator sets it at 100 %, each variant with a path of its own.
+    /// Tracing at 100 %, each variant with a number of its own.
     pub(crate) fn tracing(self, collector: SocketAddr) -> Environment {
-        let id = self as usize;
-        vec![
-            ("OTEL_SERVICE_NAME", "bench".to_owned()),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}/{id}")),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
-            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio".to_owned()),
-            ("OTEL_TRACES_SAMPLER_ARG", "1".to_owned()),
-            ("OTEL_BSP_SCHEDULE_DELAY", "1000".to_owned()),
-            // Node's SDK would otherwise push both to the collector as well.
-            ("OTEL_METRICS_EXPORTER", "none".to_owned()),
-            ("OTEL_LOGS_EXPORTER", "none".to_owned()),
-        ]
+        backends::tracing(collector, self as usize)
     }
 
     fn sentry(self, server: SocketAddr, share: &str) -> Environment {
-        let project = self as usize;
-        vec![
-            ("SENTRY_DSN", format!("http://bench@{server}/{project}")),
-            ("SENTRY_TRACES_SAMPLE_RATE", share.to_owned()),
-            ("SENTRY_PROFILES_SAMPLE_RATE", share.to_owned()),
-        ]
+        backends::sentry(server, self as usize, share)
     }
 }

@@ -4,6 +4,7 @@ mod audit_trail;
 mod get_user;
 mod list_users;
 mod lock;
+mod remove_second_factors;
 
 use tracewell_kit::{docs::Routes, problem::ApiError};
 use utoipa_axum::routes;
@@ -17,6 +18,7 @@ pub(super) fn add_to(routes: Routes<AppState>) -> Routes<AppState> {
         .v1(routes!(audit_trail::audit_trail_of))
         .v1(routes!(lock::lock))
         .v1(routes!(lock::unlock))
+        .v1(routes!(remove_second_factors::remove_second_factors))
 }
 
 fn no_such_user() -> ApiError {

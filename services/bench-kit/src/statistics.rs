@@ -4,15 +4,18 @@ use std::fmt;
 
 /// The middle of some values, with the least and the most of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+pub struct Spread {
+    /// The middle.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
 }
 
 impl Spread {
     /// `None` of nothing. The median of an even number of values is the mean of the middle two.
-    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
@@ -26,7 +29,7 @@ impl Spread {
     }
 
     /// Of ratios, pair by pair.
-    pub(crate) fn of_ratios(
+    pub fn of_ratios(
         dividends: impl IntoIterator<Item = f64>,
         divisors: impl IntoIterator<Item = f64>,
     ) -> Option<Self> {
@@ -39,7 +42,7 @@ impl Spread {
     }
 
     /// Of ratios around 1: the most that one of them is away from it, up or down.
-    pub(crate) fn largest_factor(&self) -> f64 {
+    pub fn largest_factor(&self) -> f64 {
         self.most.max(1.0 / self.least)
     }
 }

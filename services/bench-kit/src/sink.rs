@@ -1,4 +1,4 @@
-//! The backends: takes spans by OTLP and Sentry's envelopes, and counts both by variant.
+//! The backends: takes spans by OTLP and Sentry's envelopes, and counts both by the number of the server.
 
 use std::{
     net::SocketAddr,
@@ -16,38 +16,39 @@ use axum::{
     http::StatusCode,
     routing::post,
 };
-use clap::ValueEnum;
 use prost::Message;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
-use crate::variant::Variant;
-
-/// Counts by variant, in the order of [`Variant`].
-#[derive(Clone)]
-pub(crate) struct Sink {
+/// Counts by the number of the server.
+#[derive(Debug, Clone)]
+pub struct Sink {
     received: Arc<[Received]>,
 }
 
-/// What came from one variant so far.
-#[derive(Default)]
-pub(crate) struct Received {
+/// What came from one server so far.
+#[derive(Debug, Default)]
+struct Received {
     spans: AtomicU64,
     transactions: AtomicU64,
     profile_chunks: AtomicU64,
 }
 
 /// The same at one moment.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Counts {
-    pub(crate) spans: u64,
-    pub(crate) transactions: u64,
-    pub(crate) profile_chunks: u64,
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Spans by OTLP.
+    pub spans: u64,
+    /// Sentry's transactions.
+    pub transactions: u64,
+    /// Sentry's profiles.
+    pub profile_chunks: u64,
 }
 
 impl Counts {
     /// What came since `before`.
-    pub(crate) fn since(self, before: Self) -> Self {
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
         Self {
             spans: self.spans - before.spans,
             transactions: self.transactions - before.transactions,
@@ -57,15 +58,14 @@ impl Counts {
 }
 
 impl Sink {
-    /// Starts it on a free port.
-    pub(crate) async fn start() -> Result<(Self, SocketAddr)> {
-        let received = Variant::value_variants().iter().map(|_| Received::default());
+    /// Starts it on a free port, for so many servers.
+    pub async fn start(servers: usize) -> Result<(Self, SocketAddr)> {
         let sink = Self {
-            received: received.collect(),
+            received: (0..servers).map(|_| Received::default()).collect(),
         };
         let app = Router::new()
-            .route("/{variant}/v1/traces", post(take_spans))
-            .route("/api/{variant}/envelope/", post(take_envelope))
+            .route("/{server}/v1/traces", post(take_spans))
+            .route("/api/{server}/envelope/", post(take_envelope))
             .layer(DefaultBodyLimit::disable())
             .with_state(sink.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -74,8 +74,9 @@ impl Sink {
         Ok((sink, address))
     }
 
-    pub(crate) fn counts(&self, variant: Variant) -> Counts {
-        let Some(received) = self.received.get(variant as usize) else {
+    /// What came from the server with this number so far.
+    pub fn counts(&self, server: usize) -> Counts {
+        let Some(received) = self.received.get(server) else {
             return Counts::default();
         };
         Counts {
@@ -86,16 +87,16 @@ impl Sink {
     }
 }
 
-async fn take_spans(State(sink): State<Sink>, Path(variant): Path<usize>, body: Bytes) -> StatusCode {
-    let (Some(received), Ok(request)) = (sink.received.get(variant), ExportRequest::decode(body)) else {
+async fn take_spans(State(sink): State<Sink>, Path(server): Path<usize>, body: Bytes) -> StatusCode {
+    let (Some(received), Ok(request)) = (sink.received.get(server), ExportRequest::decode(body)) else {
         return StatusCode::BAD_REQUEST;
     };
     received.spans.fetch_add(request.spans(), Relaxed);
     StatusCode::OK
 }
 
-async fn take_envelope(State(sink): State<Sink>, Path(variant): Path<usize>, body: Bytes) -> StatusCode {
-    let Some(received) = sink.received.get(variant) else {
+async fn take_envelope(State(sink): State<Sink>, Path(server): Path<usize>, body: Bytes) -> StatusCode {
+    let Some(received) = sink.received.get(server) else {
         return StatusCode::BAD_REQUEST;
     };
     for kind in item_types(&body) {

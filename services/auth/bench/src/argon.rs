@@ -1,0 +1,61 @@
+//! Argon2id alone: what the cores give without a service around it.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use bench_kit::process::own_program;
+
+/// Bytes of memory that one hash takes.
+pub(crate) const MEMORY: f64 = Params::DEFAULT_M_COST as f64 * 1024.0;
+
+/// Hashes a second on so many threads, with the service's parameters. Each thread uses its memory again and again.
+pub(crate) fn rate(threads: usize, duration: Duration) -> Result<f64> {
+    let started = Instant::now();
+    let workers: Vec<_> = (0..threads)
+        .map(|_| thread::spawn(move || hash_for(duration)))
+        .collect();
+    let mut hashes = 0;
+    for worker in workers {
+        hashes += worker.join().map_err(|_| anyhow!("a thread panicked"))??;
+    }
+    Ok(f64::from(hashes) / started.elapsed().as_secs_f64())
+}
+
+/// As nice as the service's threads that hash: what else the machine does weighs on both alike.
+const NICER: i32 = 10;
+
+fn hash_for(duration: Duration) -> Result<u32> {
+    rustix::process::nice(NICER)?;
+    let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
+    let mut memory = vec![Block::new(); context.params().block_count()];
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    let started = Instant::now();
+    let mut hashes = 0;
+    while started.elapsed() < duration {
+        context
+            .hash_password_into_with_memory(
+                b"correct horse battery",
+                b"sixteen bytes...",
+                &mut output,
+                &mut memory,
+            )
+            .map_err(|error| anyhow!("argon2: {error}"))?;
+        hashes += 1;
+    }
+    Ok(hashes)
+}
+
+/// The same in a process of its own.
+pub(crate) async fn rate_alone(threads: usize, duration: Duration) -> Result<f64> {
+    let (threads, seconds) = (threads.to_string(), duration.as_secs().to_string());
+    let output = own_program(&["hash", "--threads", &threads, "--seconds", &seconds])?
+        .output()
+        .await?;
+    ensure!(output.status.success(), "it ended: {}", output.status);
+    let printed = String::from_utf8(output.stdout)?;
+    printed.trim().parse().context("its output is not a number")
+}
