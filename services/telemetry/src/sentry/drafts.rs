@@ -71,3 +71,50 @@ impl Drafts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(spans: usize) -> Draft {
+        let build = move || Transaction {
+            name: Some("GET /x".to_owned()),
+            spans: vec![Span::default(); spans],
+            ..Transaction::default()
+        };
+        Draft {
+            spans,
+            build: Box::new(build),
+        }
+    }
+
+    /// Name and number of spans of the transaction, if it has the envelope's id.
+    fn transaction(envelope: &Envelope) -> Option<(Option<&str>, usize)> {
+        match envelope.items().next() {
+            Some(EnvelopeItem::Transaction(transaction))
+                if Some(&transaction.event_id) == envelope.uuid() =>
+            {
+                Some((transaction.name.as_deref(), transaction.spans.len()))
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_draft_is_built_under_the_id_that_stood_for_it_and_only_once() {
+        let drafts = Drafts::default();
+        let (first, second) = (drafts.envelope(draft(1)), drafts.envelope(draft(2)));
+        let (second, first) = (drafts.complete(second), drafts.complete(first));
+        assert_eq!(transaction(&first), Some((Some("GET /x"), 1)));
+        assert_eq!(transaction(&second), Some((Some("GET /x"), 2)));
+        assert!(drafts.lock().is_empty());
+    }
+
+    #[test]
+    fn a_lost_draft_is_not_built_and_counts_with_its_spans() {
+        let drafts = Drafts::default();
+        let lost = drafts.forget(drafts.envelope(draft(3)));
+        assert_eq!(transaction(&lost), Some((None, 3)));
+        assert!(drafts.lock().is_empty());
+    }
+}
