@@ -35,7 +35,8 @@ async fn answer_two_requests() -> Result<(), Box<dyn Error>> {
             .await?;
         axum::body::to_bytes(answer.into_body(), usize::MAX).await?;
     }
-    telemetry.shutdown(Duration::from_millis(500)).await;
+    let deadline = std::env::var("SHUTDOWN_SECONDS").map_or(Ok(0.5), |seconds| seconds.parse())?;
+    telemetry.shutdown(Duration::from_secs_f64(deadline)).await;
     Ok(())
 }
 

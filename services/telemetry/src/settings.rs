@@ -1,18 +1,20 @@
 //! The environment, parsed once into typed settings; every malformed variable is reported, not the first.
 
+mod exporter;
+
 use std::{io::IsTerminal, str::FromStr, time::Duration};
 
-use http::{HeaderName, HeaderValue};
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
 use percent_encoding::percent_decode_str;
 
 use crate::{
     EnvProblem, InitError,
-    log::{LogFormat, REDACTED},
+    log::LogFormat,
     sentry::SentrySettings,
     trace::{ALL_PROPAGATORS, SpanLimits},
 };
+pub(crate) use exporter::ExporterKind;
 
 /// Everything that the environment decides.
 #[derive(Debug)]
@@ -33,19 +35,6 @@ pub(crate) struct Settings {
     pub(crate) debug_endpoints: bool,
     /// Malformed variables that a service can do without: their defaults hold, and each is said once.
     pub(crate) warnings: Vec<EnvProblem>,
-}
-
-/// Where finished spans go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ExporterKind {
-    /// OTLP `http/protobuf` to this full URL.
-    Otlp { url: String },
-    /// The log, at info level: asked for by `OTEL_TRACES_EXPORTER=console`.
-    Console,
-    /// The log, at debug level: nothing is configured.
-    Log,
-    /// Nowhere. Spans still give their ids to logs and to outgoing calls.
-    None,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,59 +183,6 @@ impl<'a> Env<'a> {
         })
     }
 
-    fn exporter(&mut self) -> ExporterKind {
-        let url = self.otlp_url();
-        for name in [
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        ] {
-            self.read(
-                name,
-                (),
-                "http/protobuf, the only protocol of this build",
-                |value| (value == "http/protobuf").then_some(()),
-            );
-        }
-        self.check_exporter_options();
-        let otlp = url.map_or(ExporterKind::Log, |url| ExporterKind::Otlp { url });
-        self.read(
-            "OTEL_TRACES_EXPORTER",
-            otlp.clone(),
-            "otlp, console or none",
-            |value| match value {
-                "otlp" => Some(otlp),
-                "console" => Some(ExporterKind::Console),
-                "none" => Some(ExporterKind::None),
-                _ => None,
-            },
-        )
-    }
-
-    /// What the exporter reads from the environment itself, and where it does without what it cannot read.
-    fn check_exporter_options(&mut self) {
-        for name in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"] {
-            self.read(name, (), "a whole number of milliseconds above 0", |value| {
-                value.parse().ok().filter(|limit: &u64| *limit > 0).map(drop)
-            });
-        }
-        for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
-            let expected = "name=value pairs separated by commas, values percent-encoded";
-            // Headers are where keys are passed.
-            self.read_or(name, (), headers, |env, _| env.refuse(name, REDACTED, expected));
-        }
-    }
-
-    /// The signal's own endpoint is used as it is; the general one gets the signal's path.
-    fn otlp_url(&mut self) -> Option<String> {
-        const EXPECTED: &str = "an http URL such as http://127.0.0.1:4318";
-        let general = self.read("OTEL_EXPORTER_OTLP_ENDPOINT", None, EXPECTED, |value| {
-            http_url(value).map(|url| Some(format!("{}/v1/traces", url.trim_end_matches('/'))))
-        });
-        self.read("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", general, EXPECTED, |value| {
-            http_url(value).map(Some)
-        })
-    }
-
     fn propagators(&mut self) -> Vec<PropagatorKind> {
         let default = ALL_PROPAGATORS.to_vec();
         self.read(
@@ -360,12 +296,6 @@ pub(crate) fn flag(value: &str) -> Option<bool> {
     }
 }
 
-fn http_url(value: &str) -> Option<String> {
-    let uri: http::Uri = value.parse().ok()?;
-    (uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()))
-        .then(|| value.to_owned())
-}
-
 fn resource_attributes(text: &str) -> Option<Vec<KeyValue>> {
     let pairs = pairs(text)?.into_iter();
     Some(
@@ -373,14 +303,6 @@ fn resource_attributes(text: &str) -> Option<Vec<KeyValue>> {
             .map(|(key, value)| KeyValue::new(key.to_owned(), value))
             .collect(),
     )
-}
-
-/// Whether every pair is a header that can be sent.
-fn headers(text: &str) -> Option<()> {
-    pairs(text)?.into_iter().try_for_each(|(name, value)| {
-        HeaderName::from_bytes(name.as_bytes()).ok()?;
-        HeaderValue::from_str(&value).ok().map(drop)
-    })
 }
 
 /// `key=value,…`, values percent-encoded.

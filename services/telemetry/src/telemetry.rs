@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -130,19 +131,17 @@ impl Telemetry {
     ) -> (Self, Dispatch) {
         let proxies = TrustedProxies(settings.trusted_proxies.unwrap_or(service.proxies));
         let log = Log::new(settings.log_format, service, logs.clone());
-        let span_layer = spans.as_ref().map(|provider| {
-            let tracer = provider.tracer("tracewell");
-            trace::SpanLayer::new(tracer).with_filter(trace::filter())
-        });
-        let breadcrumb_layer = errors
-            .sentry
-            .is_sending()
-            .then(|| BreadcrumbLayer.with_filter(trace::filter()));
+        let span_layer = spans
+            .as_ref()
+            .map(|provider| trace::SpanLayer::new(provider.tracer("tracewell")));
+        let breadcrumb_layer = errors.sentry.is_sending().then_some(BreadcrumbLayer);
+        // One filter for both, since each is asked whenever a span is entered or left.
+        let recorded = (span_layer.is_some() || breadcrumb_layer.is_some())
+            .then(|| Layer::<Registry>::and_then(span_layer, breadcrumb_layer).with_filter(trace::filter()));
         let (filter, handle) = reload::Layer::new(log::filter(&settings.log_directives));
         let access = AccessLog::new(log.clone(), &settings.log_directives);
         let subscriber = Registry::default()
-            .with(span_layer)
-            .with(breadcrumb_layer)
+            .with(recorded)
             .with(log.clone().with_filter(filter));
         let dispatch = Dispatch::new(subscriber);
         let telemetry = Self {
@@ -223,16 +222,22 @@ impl Telemetry {
     fn flush(self, limit: Duration) {
         let end = Instant::now() + limit;
         let at_most = |limit: Duration| limit.min(end.saturating_duration_since(Instant::now()));
-        // Profiles and transactions go through Sentry's queue, so that is emptied after them.
-        self.errors.profiler.shutdown(at_most(PROFILE_LIMIT));
-        if let Some(provider) = self.spans
-            && let Err(error) = provider.shutdown_with_timeout(at_most(SPAN_FLUSH_LIMIT))
-        {
-            tracing::warn!(%error, "the last spans may be lost");
-        }
-        if !self.errors.sentry.flush(at_most(sentry::FLUSH_LIMIT)) {
-            tracing::warn!("the last events for Sentry may be lost");
-        }
+        let Self { spans, errors, .. } = &self;
+        // Side by side: a collector that does not answer must not take the time of the last errors.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // Profiles and transactions go through Sentry's queue, so that is emptied after them.
+                errors.profiler.shutdown(at_most(PROFILE_LIMIT));
+                if !errors.sentry.flush(at_most(sentry::FLUSH_LIMIT)) {
+                    tracing::warn!("the last events for Sentry may be lost");
+                }
+            });
+            if let Some(provider) = spans
+                && let Err(error) = provider.shutdown_with_timeout(at_most(SPAN_FLUSH_LIMIT))
+            {
+                tracing::warn!(%error, "the last spans may be lost");
+            }
+        });
         if let Some(logs) = self.logs {
             // Whatever else took the time: a second for the words that explain it.
             logs.flush(LOG_FLUSH_LIMIT);

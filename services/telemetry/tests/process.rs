@@ -128,6 +128,39 @@ fn a_backend_that_never_answers_holds_nothing_up() {
     assert_eq!(line(&lines, "the last spans may be lost")["level"], 40);
 }
 
+#[test]
+fn a_collector_that_never_answers_costs_sentry_nothing() {
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", mute.local_addr().unwrap());
+    let sentry = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dsn = format!("http://key@{}/1", sentry.local_addr().unwrap());
+    let (sender, received) = mpsc::channel();
+    thread::spawn(move || {
+        let (connection, _) = sentry.accept().unwrap();
+        // Two transactions and the sessions.
+        for _ in 0..3 {
+            sender.send(answer_one(&connection)).unwrap();
+        }
+    });
+    let (output, lines) = run(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("SENTRY_DSN", &dsn),
+        // An error has a stack, whose names take their time in a debug build.
+        ("SENTRY_SAMPLE_RATE", "0"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "1"),
+        ("SENTRY_PROFILES_SAMPLE_RATE", "0"),
+        ("SHUTDOWN_SECONDS", "3"),
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(line(&lines, "the last spans may be lost")["level"], 40);
+    let envelope = received.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(String::from_utf8_lossy(&envelope).contains("GET /hello"));
+    let lost = lines
+        .iter()
+        .find(|line| line["msg"] == "the last events for Sentry may be lost");
+    assert_eq!(lost, None);
+}
+
 /// Reads one HTTP request with a body of declared length, and takes it.
 fn answer_one(mut connection: &TcpStream) -> Vec<u8> {
     let mut request = Vec::new();

@@ -59,6 +59,12 @@ impl AccessLog {
         let mut fields = Fields::of_message(message_of(record));
         let report = record.report.as_ref();
         fields.set_level(report.is_some_and(ErrorReport::is_panic).then_some(FATAL));
+        // In the order of their names, which they need not be brought into then.
+        if let Some(report) = report {
+            fields.add_text("err.message", Some(&report.message));
+            fields.add_text("err.stack", Some(&report.chain()));
+        }
+        fields.add_text("err.type", record.error_type().as_deref());
         fields.add_text("req.id", text(record.request_id.as_ref()));
         fields.add_text("req.method", Some(record.method));
         fields.add_text("req.remoteAddress", record.client.as_deref());
@@ -71,15 +77,10 @@ impl AccessLog {
         // Milliseconds, as pino has it, to the microsecond.
         let elapsed = record.started.elapsed().as_secs_f64();
         fields.add_float("responseTime", (elapsed * 1e6).round() / 1e3);
-        fields.add_text("userId", record.scope.user().as_deref());
-        fields.add_text("err.type", record.error_type().as_deref());
-        if let Some(report) = report {
-            fields.add_text("err.message", Some(&report.message));
-            fields.add_text("err.stack", Some(&report.chain()));
-        }
         fields.add_text("sentry", record.verdict.word());
-        fields.add_text("sentry_event_id", record.verdict.event_id().as_deref());
         fields.add_text("sentry_event", record.verdict.title());
+        fields.add_text("sentry_event_id", record.verdict.event_id().as_deref());
+        fields.add_text("userId", record.scope.user().as_deref());
         self.log
             .write(level, ACCESS_TARGET, &record.span_context(), fields);
     }

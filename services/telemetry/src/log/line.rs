@@ -50,26 +50,24 @@ impl Line<'_> {
     /// Writes one JSON object and a newline.
     pub(crate) fn json(mut self, out: &mut Vec<u8>) {
         let has_trace = self.span.is_valid();
-        // Writing into a Vec cannot fail.
-        let _ = write!(
-            out,
-            "{{\"level\":{},\"time\":{},",
-            self.level(),
-            self.time.as_millisecond()
-        );
+        out.extend_from_slice(b"{\"level\":");
+        value(out, self.level());
+        out.extend_from_slice(b",\"time\":");
+        value(out, self.time.as_millisecond());
+        out.push(b',');
         out.extend_from_slice(&self.origin.json);
         out.extend_from_slice(b",\"target\":");
         value(out, self.target);
         out.extend_from_slice(b",\"msg\":");
         value(out, self.fields.message());
         if has_trace {
-            let flags = if self.span.is_sampled() { "01" } else { "00" };
-            let _ = write!(
-                out,
-                ",\"trace_id\":\"{}\",\"span_id\":\"{}\",\"trace_flags\":\"{flags}\"",
-                self.span.trace_id(),
-                self.span.span_id(),
-            );
+            out.extend_from_slice(b",\"trace_id\":\"");
+            hexadecimal(out, &self.span.trace_id().to_bytes());
+            out.extend_from_slice(b"\",\"span_id\":\"");
+            hexadecimal(out, &self.span.span_id().to_bytes());
+            out.extend_from_slice(b"\",\"trace_flags\":\"0");
+            out.push(if self.span.is_sampled() { b'1' } else { b'0' });
+            out.push(b'"');
         }
         let mut fields = self.fields.sorted();
         // A field must not repeat a key of the line itself: parsers would pick one of the two.
@@ -152,6 +150,12 @@ fn is_own_key(name: &str, has_trace: bool) -> bool {
     }
 }
 
+fn hexadecimal(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    out.extend(digits.map(|digit| DIGITS[usize::from(digit)]));
+}
+
 /// A value as JSON.
 fn value(out: &mut Vec<u8>, value: impl Serialize) {
     // Numbers, truth values and texts can all be written, and writing into a Vec cannot fail.
@@ -169,9 +173,10 @@ fn members(out: &mut Vec<u8>, fields: &[NamedValue<'_>], skip: usize, follows: b
             out.push(b',');
         }
         let key = &name[skip..];
-        match key.split_once('.') {
+        let dot = key.bytes().position(|byte| byte == b'.');
+        match dot.map(|dot| &key[..dot]) {
             // Beside a value of the same name there can be no group of it.
-            Some((head, _)) if last != Some(head) => {
+            Some(head) if last != Some(head) => {
                 let prefix = &name[..=skip + head.len()];
                 let length = rest
                     .iter()
@@ -194,7 +199,7 @@ fn members(out: &mut Vec<u8>, fields: &[NamedValue<'_>], skip: usize, follows: b
                     Value::Float(field) => value(out, field),
                     Value::Text(field) => value(out, field),
                 }
-                if !key.contains('.') {
+                if dot.is_none() {
                     last = Some(key);
                 }
                 rest = tail;

@@ -31,28 +31,52 @@ const SECRET_WORDS: [&str; 19] = [
     "dsn",
 ];
 
+/// How words begin: for each first letter the second ones as bits, both from `a` on. Nearly all texts are settled by these.
+struct Pairs([u32; 26]);
+
+impl Pairs {
+    const fn of<const N: usize>(words: &[&str; N]) -> Self {
+        let mut pairs = [0; 26];
+        let mut at = 0;
+        while at < N {
+            let word = words[at].as_bytes();
+            pairs[(word[0] - b'a') as usize] |= 1 << (word[1] - b'a');
+            at += 1;
+        }
+        Self(pairs)
+    }
+
+    /// Whether a word may begin here, in small letters or capitals.
+    fn may_begin(&self, bytes: &[u8]) -> bool {
+        let place = |byte: u8| (byte | 0x20).wrapping_sub(b'a');
+        let [first, second, ..] = bytes else {
+            return false;
+        };
+        let seconds = self.0.get(usize::from(place(*first))).copied().unwrap_or(0);
+        seconds.checked_shr(place(*second).into()).unwrap_or(0) & 1 == 1
+    }
+}
+
+const SECRET_WORD_PAIRS: Pairs = Pairs::of(&SECRET_WORDS);
+const SECRET_BEGINNING_PAIRS: Pairs = Pairs::of(&SECRET_BEGINNINGS);
+
 /// Whether a field of this name holds a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     let mut start = 0;
-    for at in 0..=bytes.len() {
-        let next = bytes.get(at).copied();
-        let is_letter = next.is_some_and(is_letter);
+    let mut follows_small = false;
+    for (at, byte) in bytes.iter().enumerate() {
         // A word ends at what is no letter, and where a capital follows a small letter.
-        let is_hump = || {
-            at > start
-                && bytes[at - 1].is_ascii_lowercase()
-                && next.is_some_and(|next| next.is_ascii_uppercase())
-        };
-        if is_letter && !is_hump() {
-            continue;
+        let is_letter = is_letter(*byte);
+        if !is_letter || (follows_small && byte.is_ascii_uppercase()) {
+            if is_secret_word(&bytes[start..at]) {
+                return true;
+            }
+            start = if is_letter { at } else { at + 1 };
         }
-        if is_secret_word(&bytes[start..at]) {
-            return true;
-        }
-        start = if is_letter { at } else { at + 1 };
+        follows_small = byte.is_ascii_lowercase();
     }
-    false
+    is_secret_word(&bytes[start..])
 }
 
 /// Letters beyond ASCII count as such: they are part of no secret word, and must not look like its end.
@@ -61,13 +85,51 @@ fn is_letter(byte: u8) -> bool {
 }
 
 fn is_secret_word(word: &[u8]) -> bool {
-    SECRET_WORDS
-        .iter()
-        .any(|secret| word.eq_ignore_ascii_case(secret.as_bytes()))
+    SECRET_WORD_PAIRS.may_begin(word)
+        && SECRET_WORDS
+            .iter()
+            .any(|secret| word.eq_ignore_ascii_case(secret.as_bytes()))
 }
 
 /// Digits of the shortest card number that [`SECRET_TEXT`] finds.
 const CARD_DIGITS: usize = 13;
+
+/// What a byte means for [`may_hold_secret`].
+#[derive(Clone, Copy, PartialEq)]
+enum Class {
+    Digit,
+    /// May stand between the digits of a card's number.
+    Gap,
+    /// The first letter of one of [`SECRET_BEGINNINGS`].
+    Initial,
+    /// Beyond ASCII there are letters that differ from one of ours by their case only.
+    Foreign,
+    Other,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0x80;
+    while byte < classes.len() {
+        classes[byte] = Class::Foreign;
+        byte += 1;
+    }
+    let mut digit = b'0';
+    while digit <= b'9' {
+        classes[digit as usize] = Class::Digit;
+        digit += 1;
+    }
+    classes[b' ' as usize] = Class::Gap;
+    classes[b'-' as usize] = Class::Gap;
+    let mut at = 0;
+    while at < SECRET_BEGINNINGS.len() {
+        let initial = SECRET_BEGINNINGS[at].as_bytes()[0];
+        classes[initial as usize] = Class::Initial;
+        classes[initial.to_ascii_uppercase() as usize] = Class::Initial;
+        at += 1;
+    }
+    classes
+};
 
 /// Whether [`SECRET_TEXT`] could find anything in `text`. One pass over the bytes settles nearly all texts at a fraction of
 /// the search's cost. It may say yes to what holds no secret, never no to what does.
@@ -75,48 +137,48 @@ fn may_hold_secret(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut digits = 0;
     for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
+        match CLASSES[usize::from(*byte)] {
+            Class::Digit => {
                 digits += 1;
                 if digits >= CARD_DIGITS {
                     return true;
                 }
                 continue;
             }
-            b' ' | b'-' => continue,
-            // Beyond ASCII there are letters that differ from one of these by their case only.
-            0x80.. => return true,
-            b'a' | b'A' | b'b' | b'B' | b'c' | b'C' | b'e' | b'E' | b'p' | b'P' | b's' | b'S' | b't'
-            | b'T'
-                if SECRET_BEGINNINGS.iter().any(|word| {
-                    bytes[at..]
-                        .get(..word.len())
-                        .is_some_and(|part| part.eq_ignore_ascii_case(word))
-                }) =>
-            {
-                return true;
-            }
-            _ => {}
+            Class::Gap => continue,
+            Class::Foreign => return true,
+            Class::Initial if begins_secret(&bytes[at..]) => return true,
+            Class::Initial | Class::Other => {}
         }
         digits = 0;
     }
     false
 }
 
+/// Whether one of [`SECRET_BEGINNINGS`] stands here.
+fn begins_secret(bytes: &[u8]) -> bool {
+    SECRET_BEGINNING_PAIRS.may_begin(bytes)
+        && SECRET_BEGINNINGS.iter().any(|word| {
+            bytes
+                .get(..word.len())
+                .is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        })
+}
+
 /// How every alternative of [`SECRET_TEXT`] begins, but for card numbers.
-const SECRET_BEGINNINGS: [&[u8]; 12] = [
-    b"bearer",
-    b"basic",
-    b"eyj",
-    b"cookie",
-    b"authorization",
-    b"passw",
-    b"secret",
-    b"token",
-    b"api_",
-    b"api-",
-    b"apik",
-    b"credential",
+const SECRET_BEGINNINGS: [&str; 12] = [
+    "bearer",
+    "basic",
+    "eyj",
+    "cookie",
+    "authorization",
+    "passw",
+    "secret",
+    "token",
+    "api_",
+    "api-",
+    "apik",
+    "credential",
 ];
 
 /// Secrets inside of texts: authorization schemes, JSON Web Tokens, `name=value` of a sensitive name, and

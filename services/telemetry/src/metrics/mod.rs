@@ -6,12 +6,13 @@
 
 mod pool;
 mod runtime;
+mod series;
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Meter, MeterProvider, UpDownCounter},
+    metrics::{Meter, MeterProvider},
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
@@ -19,6 +20,7 @@ use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
 use crate::log::scrub;
 use pool::PoolMetrics;
 pub use pool::{ConnectionCounts, PoolMeter};
+use series::{Durations, Gauge};
 
 /// Bucket bounds in seconds of the HTTP duration histograms.
 /// Source: OpenTelemetry semantic conventions, `http.server.request.duration`.
@@ -47,10 +49,10 @@ pub(crate) struct Metrics {
     meter: Meter,
     /// Keeps the reader alive: a dropped provider shuts it down.
     _provider: SdkMeterProvider,
-    server_duration: opentelemetry::metrics::Histogram<f64>,
-    server_active: UpDownCounter<i64>,
-    client_duration: opentelemetry::metrics::Histogram<f64>,
-    db_duration: opentelemetry::metrics::Histogram<f64>,
+    server_duration: Durations<(&'static str, Option<u16>)>,
+    server_active: Gauge,
+    client_duration: Durations<(&'static str, Option<u16>)>,
+    db_duration: Durations<[&'static str; 3]>,
     spans_exported: opentelemetry::metrics::Counter<u64>,
     spans_dropped: opentelemetry::metrics::Counter<u64>,
     log_lines_dropped: opentelemetry::metrics::Counter<u64>,
@@ -69,27 +71,41 @@ impl Metrics {
         let meter = provider.meter("tracewell");
         runtime::define(&meter);
         let metrics = Self {
-            server_duration: seconds(
-                &meter,
-                "http.server.request.duration",
+            server_duration: Durations::new(
+                &registry,
+                "http_server_request_duration_seconds",
                 "Duration of HTTP requests served.",
                 &HTTP_BUCKETS,
+                &["http_request_method", "http_route", "http_response_status_code"],
             ),
-            server_active: meter
-                .i64_up_down_counter("http.server.active_requests")
-                .with_description("HTTP requests being served now.")
-                .build(),
-            client_duration: seconds(
-                &meter,
-                "http.client.request.duration",
+            server_active: Gauge::new(
+                &registry,
+                "http_server_active_requests",
+                "HTTP requests being served now.",
+                "http_request_method",
+            ),
+            client_duration: Durations::new(
+                &registry,
+                "http_client_request_duration_seconds",
                 "Duration of outgoing HTTP requests, to the response's headers.",
                 &HTTP_BUCKETS,
+                &[
+                    "http_request_method",
+                    "server_address",
+                    "http_response_status_code",
+                ],
             ),
-            db_duration: seconds(
-                &meter,
-                "db.client.operation.duration",
+            db_duration: Durations::new(
+                &registry,
+                "db_client_operation_duration_seconds",
                 "Duration of database operations.",
                 &DB_BUCKETS,
+                &[
+                    "db_system_name",
+                    "db_operation_name",
+                    "db_collection_name",
+                    "error_type",
+                ],
             ),
             spans_exported: meter
                 .u64_counter("telemetry.spans.exported")
@@ -128,15 +144,13 @@ impl Metrics {
         status: Option<u16>,
         duration: Duration,
     ) {
-        self.server_duration.record(
-            duration.as_secs_f64(),
-            &http_labels(method, "http.route", route, status),
-        );
+        let labels = || http_labels(method, route, status);
+        self.server_duration
+            .record(route, (method, status), labels, duration);
     }
 
     pub(crate) fn server_active(&self, method: &'static str, change: i64) {
-        self.server_active
-            .add(change, &[KeyValue::new("http.request.method", method)]);
+        self.server_active.add(method, change);
     }
 
     pub(crate) fn client_request(
@@ -146,10 +160,9 @@ impl Metrics {
         status: Option<u16>,
         duration: Duration,
     ) {
-        self.client_duration.record(
-            duration.as_secs_f64(),
-            &http_labels(method, "server.address", server, status),
-        );
+        let labels = || http_labels(method, server, status);
+        self.client_duration
+            .record(server, (method, status), labels, duration);
     }
 
     /// `table` is empty for an operation on none, `error_type` for a success.
@@ -159,15 +172,9 @@ impl Metrics {
         error_type: &'static str,
         duration: Duration,
     ) {
-        self.db_duration.record(
-            duration.as_secs_f64(),
-            &[
-                KeyValue::new("db.system.name", system),
-                KeyValue::new("db.operation.name", operation),
-                KeyValue::new("db.collection.name", table),
-                KeyValue::new("error.type", error_type),
-            ],
-        );
+        let labels = || [system, operation, table, error_type].map(str::to_owned);
+        self.db_duration
+            .record(table, [system, operation, error_type], labels, duration);
     }
 
     pub(crate) fn spans_exported(&self, count: usize) {
@@ -224,15 +231,9 @@ fn provider(registry: &Registry) -> SdkMeterProvider {
     }
 }
 
-fn http_labels(method: &'static str, place: &'static str, value: &str, status: Option<u16>) -> [KeyValue; 3] {
-    [
-        KeyValue::new("http.request.method", method),
-        KeyValue::new(place, value.to_owned()),
-        KeyValue::new(
-            "http.response.status_code",
-            status.map(|status| status.to_string()).unwrap_or_default(),
-        ),
-    ]
+fn http_labels(method: &'static str, place: &str, status: Option<u16>) -> [String; 3] {
+    let status = status.map(|status| status.to_string());
+    [method.to_owned(), place.to_owned(), status.unwrap_or_default()]
 }
 
 /// A value that only grows, such as sign-ins by outcome.

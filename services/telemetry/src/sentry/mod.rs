@@ -16,6 +16,7 @@
 mod breadcrumbs;
 mod capture;
 mod delivery;
+mod drafts;
 mod event;
 mod outbox;
 mod rate_limits;
@@ -36,12 +37,13 @@ use std::{
 
 use axum::extract::Request;
 use sentry::{
-    Client, ClientOptions, Envelope, Hub, Scope, Transport as _,
+    Client, ClientOptions, Hub, Scope, Transport as _,
     protocol::{Context, Level, Map, Transaction, Value},
 };
 use serde_json::json;
 
 use crate::{ErrorReport, InitError, ServiceInfo, http::TrustedProxies};
+use drafts::Draft;
 use outbox::{Outbox, OutboxFactory};
 use rate_limits::Category;
 use sessions::Sessions;
@@ -209,21 +211,30 @@ impl SentryClient {
         }
     }
 
-    /// Queues a transaction.
-    pub(crate) fn send_transaction(&self, mut transaction: Transaction<'static>) {
+    /// Queues a transaction, which has so many `spans` and which `build` makes on the sending thread.
+    pub(crate) fn send_transaction(
+        &self,
+        spans: usize,
+        build: impl FnOnce() -> Transaction<'static> + Send + 'static,
+    ) {
         let Some(remote) = &self.0.remote else {
             return;
         };
-        remote
-            .hub
-            .configure_scope(|scope| scope.apply_to_transaction(&mut transaction));
-        let options = remote.client.options();
-        transaction.release = transaction.release.or_else(|| options.release.clone());
-        transaction.environment = transaction.environment.or_else(|| options.environment.clone());
-        transaction.server_name = transaction.server_name.or_else(|| options.server_name.clone());
-        let mut envelope = Envelope::new();
-        envelope.add_item(transaction);
-        remote.client.send_envelope(envelope);
+        let (hub, client) = (remote.hub.clone(), remote.client.clone());
+        let build = move || {
+            let mut transaction = build();
+            hub.configure_scope(|scope| scope.apply_to_transaction(&mut transaction));
+            let options = client.options();
+            transaction.release = transaction.release.or_else(|| options.release.clone());
+            transaction.environment = transaction.environment.or_else(|| options.environment.clone());
+            transaction.server_name = transaction.server_name.or_else(|| options.server_name.clone());
+            transaction
+        };
+        let draft = Draft {
+            spans,
+            build: Box::new(build),
+        };
+        remote.client.send_envelope(remote.outbox.drafts.envelope(draft));
     }
 
     /// Queues a `profile_chunk`, an item that the protocol's crate does not know.

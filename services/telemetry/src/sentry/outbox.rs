@@ -20,6 +20,7 @@ use sentry::{
 
 use super::{
     delivery::Delivery,
+    drafts::Drafts,
     rate_limits::{Category, RateLimits},
     sessions::Sessions,
     stack,
@@ -167,6 +168,8 @@ impl Drop for Ticket {
 pub(crate) struct Outbox {
     queue: Sender<Message>,
     waiting: Arc<Waiting>,
+    /// Register here before sending the envelope of a transaction that is yet to be built.
+    pub(crate) drafts: Drafts,
     losses: Losses,
 }
 
@@ -181,9 +184,11 @@ impl Outbox {
 
         let (queue, messages) = channel();
         let losses = Losses::default();
+        let drafts = Drafts::default();
         let postman = Postman {
             delivery,
             sessions,
+            drafts: drafts.clone(),
             losses: losses.clone(),
             limits: RateLimits::default(),
             symbols: Symbols::default(),
@@ -195,6 +200,7 @@ impl Outbox {
         Ok(Self {
             queue,
             waiting: Arc::default(),
+            drafts,
             losses,
         })
     }
@@ -213,12 +219,13 @@ impl Transport for Outbox {
     fn send_envelope(&self, envelope: Envelope) {
         let kind = envelope.items().next().map_or(Category::Other, category).into();
         let Some(ticket) = Waiting::admit(&self.waiting, kind) else {
-            return self.losses.record(&envelope, Loss::QueueFull);
+            return self.losses.record(&self.drafts.forget(envelope), Loss::QueueFull);
         };
         if let Err(SendError(Message::Envelope(envelope, _))) =
             self.queue.send(Message::Envelope(Box::new(envelope), ticket))
         {
-            self.losses.record(&envelope, Loss::QueueFull);
+            self.losses
+                .record(&self.drafts.forget(*envelope), Loss::QueueFull);
         }
     }
 
@@ -243,6 +250,7 @@ impl TransportFactory for OutboxFactory {
 struct Postman<D> {
     delivery: D,
     sessions: Arc<Sessions>,
+    drafts: Drafts,
     losses: Losses,
     limits: RateLimits,
     symbols: Symbols,
@@ -291,10 +299,11 @@ impl<D: Delivery> Postman<D> {
             .items()
             .any(|item| self.limits.forbid(category(item), now))
         {
-            self.losses.record(&envelope, Loss::RateLimited);
+            self.losses
+                .record(&self.drafts.forget(envelope), Loss::RateLimited);
             return;
         }
-        let envelope = self.named(envelope);
+        let envelope = self.named(self.drafts.complete(envelope));
         let mut bytes = Vec::new();
         let loss = match envelope.to_writer(&mut bytes) {
             Ok(()) => self.deliver(&bytes),

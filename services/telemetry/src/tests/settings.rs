@@ -1,5 +1,7 @@
 //! The environment, value by value.
 
+use std::time::Duration;
+
 use opentelemetry_sdk::trace::Sampler;
 
 use super::harness::settings;
@@ -33,7 +35,10 @@ fn nothing_set_gives_the_documented_defaults() {
 
 #[test]
 fn exporters_and_endpoints() {
-    let otlp = |url: &str| ExporterKind::Otlp { url: url.to_owned() };
+    let otlp = |url: &str| ExporterKind::Otlp {
+        url: url.to_owned(),
+        timeout: Duration::from_secs(10),
+    };
     let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/");
     let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://jaeger:4318/custom");
     for (env, expected) in [

@@ -5,6 +5,7 @@ mod layer;
 mod limits;
 mod log_exporter;
 mod open;
+mod otlp;
 mod pipeline;
 mod queue;
 mod redact;
@@ -14,7 +15,6 @@ use opentelemetry::{
     propagation::{TextMapCompositePropagator, TextMapPropagator},
     trace::TraceContextExt,
 };
-use opentelemetry_otlp::{RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
@@ -35,6 +35,7 @@ pub(crate) use layer::{CONTEXT_TARGET, SpanLayer};
 pub(crate) use limits::SpanLimits;
 use log_exporter::LogExporter;
 pub(crate) use open::OpenSpan;
+use otlp::OtlpExporter;
 use pipeline::Pipeline;
 pub(crate) use redact::redact;
 
@@ -55,13 +56,8 @@ pub(crate) fn provider(
     extra: Option<TransactionProcessor>,
 ) -> Result<SdkTracerProvider, InitError> {
     Ok(match &settings.exporter {
-        ExporterKind::Otlp { url } => {
-            let exporter = opentelemetry_otlp::SpanExporter::builder()
-                .with_http()
-                .with_endpoint(url)
-                .with_retry_policy(RetryPolicy::recommended())
-                .build()
-                .map_err(InitError::Exporter)?;
+        ExporterKind::Otlp { url, timeout } => {
+            let exporter = OtlpExporter::new(url, *timeout).map_err(InitError::Exporter)?;
             provider_with(exporter, settings, service, extra)
         }
         ExporterKind::Console => provider_with(LogExporter::console(), settings, service, extra),

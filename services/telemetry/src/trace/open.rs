@@ -14,7 +14,12 @@ use super::{CONTEXT_TARGET, SpanLayer};
 use crate::log::scrub;
 
 /// Attributes that a span of ours has room for without growing.
-const ATTRIBUTES: usize = 16;
+fn attributes(kind: &SpanKind) -> usize {
+    match kind {
+        SpanKind::Server => 16,
+        _ => 8,
+    }
+}
 
 /// A span that ends when it is dropped. Where spans are off it is only the context that it would have been in.
 #[derive(Debug)]
@@ -41,9 +46,10 @@ impl OpenSpan {
                 is_recorded: false,
             };
         };
+        let room = attributes(&kind);
         let builder = SpanBuilder::from_name(name())
             .with_kind(kind)
-            .with_attributes(Vec::with_capacity(ATTRIBUTES));
+            .with_attributes(Vec::with_capacity(room));
         let mut span = tracer.build_with_context(builder, parent);
         let is_recorded = span.is_recording();
         if is_recorded {

@@ -84,3 +84,33 @@ greeter SERVER GET /hello/{name} 404
         (&TRACE.into(), &server.id.as_str().into())
     );
 }
+
+/// Debug builds take seconds to find the names of a profile's functions; the end must not wait for that before it sends spans.
+#[tokio::test]
+async fn spans_that_wait_at_sigterm_reach_jaeger_also_while_a_first_profile_is_named() {
+    let Some(tools) = Tools::find() else { return };
+    let jaeger = JaegerProcess::start(&tools).await;
+    let endpoint = jaeger.endpoint();
+    let greeter = Greeter::start(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        // Nothing but the end sends them.
+        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+        ("SENTRY_DSN", "http://key@127.0.0.1:9/1"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "1"),
+        ("SENTRY_PROFILES_SAMPLE_RATE", "1"),
+    ])
+    .await;
+    let request = greeter
+        .request(http::Method::GET, "/debug/cpu?milliseconds=1500")
+        .header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
+    assert_eq!(Answer::to(request).await.status, 200);
+    assert!(greeter.end().await.status.success());
+    let trace = jaeger.query.until_complete(TRACE, |trace| {
+        let tree = trace.to_string();
+        (tree != "greeter SERVER GET /debug/cpu 200\n  greeter - debug.burn\n")
+            .then_some(tree)
+            .into_iter()
+            .collect()
+    });
+    trace.await.unwrap();
+}

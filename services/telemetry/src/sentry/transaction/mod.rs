@@ -117,19 +117,15 @@ impl TransactionProcessor {
             Loss::Late.count(1);
             return;
         };
-        let mut spans = finished.spans;
-        spans.iter_mut().for_each(redact);
-        let mut root = span;
-        redact(&mut root);
-        let profiler_id = finished.root.profile.is_some().then(|| self.profiler.id());
-        let transaction = build_transaction(
-            &root,
-            &spans,
-            finished.root.thread,
-            profiler_id,
-            self.trace_ui.as_deref(),
-        );
-        self.client.send_transaction(transaction);
+        let (mut root, mut spans) = (span, finished.spans);
+        let Root { thread, profile, .. } = finished.root;
+        let profiler_id = profile.is_some().then(|| self.profiler.id().to_owned());
+        let trace_ui = self.trace_ui.clone();
+        self.client.send_transaction(spans.len(), move || {
+            spans.iter_mut().for_each(redact);
+            redact(&mut root);
+            build_transaction(&root, &spans, thread, profiler_id.as_deref(), trace_ui.as_deref())
+        });
     }
 
     fn buffer(&self) -> MutexGuard<'_, Buffer> {
