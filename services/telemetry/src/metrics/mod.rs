@@ -144,7 +144,7 @@ impl Metrics {
         status: Option<u16>,
         duration: Duration,
     ) {
-        let labels = || http_labels(method, route, status);
+        let labels = |route: &str| http_labels(method, route, status);
         self.server_duration
             .record(route, (method, status), labels, duration);
     }
@@ -160,7 +160,7 @@ impl Metrics {
         status: Option<u16>,
         duration: Duration,
     ) {
-        let labels = || http_labels(method, server, status);
+        let labels = |server: &str| http_labels(method, server, status);
         self.client_duration
             .record(server, (method, status), labels, duration);
     }
@@ -172,7 +172,7 @@ impl Metrics {
         error_type: &'static str,
         duration: Duration,
     ) {
-        let labels = || [system, operation, table, error_type].map(str::to_owned);
+        let labels = |table: &str| [system, operation, table, error_type].map(str::to_owned);
         self.db_duration
             .record(table, [system, operation, error_type], labels, duration);
     }

@@ -22,26 +22,34 @@ impl<K, H> Default for Series<K, H> {
     }
 }
 
+/// Texts that a metric tells apart. A service may call as many others as its customers have.
+const MAX_TEXTS: usize = 2000;
+
+/// Stands for all further texts, as for methods in OpenTelemetry's conventions.
+const OTHER: &str = "_OTHER";
+
 impl<K: Copy + PartialEq, H> Series<K, H> {
     /// Hands the series of these labels to `record`; `find` makes it at the first time.
-    fn with(&self, text: &str, others: K, find: impl FnOnce() -> H, record: impl FnOnce(&H)) {
+    fn with(&self, text: &str, others: K, find: impl FnOnce(&str) -> H, record: impl FnOnce(&H)) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let series = known
-            .get(text)
-            .and_then(|all| all.iter().find(|(key, _)| *key == others));
-        if let Some((_, series)) = series {
+        let text = match known.len() {
+            MAX_TEXTS.. if !known.contains_key(text) => OTHER,
+            _ => text,
+        };
+        let of_text = known.get(text).into_iter().flatten();
+        if let Some((_, series)) = of_text.into_iter().find(|(key, _)| *key == others) {
             return record(series);
         }
         drop(known);
         // Another thread may have been here meanwhile. Then there are two handles on one series, of which one is found.
-        let series = find();
+        let series = find(text);
         record(&series);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(text.into()).or_default().push((others, series));
     }
 }
 
-/// A histogram of durations. Its labels come from small fixed sets.
+/// A histogram of durations. All labels but one come from small fixed sets.
 pub(super) struct Durations<K> {
     family: Option<HistogramVec>,
     series: Series<K, Histogram>,
@@ -58,12 +66,13 @@ impl<K: Copy + PartialEq> Durations<K> {
         }
     }
 
-    /// `labels` gives the values in the order of the labels' names; of them `text` may be anything and `others` are the rest.
+    /// `labels` gives the values in the order of the labels' names, of which `others` are all but the text that it is given: `text`,
+    /// or what stands for too many.
     pub(super) fn record<const N: usize>(
         &self,
         text: &str,
         others: K,
-        labels: impl FnOnce() -> [String; N],
+        labels: impl FnOnce(&str) -> [String; N],
         duration: Duration,
     ) {
         let Some(family) = &self.family else {
@@ -72,7 +81,7 @@ impl<K: Copy + PartialEq> Durations<K> {
         self.series.with(
             text,
             others,
-            || family.with_label_values(&labels()),
+            |text| family.with_label_values(&labels(text)),
             |series| series.observe(duration.as_secs_f64()),
         );
     }
@@ -95,12 +104,8 @@ impl Gauge {
 
     pub(super) fn add(&self, label: &str, change: i64) {
         if let Some(family) = &self.family {
-            self.series.with(
-                label,
-                (),
-                || family.with_label_values(&[label]),
-                |series| series.add(change),
-            );
+            let find = |label: &str| family.with_label_values(&[label]);
+            self.series.with(label, (), find, |series| series.add(change));
         }
     }
 }
@@ -118,4 +123,36 @@ fn registered<C: Collector + Clone + 'static>(
     registered
         .inspect_err(|error| tracing::error!(name, %error, "a metric is missing"))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_beyond_the_limit_share_a_series_and_known_ones_keep_theirs() {
+        let registry = Registry::new();
+        let durations = Durations::new(&registry, "seconds", "Seconds.", &[1.0], &["server", "status"]);
+        let record = |server: &str| {
+            let labels = |server: &str| [server.to_owned(), "200".to_owned()];
+            durations.record(server, 200, labels, Duration::from_millis(1));
+        };
+        for number in 0..MAX_TEXTS + 10 {
+            record(&number.to_string());
+        }
+        record("0");
+        let [family] = &registry.gather()[..] else {
+            panic!("one metric")
+        };
+        let count = |server: &str| {
+            let mut series = family.get_metric().iter();
+            let series = series.find(|series| series.get_label()[0].value() == server)?;
+            Some(series.get_histogram().get_sample_count())
+        };
+        assert_eq!(family.get_metric().len(), MAX_TEXTS + 1);
+        assert_eq!(
+            (count("0"), count("1999"), count("2000"), count(OTHER)),
+            (Some(2), Some(1), None, Some(10))
+        );
+    }
 }

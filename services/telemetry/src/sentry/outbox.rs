@@ -31,8 +31,9 @@ use crate::{
 };
 
 /// Envelopes of each kind that may wait. An event with a full trail of breadcrumbs has some 50 KiB, a profile of ten busy
-/// seconds some 500 KiB. Each kind has room of its own: a storm of errors must not cost the profiles.
-const ROOM: [usize; KINDS] = [48, 48, 4, 4];
+/// seconds some 500 KiB. Each kind has room of its own: a storm of errors must not cost the profiles. Transactions wait as
+/// spans, and come in bursts while all cores are busy with requests.
+const ROOM: [usize; KINDS] = [48, 256, 4, 4];
 
 /// How many [`Kind`]s there are.
 const KINDS: usize = 4;

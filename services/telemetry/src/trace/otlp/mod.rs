@@ -26,8 +26,8 @@ use ureq::{Agent, Body};
 /// An answer that is longer is cut off: what a collector has to say about a batch is short.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// A buffer that grew larger than this in a burst is given back.
-const KEPT: usize = 1 << 20;
+/// What a batch needs. A buffer that grew larger is given back.
+const KEPT: usize = 256 << 10;
 
 /// The batch under way in OTLP's form: the fields `scope_spans`.
 #[derive(Clone, Debug, Default)]
