@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
-    core::{ApiResource, DynamicObject, ObjectList, PartialObjectMeta, TypeMeta},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{ApiResource, DynamicObject, TypeMeta},
 };
 use platform_core::{
     api::{Platform, PlatformSpec, PlatformStatus},
@@ -18,26 +18,21 @@ use platform_core::{
     references::Reference,
     step::{EventNote, FailureCategory, HostClaim},
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, ClusterError, Contested, Found, PlatformKey, Reach, discovery::known_kinds, events::Publisher,
+    Cluster, ClusterError, Contested, Found, PlatformKey, Reach,
+    discovery::known_kinds,
+    events::Publisher,
+    lists::{
+        list_all, list_metadata, list_page, metadata_only, own, page_by_page, without_bulk,
+        without_managed_fields,
+    },
 };
 
 /// kube's client has no deadline of its own for an answer (kube-rs/kube#1945), and a request that hangs would hold one
 /// of the few places for reconciles for ever.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Objects per page of a list: bounds the memory that one answer takes, when each object is as large as the API server
-/// lets it be. What most Platforms have of a kind is one page.
-const PAGE_SIZE: u32 = 16;
-
-/// The same where all of an object may be content.
-const PAGE_SIZE_OF_CONTENT: u32 = 8;
-
-/// Content of a `ConfigMap`, in bytes, that none of the operator's own has.
-const BULK: usize = 256 << 10;
 
 /// A cluster behind a [`Client`].
 pub struct KubeCluster {
@@ -123,11 +118,7 @@ impl Cluster for KubeCluster {
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
         let api = self.objects(kind, &namespace_of(platform));
         let resource = kind.info().api_resource();
-        let params = ListParams::default().labels(&selector(platform, kind));
-        let params = match kind {
-            Kind::ConfigMap => params.limit(PAGE_SIZE_OF_CONTENT),
-            _ => params.limit(PAGE_SIZE),
-        };
+        let params = own(platform, kind);
         // Page by page, so that what is not the Platform's, or not the operator's making, is not held.
         let keep = |object: DynamicObject| {
             belongs(platform, kind, &object).then(|| DynamicObject {
@@ -150,7 +141,7 @@ impl Cluster for KubeCluster {
     async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
         let api = Api::namespaced(self.client.clone(), &namespace_of(platform));
         let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
-        let params = ListParams::default().labels(&selector).limit(PAGE_SIZE);
+        let params = page_by_page().labels(&selector);
         list_all(params, |params| list_page(api.clone(), params), Some).await
     }
 
@@ -168,11 +159,9 @@ impl Cluster for KubeCluster {
         let resource = ApiResource::erase::<Platform>(&());
         let platforms = self.reach.objects(&self.client, &resource);
         let list = |params| list_page(platforms.clone(), params);
-        list_all(
-            ListParams::default().limit(PAGE_SIZE),
-            list,
-            |platform: DynamicObject| claim_of(&platform),
-        )
+        list_all(page_by_page(), list, |platform: DynamicObject| {
+            claim_of(&platform)
+        })
         .await
     }
 
@@ -320,78 +309,6 @@ fn claim_of(platform: &DynamicObject) -> Option<HostClaim> {
     })
 }
 
-/// What `keep` makes of the objects on all pages of a list. A continuation that expired meanwhile fails the whole list,
-/// which is then read again by the next attempt: half of an old list and half of a new one would be a cluster that never
-/// was.
-async fn list_all<K, F, T>(
-    mut params: ListParams,
-    list: impl Fn(ListParams) -> F,
-    keep: impl Fn(K) -> Option<T>,
-) -> Result<Vec<T>, ClusterError>
-where
-    K: Clone + ResourceExt,
-    F: Future<Output = Result<ObjectList<K>, kube::Error>>,
-{
-    let mut kept = Vec::new();
-    loop {
-        let page = within_deadline(list(params.clone())).await?;
-        kept.extend(
-            page.items
-                .into_iter()
-                .map(without_managed_fields)
-                .filter_map(&keep),
-        );
-        match page.metadata.continue_ {
-            Some(token) if !token.is_empty() => params = params.continue_token(&token),
-            _ => return Ok(kept),
-        }
-    }
-}
-
-/// Selects what may belong to a Platform: of the kinds that are kept also what an earlier one of the name has left. What
-/// only calls itself the Platform's is not even sent.
-fn selector(platform: &Platform, kind: Kind) -> String {
-    if kind.info().is_kept() {
-        labels::name_selector(&platform.name_any())
-    } else {
-        labels::platform_selector(&platform.uid().unwrap_or_default())
-    }
-}
-
-/// The content of a `ConfigMap` that is too large to be of the operator's making is not looked at.
-fn without_bulk(kind: Kind, mut object: DynamicObject) -> DynamicObject {
-    let size = |field: &str| -> usize {
-        let entries = object.data[field].as_object().into_iter().flatten();
-        entries.map(|(_, text)| text.as_str().map_or(0, str::len)).sum()
-    };
-    if kind == Kind::ConfigMap && size("data") + size("binaryData") > BULK {
-        object.data = json!({});
-    }
-    object
-}
-
-async fn list_page<K>(api: Api<K>, params: ListParams) -> Result<ObjectList<K>, kube::Error>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
-{
-    api.list(&params).await
-}
-
-async fn list_metadata(
-    api: Api<DynamicObject>,
-    params: ListParams,
-) -> Result<ObjectList<PartialObjectMeta<DynamicObject>>, kube::Error> {
-    api.list_metadata(&params).await
-}
-
-fn metadata_only(partial: PartialObjectMeta<DynamicObject>) -> DynamicObject {
-    DynamicObject {
-        types: None,
-        metadata: partial.metadata,
-        data: json!({}),
-    }
-}
-
 /// Answers to writes have the whole object; of a Secret only the metadata is passed on.
 fn without_content(kind: Kind, mut object: DynamicObject) -> DynamicObject {
     if kind == Kind::Secret {
@@ -402,10 +319,4 @@ fn without_content(kind: Kind, mut object: DynamicObject) -> DynamicObject {
 
 fn namespace_of(platform: &Platform) -> String {
     platform.namespace().unwrap_or_default()
-}
-
-/// Nobody reads the managed fields, and they are often half of an object's size.
-fn without_managed_fields<K: ResourceExt>(mut object: K) -> K {
-    object.managed_fields_mut().clear();
-    object
 }

@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod kube;
 mod lease;
+mod lists;
 mod reach;
 
 use std::future::Future;

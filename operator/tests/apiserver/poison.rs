@@ -9,6 +9,7 @@ use kube::{
     Api, CustomResourceExt as _, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
     core::{ApiResource, DynamicObject},
+    runtime::wait::await_condition,
 };
 use platform_core::{
     api::Platform,
@@ -222,14 +223,25 @@ impl Poison {
         self.lay(Kind::Secret, "large", odd_metadata(), secret).await;
     }
 
+    /// Platforms as the API server has them, whatever they are.
+    fn untyped(&self) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<Platform>(&());
+        Api::namespaced_with(self.world.client.clone(), &self.world.namespace, &resource)
+    }
+
+    /// Waits until the Platform of a later version says which of its values is not known.
+    async fn the_later_one_says_so(&self) {
+        let told = |platform: Option<&DynamicObject>| {
+            let status = platform.map(|platform| platform.data["status"].to_string());
+            status.is_some_and(|status| status.contains("SpecUnreadable") && status.contains("Mesh"))
+        };
+        let waiting = await_condition(self.untyped(), "later", told);
+        timeout(PATIENCE, waiting).await.expect("it says so").unwrap();
+    }
+
     /// Platforms of a later version, of an unreadable status, and of a great size.
     async fn lay_platforms(&self) {
-        let resource = ApiResource::erase::<Platform>(&());
-        let platforms = Api::<DynamicObject>::namespaced_with(
-            self.world.client.clone(),
-            &self.world.namespace,
-            &resource,
-        );
+        let platforms = self.untyped();
         let many = |count: usize| -> Vec<_> {
             (0..count)
                 .map(|number| json!({"name": format!("V{number}"), "value": "x".repeat(1000)}))
@@ -354,6 +366,7 @@ async fn poison_on_anything_that_is_watched_stops_nobody() {
             peak >> 20
         );
     }
+    poison.the_later_one_says_so().await;
     operator.answer("/livez", "200").await.unwrap();
     assert_eq!(operator.terminate().unwrap(), Some(0));
 }

@@ -1,0 +1,116 @@
+//! Lists, of which no answer and no result is larger than it has to be: others may have made what they are full of.
+
+use kube::{
+    Api, ResourceExt,
+    api::ListParams,
+    core::{DynamicObject, ObjectList, PartialObjectMeta},
+};
+use platform_core::{api::Platform, kinds::Kind, labels};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{ClusterError, within_deadline};
+
+/// Objects per page of a list: bounds the memory that one answer takes, when each object is as large as the API server
+/// lets it be. What most Platforms have of a kind is one page.
+const PAGE_SIZE: u32 = 16;
+
+/// The same where all of an object may be content.
+const PAGE_SIZE_OF_CONTENT: u32 = 8;
+
+/// Content of a `ConfigMap`, in bytes, that none of the operator's own has.
+const BULK: usize = 256 << 10;
+
+/// How what may belong to a Platform is listed.
+pub(super) fn own(platform: &Platform, kind: Kind) -> ListParams {
+    let limit = match kind {
+        Kind::ConfigMap => PAGE_SIZE_OF_CONTENT,
+        _ => PAGE_SIZE,
+    };
+    ListParams::default()
+        .labels(&selector(platform, kind))
+        .limit(limit)
+}
+
+/// How anything else is listed.
+pub(super) fn page_by_page() -> ListParams {
+    ListParams::default().limit(PAGE_SIZE)
+}
+
+/// What `keep` makes of the objects on all pages of a list. A continuation that expired meanwhile fails the whole list,
+/// which is then read again by the next attempt: half of an old list and half of a new one would be a cluster that never
+/// was.
+pub(super) async fn list_all<K, F, T>(
+    mut params: ListParams,
+    list: impl Fn(ListParams) -> F,
+    keep: impl Fn(K) -> Option<T>,
+) -> Result<Vec<T>, ClusterError>
+where
+    K: Clone + ResourceExt,
+    F: Future<Output = Result<ObjectList<K>, kube::Error>>,
+{
+    let mut kept = Vec::new();
+    loop {
+        let page = within_deadline(list(params.clone())).await?;
+        kept.extend(
+            page.items
+                .into_iter()
+                .map(without_managed_fields)
+                .filter_map(&keep),
+        );
+        match page.metadata.continue_ {
+            Some(token) if !token.is_empty() => params = params.continue_token(&token),
+            _ => return Ok(kept),
+        }
+    }
+}
+
+/// Selects what may belong to a Platform: of the kinds that are kept also what an earlier one of the name has left. What
+/// only calls itself the Platform's is not even sent.
+fn selector(platform: &Platform, kind: Kind) -> String {
+    if kind.info().is_kept() {
+        labels::name_selector(&platform.name_any())
+    } else {
+        labels::platform_selector(&platform.uid().unwrap_or_default())
+    }
+}
+
+/// The content of a `ConfigMap` that is too large to be of the operator's making is not looked at.
+pub(super) fn without_bulk(kind: Kind, mut object: DynamicObject) -> DynamicObject {
+    let size = |field: &str| -> usize {
+        let entries = object.data[field].as_object().into_iter().flatten();
+        entries.map(|(_, text)| text.as_str().map_or(0, str::len)).sum()
+    };
+    if kind == Kind::ConfigMap && size("data") + size("binaryData") > BULK {
+        object.data = json!({});
+    }
+    object
+}
+
+pub(super) async fn list_page<K>(api: Api<K>, params: ListParams) -> Result<ObjectList<K>, kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    api.list(&params).await
+}
+
+pub(super) async fn list_metadata(
+    api: Api<DynamicObject>,
+    params: ListParams,
+) -> Result<ObjectList<PartialObjectMeta<DynamicObject>>, kube::Error> {
+    api.list_metadata(&params).await
+}
+
+pub(super) fn metadata_only(partial: PartialObjectMeta<DynamicObject>) -> DynamicObject {
+    DynamicObject {
+        types: None,
+        metadata: partial.metadata,
+        data: json!({}),
+    }
+}
+
+/// Nobody reads the managed fields, and they are often half of an object's size.
+pub(super) fn without_managed_fields<K: ResourceExt>(mut object: K) -> K {
+    object.managed_fields_mut().clear();
+    object
+}
