@@ -142,7 +142,7 @@ pub struct ExternalPrometheus {
     /// Base URL of its query API as the cluster reaches it, for example `http://prometheus.monitoring.svc:9090`.
     #[schemars(
         length(min = 8, max = 512),
-        regex(pattern = r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$")
+        regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$")
     )]
     pub url: String,
 }

@@ -24,7 +24,9 @@ use crate::known::KNOWN_SERVICES;
     validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 8888, 9464, 13133])")
         .message("port must not be 4317, 4318, 8888, 9464 or 13133: the collector and the metrics listen there in the same pod"),
     validation = Rule::new("!has(self.port) || !has(self.metrics) || self.port != self.metrics.port")
-        .message("port and metrics.port must be different")
+        .message("port and metrics.port must be different"),
+    validation = Rule::new("self.name != 'gateway' || !has(self.route)")
+        .message("route is not allowed for gateway: it is what the routes lead through")
 )]
 pub struct ServiceSpec {
     /// Name of the service, unique in the Platform.

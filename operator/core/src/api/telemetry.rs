@@ -225,7 +225,7 @@ pub struct ExporterSpec {
     /// Base URL of its OTLP receiver, for example `https://otlp.example.com:4318` (without /v1/traces).
     #[schemars(
         length(min = 8, max = 512),
-        regex(pattern = r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$")
+        regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$")
     )]
     pub endpoint: String,
     /// Headers of every request, most often a credential.
@@ -272,14 +272,14 @@ pub struct ExternalJaeger {
     /// Base URL of its OTLP/HTTP receiver, for example `http://jaeger.observability.svc:4318` (without /v1/traces).
     #[schemars(
         length(min = 8, max = 512),
-        regex(pattern = r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$")
+        regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$")
     )]
     pub endpoint: String,
     /// Base URL of its user interface, shown in the status.
     #[serde(default, rename = "queryURL", skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 8, max = 512),
-        regex(pattern = r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
+        regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")
     )]
     pub query_url: Option<String>,
 }

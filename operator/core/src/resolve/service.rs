@@ -9,7 +9,7 @@ use crate::api::{
     Autoscaling, DatabaseSpec, EnvFrom, EnvVar, Migrations, Probes, Profile, Resources, ServiceMetrics,
     ServiceSpec, Sizes,
 };
-use crate::known::{KnownService, known_service};
+use crate::known::{GATEWAY, KnownService, known_service};
 use crate::names::ServiceName;
 use crate::quantity::parse_quantity;
 use crate::settings::Settings;
@@ -308,6 +308,12 @@ fn resolve_prefix(
     let Some(route) = &spec.route else {
         return known.and_then(|known| known.path_prefix).map(str::to_owned);
     };
+    if spec.name == GATEWAY {
+        violations.push(Violation::NotAllowed {
+            field: format!("services[{GATEWAY}].route"),
+            only: "the service is another one: the routes lead through the gateway",
+        });
+    }
     let prefix = route.path_prefix.clone();
     let segment = prefix.strip_prefix('/').unwrap_or_default();
     let well_formed = !segment.is_empty()

@@ -64,6 +64,11 @@ fn telemetry_bounds() -> Vec<Bound> {
             "spec.telemetry.tracing.exporters[a].endpoint",
         ),
         (
+            exporting(&[("a", "https://user:word@otlp.example:4318")]),
+            "should match '^https?://",
+            "spec.telemetry.tracing.exporters[a].endpoint",
+        ),
+        (
             errors(&json!({"tracesSamplePercent": 101})),
             "less than or equal to 100",
             "spec.telemetry.errors.tracesSamplePercent",

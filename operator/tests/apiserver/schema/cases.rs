@@ -46,6 +46,11 @@ fn service_cases() -> Vec<Case> {
             service(json!({"port": 9465})),
         ),
         (
+            json!({"services": [{"name": "gateway", "route": {"pathPrefix": "/shop"}}]}),
+            "route is not allowed for gateway",
+            service(json!({"route": {"pathPrefix": "/shop"}})),
+        ),
+        (
             service(json!({"metrics": {"port": 8080}})),
             "port and metrics.port must be different",
             service(json!({"metrics": {"port": 8081, "path": "/stats"}})),
