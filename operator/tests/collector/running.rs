@@ -40,29 +40,42 @@ impl Running {
         config: &Value,
         variables: &[&str],
     ) -> Self {
-        let folder = folder.path().join(name);
-        fs::create_dir_all(&folder).unwrap();
+        loop {
+            let running = Self::spawn(jaeger, &folder.path().join(name), config, variables);
+            let health = running.url(13_133, "/status");
+            let is_well = async || matches!(running.client.get(&health).send().await, Ok(answer) if answer.status() == StatusCode::OK);
+            let ends = async || running.has_lost_a_port() || is_well().await;
+            running.wait_for("healthy", ends).await;
+            // Ports that were free a moment ago may be somebody else's by now.
+            if !running.has_lost_a_port() {
+                return running;
+            }
+        }
+    }
+
+    fn spawn(jaeger: &Path, folder: &Path, config: &Value, variables: &[&str]) -> Self {
+        fs::create_dir_all(folder).unwrap();
         let (mut config, mut ports) = (config.clone(), BTreeMap::new());
-        bring_home(&mut config, &folder, &mut ports);
+        bring_home(&mut config, folder, &mut ports);
         let file = folder.join("config.yaml");
         fs::write(&file, serde_saphyr::to_string(&config).unwrap()).unwrap();
         let option = format!("--config={}", file.display());
         let program = jaeger.display().to_string();
         let arguments = [variables, &[&program, &option]].concat();
-        let running = Self {
+        Self {
             process: Supervised::start(&folder.join("log"), Path::new("env"), &arguments).unwrap(),
             ports,
-            folder,
+            folder: folder.to_owned(),
             client: Client::new(),
-        };
-        let health = running.url(13_133, "/status");
-        running
-            .wait_for(
-                "healthy",
-                async || matches!(running.client.get(&health).send().await, Ok(answer) if answer.status() == StatusCode::OK),
-            )
-            .await;
-        running
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    fn has_lost_a_port(&self) -> bool {
+        self.log().contains("address already in use")
     }
 
     /// Where what the configuration has on this port is found.
@@ -79,11 +92,11 @@ impl Running {
     pub(crate) async fn wait_for(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let started = Instant::now();
         while !is_so().await {
-            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             assert!(
                 started.elapsed() < PATIENCE,
-                "{} is not {what}:\n{log}",
-                self.folder.display()
+                "{} is not {what}:\n{}",
+                self.folder.display(),
+                self.log()
             );
             tokio::time::sleep(POLL).await;
         }
