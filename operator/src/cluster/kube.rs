@@ -18,6 +18,7 @@ use platform_core::{
     references::Reference,
     step::{EventNote, FailureCategory, HostClaim},
 };
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{
@@ -29,6 +30,7 @@ use super::{
         without_managed_fields,
     },
 };
+use crate::schema::refusals;
 
 /// kube's client has no deadline of its own for an answer (kube-rs/kube#1945), and a request that hangs would hold one
 /// of the few places for reconciles for ever.
@@ -242,19 +244,27 @@ impl Cluster for KubeCluster {
 fn understand(mut object: DynamicObject) -> Found {
     let mut part = |name: &str| object.data.get_mut(name).map(Value::take).unwrap_or_default();
     let (spec, status) = (part("spec"), part("status"));
-    let spec = serde_path_to_error::deserialize(spec)
-        .map_err(|error| format!("spec.{}: {}", error.path(), error.inner()));
     let mut platform = Platform::new("", PlatformSpec::default());
     platform.metadata = object.metadata;
     platform.status = serde_json::from_value(status).ok();
-    let unreadable = match spec {
-        Ok(spec) => {
-            platform.spec = spec;
+    let unreadable = match PlatformSpec::deserialize(&spec) {
+        Ok(understood) => {
+            platform.spec = understood;
             None
         }
-        Err(problem) => Some(problem),
+        Err(error) => Some(name_field(spec, &error)),
     };
     Found { platform, unreadable }
+}
+
+/// Which field it is that does not parse: the schema says where, and what is allowed; the parser only what.
+fn name_field(spec: Value, error: &serde_json::Error) -> String {
+    match refusals(&json!({"spec": spec})).first() {
+        // What stands in variables may be confidential, and this is for the status.
+        Some(refusal) if refusal.path.contains(".env[") => format!("{}: the value", refusal.path),
+        Some(refusal) => refusal.to_string(),
+        None => format!("spec: {error}"),
+    }
 }
 
 /// The field manager of an object of a Platform.

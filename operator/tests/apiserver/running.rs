@@ -171,7 +171,7 @@ async fn the_operator_follows_changes_and_a_poisoned_platform_stops_nobody() {
                     && condition.reason == "SpecUnreadable"
                     && condition
                         .message
-                        .contains("does not understand spec.services: invalid type: string")
+                        .contains("does not understand spec.services: \"nonsense\" must be a list")
             })
         };
         said("Accepted", "False") && said("Stalled", "True") && said("Ready", "False")
