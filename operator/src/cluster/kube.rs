@@ -252,13 +252,13 @@ fn understand(mut object: DynamicObject) -> Found {
             platform.spec = understood;
             None
         }
-        Err(error) => Some(name_field(spec, &error)),
+        Err(error) => Some(name_field(&spec, &error)),
     };
     Found { platform, unreadable }
 }
 
 /// Which field it is that does not parse: the schema says where, and what is allowed; the parser only what.
-fn name_field(spec: Value, error: &serde_json::Error) -> String {
+fn name_field(spec: &Value, error: &serde_json::Error) -> String {
     match refusals(&json!({"spec": spec})).first() {
         // What stands in variables may be confidential, and this is for the status.
         Some(refusal) if refusal.path.contains(".env[") => format!("{}: the value", refusal.path),

@@ -9,5 +9,6 @@ mod evidence;
 mod fixture;
 mod holds;
 mod operation;
+mod policies;
 mod scaling;
 mod status;
