@@ -95,7 +95,7 @@ async fn a_failed_backup_is_told(platform: &Handle) -> Result<()> {
     make_job(platform, "backup-fails", elsewhere).await?;
     let told = platform.until("the failed backup is told", LIMIT, |platform| {
         condition(platform, "BackupSucceeded").is_some_and(|c| {
-            c.status == "False" && c.reason == "BackupFailed" && c.message.contains("no dump of: auth")
+            c.status == "False" && c.reason == "BackupFailed" && c.message.contains("no dump of: svc_auth")
         })
     });
     assert!(is_true(&told.await?, "Ready"));
