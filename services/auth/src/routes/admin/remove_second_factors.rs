@@ -10,6 +10,7 @@ use tracewell_kit::{
 
 use super::no_such_user;
 use crate::{
+    account_change,
     caller::Admin,
     client::Client,
     domain::{AuditKind, MailKind},
@@ -61,9 +62,7 @@ pub(crate) async fn remove_second_factors(
     store::challenges::void_all(&mut tx, &user.id).await?;
     store::sessions::revoke_all(&mut tx, &user.id, None, now).await?;
     let subject = Subject::user(&user.id).by(&admin.0.user.id);
-    store::audit::record(&mut tx, AuditKind::SecondFactorsRemoved, subject, &client).await?;
-    store::mails::request(&mut tx, MailKind::SecondFactorsRemoved, &user.email).await?;
-    tx.commit().await?;
-    mailer.wake();
+    let (change, mail) = (AuditKind::SecondFactorsRemoved, MailKind::SecondFactorsRemoved);
+    account_change::finish_for(tx, subject, &user.email, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)
 }
