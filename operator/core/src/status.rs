@@ -4,6 +4,7 @@ mod conditions;
 mod database;
 mod endpoints;
 mod findings;
+mod telemetry;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -10,6 +10,7 @@ mod progress;
 mod reconcile;
 mod reference_watches;
 mod referrers;
+mod watch_backoff;
 mod watches;
 
 pub use self::{

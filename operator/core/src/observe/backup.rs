@@ -28,13 +28,13 @@ pub enum BackupObservation {
 
 /// Looks at the newest Job of the backups. One that restores has the same labels, and another command.
 pub(super) fn observe_backup(desired: &Desired, live: &Live, now: Timestamp) -> BackupObservation {
-    let Some((_, cron_job)) = desired.iter().find(|(key, object)| {
-        key.kind == Kind::CronJob
-            && object
-                .labels()
-                .get(labels::NAME)
-                .is_some_and(|name| name == BACKUP_APP)
-    }) else {
+    let is_named = |object: &DynamicObject| {
+        let name = object.labels().get(labels::NAME);
+        name.is_some_and(|name| name == BACKUP_APP)
+    };
+    let mut wanted = desired.iter();
+    let Some((_, cron_job)) = wanted.find(|(key, object)| key.kind == Kind::CronJob && is_named(object))
+    else {
         return BackupObservation::None;
     };
     let command = cron_job
@@ -44,14 +44,10 @@ pub(super) fn observe_backup(desired: &Desired, live: &Live, now: Timestamp) -> 
         let of_job: Option<&Value> = object.data.pointer("/spec/template/spec/containers/0/command");
         of_job == command
     };
-    let jobs = live.objects.iter().filter(|(key, object)| {
-        key.kind == Kind::Job
-            && object
-                .labels()
-                .get(labels::NAME)
-                .is_some_and(|name| name == BACKUP_APP)
-            && is_backup(object)
-    });
+    let jobs = live
+        .objects
+        .iter()
+        .filter(|(key, object)| key.kind == Kind::Job && is_named(object) && is_backup(object));
     let newest = jobs
         .max_by_key(|(key, object)| (object.creation_timestamp(), *key))
         .and_then(|(key, object)| Some((key, object.clone().try_parse::<Job>().ok()?)));
