@@ -15,7 +15,7 @@ use kube::{
     runtime::{conditions::is_pod_running, wait::await_condition},
 };
 use platform_core::api::Platform;
-use platform_envtest::{ControlPlane, Operator, Supervised, assets, install_crd};
+use platform_envtest::{ControlPlane, Operator, Supervised, assets, install_crd, start_controllers};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -153,28 +153,20 @@ async fn until_a_pod_runs(client: &Client) -> Result<()> {
 
 /// The controllers that make pods of Deployments and Jobs, and what makes the pods ready.
 fn start_programs(assets: &Path, plane: &ControlPlane, folder: &Path) -> Result<[Supervised; 2]> {
+    let controllers = start_controllers(
+        assets,
+        plane,
+        folder,
+        &["deployment-controller", "replicaset-controller", "job-controller"],
+    )?;
     let (kubeconfig, stages) = (folder.join("admin"), folder.join("stages.yaml"));
     fs::write(&kubeconfig, serde_json::to_string(plane.kubeconfig())?)?;
     fs::write(&stages, STAGES)?;
-    let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
-    let controllers = Supervised::start(
-        &folder.join("kube-controller-manager.log"),
-        &assets.join("kube-controller-manager"),
-        &[
-            &kubeconfig,
-            "--leader-elect=false",
-            "--secure-port=0",
-            "--controllers=deployment-controller,replicaset-controller,job-controller",
-            // Its own limit of 20 requests per second would be what is measured.
-            "--kube-api-qps=2000",
-            "--kube-api-burst=4000",
-        ],
-    )?;
     let kwok = Supervised::start(
         &folder.join("kwok.log"),
         &assets.join("kwok"),
         &[
-            &kubeconfig,
+            &format!("--kubeconfig={}", kubeconfig.display()),
             &format!("--config={}", stages.display()),
             "--manage-all-nodes",
             "--node-lease-duration-seconds=0",

@@ -75,7 +75,7 @@ pub fn references(platform: &Platform) -> BTreeSet<Reference> {
 /// The Secrets with URLs of databases, as far as a service uses them.
 fn databases(spec: &PlatformSpec) -> impl Iterator<Item = Reference> {
     spec.services.iter().filter_map(|service| {
-        let url = database_url(service, known_service(&service.name), &spec.database)?;
+        let url = database_url(service, known_service(&service.name), spec)?;
         Some(Reference::secret(url.name))
     })
 }

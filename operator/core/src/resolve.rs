@@ -140,10 +140,7 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
         .collect();
     let mut services: BTreeMap<ServiceName, Service> = BTreeMap::new();
     for spec in &platform.spec.services {
-        let database = &platform.spec.database;
-        let profile = platform.spec.profile;
-        let Some(service) = resolve_service(spec, profile, &listed, database, settings, &mut violations)
-        else {
+        let Some(service) = resolve_service(spec, &platform.spec, &listed, settings, &mut violations) else {
             continue;
         };
         if let Some(twin) = services.insert(service.name.clone(), service) {
@@ -154,7 +151,7 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
     }
     route_the_gateway(platform, &mut services);
     check_prefixes(&services, &mut violations);
-    let postgres = resolve_postgres(&platform.spec.database, settings, &mut violations);
+    let postgres = resolve_postgres(&platform.spec, settings, &mut violations);
     check_shared_url(&platform.spec, &mut violations);
     let services = in_start_order(services, &mut violations);
     let telemetry = &platform.spec.telemetry;

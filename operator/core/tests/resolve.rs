@@ -1,9 +1,9 @@
 //! What a Platform means, and what is said about one that breaks rules.
 #![expect(clippy::expect_used, reason = "a test ends where its setting cannot be made")]
 
-use platform_core::api::{Platform, PlatformSpec};
+use platform_core::api::{Platform, PlatformSpec, Storage};
 use platform_core::kinds::Kind;
-use platform_core::resolve::{Database, Discovery, Resolved, resolve};
+use platform_core::resolve::{Database, Discovery, Resolved, Scale, resolve};
 use platform_core::settings::{SecretsGrant, Settings};
 use platform_core::step::Facts;
 use serde_json::{Value, json};
@@ -285,8 +285,8 @@ fn rules_about_databases_are_named() {
         "services[auth].databaseURLSecretRef: allowed only when database.type is External",
         "services[auth].migrations: command or args is required",
         "migrations.deadlineSeconds: 5 must be between 10 and 86400",
-        "spec.database.embedded: allowed only when type is of the same name",
-        "spec.database.external: allowed only when type is of the same name",
+        "spec.database.embedded: allowed only when database.type is of the same name; left out, it is Embedded with profile Local, Postgres with profile Production",
+        "spec.database.external: allowed only when database.type is of the same name; left out, it is Embedded with profile Local, Postgres with profile Production",
         "spec.database.postgres.storage.size: `1Mi` must be a quantity such as 1Gi, at least 128Mi",
         "spec.database.postgres.backup.storage.size: `much` must be a quantity",
         "spec.database.postgres.resources: requests.cpu must be less than or equal to limits.cpu",
@@ -299,6 +299,32 @@ fn rules_about_databases_are_named() {
         );
     }
     assert_eq!(violations.len(), expected.len(), "{violations:#?}");
+}
+
+#[test]
+fn a_profile_chooses_the_database_that_the_spec_leaves_out() {
+    let database = |profile: &str, database: Value| {
+        let resolved =
+            accept(json!({"profile": profile, "services": [{"name": "auth"}], "database": database}));
+        let auth = resolved.service("auth").unwrap().clone();
+        (resolved.postgres.is_some(), auth.database, auth.scale)
+    };
+    let embedded = Some(Database::File(Storage::default()));
+    let server = (true, Some(Database::Managed), Scale::Fixed(2));
+    assert_eq!(
+        database("Local", json!({})),
+        (false, embedded.clone(), Scale::Fixed(1))
+    );
+    assert_eq!(database("Production", json!({})), server);
+    assert_eq!(database("Production", json!({"postgres": {}})), server);
+    assert_eq!(
+        database("Production", json!({"type": "Embedded"})),
+        (false, embedded, Scale::Fixed(1))
+    );
+    assert_eq!(
+        database("Local", json!({"type": "Postgres"})),
+        (true, Some(Database::Managed), Scale::Fixed(1))
+    );
 }
 
 #[test]

@@ -2,12 +2,14 @@
 //! stays behind, even when the process that started them is killed.
 
 mod control_plane;
+mod controllers;
 mod objects;
 mod operator;
 mod supervised;
 mod usage;
 
 pub use control_plane::{ControlPlane, assets, free_ports};
+pub use controllers::start_controllers;
 pub use objects::{create_namespace, install_crd};
 pub use operator::Operator;
 pub use supervised::Supervised;

@@ -56,8 +56,12 @@ fn database() -> impl Strategy<Value = DatabaseSpec> {
     let backup = option::of(Just(Backup::default()));
     prop_oneof![
         Just(DatabaseSpec::default()),
+        Just(DatabaseSpec {
+            type_: Some(DatabaseType::Embedded),
+            ..DatabaseSpec::default()
+        }),
         backup.prop_map(|backup| DatabaseSpec {
-            type_: DatabaseType::Postgres,
+            type_: Some(DatabaseType::Postgres),
             postgres: Some(PostgresDatabase {
                 backup,
                 ..PostgresDatabase::default()
@@ -65,7 +69,7 @@ fn database() -> impl Strategy<Value = DatabaseSpec> {
             ..DatabaseSpec::default()
         }),
         Just(DatabaseSpec {
-            type_: DatabaseType::External,
+            type_: Some(DatabaseType::External),
             external: Some(ExternalDatabase {
                 url_secret_ref: UrlSecretRef {
                     name: "databases".to_owned(),

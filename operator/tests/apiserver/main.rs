@@ -1,5 +1,5 @@
-//! The operator against a real etcd and kube-apiserver: what only they can judge. There is no controller manager, so
-//! a Deployment stays without pods and nothing is garbage collected.
+//! The operator against a real etcd and kube-apiserver: what only they can judge. Where a test does not start one, there is
+//! no controller manager, so a Deployment stays without pods and nothing is garbage collected.
 //!
 //! `TRACEWELL_ASSETS` names the directory with the two binaries. Each test has a namespace of its own.
 #![expect(
@@ -28,6 +28,7 @@ mod running;
 mod schema;
 mod status;
 mod stolen_token;
+mod uninstall;
 mod upgrade;
 
 /// The operator as a process.

@@ -17,16 +17,12 @@ const STORAGE_STAYS: &str = "[has(self.embedded) ? self.embedded.storage.size : 
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.type == 'Embedded' || !has(self.embedded)").message("database.embedded is allowed only when type is Embedded"),
-    validation = Rule::new("self.type == 'Postgres' || !has(self.postgres)").message("database.postgres is allowed only when type is Postgres"),
-    validation = Rule::new("self.type == 'External' || !has(self.external)").message("database.external is allowed only when type is External"),
     validation = Rule::new(STORAGE_STAYS).message("storage of the database cannot be changed: data is not moved between volumes")
 )]
 pub struct DatabaseSpec {
-    /// Kind of database.
-    #[serde(default, rename = "type")]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("database.type cannot be changed: data is not moved between databases"))]
-    pub type_: DatabaseType,
+    /// Kind of database. Left out, it is Embedded with profile Local, Postgres with profile Production.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<DatabaseType>,
     /// Settings of type Embedded. Left out, its defaults are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedded: Option<EmbeddedDatabase>,
@@ -39,10 +35,9 @@ pub struct DatabaseSpec {
 }
 
 /// Kind of database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DatabaseType {
     /// An SQLite file on a volume of its own for each service; such a service has one pod.
-    #[default]
     Embedded,
     /// A PostgreSQL server of the Platform's own, with a database and a role for each service.
     Postgres,

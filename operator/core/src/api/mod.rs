@@ -80,11 +80,19 @@ pub const GROUP: &str = "tracewell.dev";
         .message("dependsOn may only name services of the same Platform's services list"),
     validation = Rule::new("!has(self.services) || self.services.all(s, !has(s.route) || self.services.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
         .message("each route.pathPrefix may be used by one service only"),
-    validation = Rule::new("self.database.type != 'Embedded' || !has(self.services) || self.services.all(s, ((!has(s.replicas) || s.replicas <= 1) && !has(s.autoscaling)) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))")
+    validation = Rule::new(of_database("DATABASE == DATABASE_BEFORE"))
+        .message("database.type cannot be changed, and without one neither can profile, which stands for it (Local: Embedded, Production: Postgres): data is not moved between databases"),
+    validation = Rule::new(of_database("DATABASE == 'Embedded' || !has(self.database.embedded)"))
+        .message("database.embedded is allowed only when database.type is Embedded, as it is with profile Local when left out"),
+    validation = Rule::new(of_database("DATABASE == 'Postgres' || !has(self.database.postgres)"))
+        .message("database.postgres is allowed only when database.type is Postgres, as it is with profile Production when left out"),
+    validation = Rule::new(of_database("DATABASE == 'External' || !has(self.database.external)"))
+        .message("database.external is allowed only when database.type is External"),
+    validation = Rule::new(of_database("DATABASE != 'Embedded' || !has(self.services) || self.services.all(s, ((!has(s.replicas) || s.replicas <= 1) && !has(s.autoscaling)) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))"))
         .message("replicas must be 0 or 1, and autoscaling left out, for a service with an Embedded database: its file has one writer"),
-    validation = Rule::new("self.database.type == 'External' || !has(self.services) || self.services.all(s, !has(s.databaseURLSecretRef))")
+    validation = Rule::new(of_database("DATABASE == 'External' || !has(self.services) || self.services.all(s, !has(s.databaseURLSecretRef))"))
         .message("databaseURLSecretRef is allowed only when database.type is External"),
-    validation = Rule::new("self.database.type != 'External' || has(self.database.external) || (has(self.services) && self.services.all(s, has(s.databaseURLSecretRef) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing']))))")
+    validation = Rule::new(of_database("DATABASE != 'External' || has(self.database.external) || (has(self.services) && self.services.all(s, has(s.databaseURLSecretRef) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing']))))"))
         .message("database.external is required when type is External, unless each service with a database has a databaseURLSecretRef"),
     validation = Rule::new("!has(self.database.external) || !has(self.database.external.urlSecretRef.key) || (has(self.services) && self.services.filter(s, !has(s.databaseURLSecretRef) && (has(s.database) ? s.database == 'Enabled' : s.name in ['auth', 'chat', 'billing'])).size() <= 1)")
         .message("database.external.urlSecretRef.key is allowed only where one service uses it: without it, each service uses the key of its own name")
@@ -134,6 +142,26 @@ pub struct PlatformSpec {
     /// How new versions of the pods come.
     #[serde(default)]
     pub rollout: RolloutSpec,
+}
+
+impl PlatformSpec {
+    /// The kind of its database: the one that it names, else the profile's.
+    pub fn database_type(&self) -> DatabaseType {
+        self.database.type_.unwrap_or(match self.profile {
+            Profile::Local => DatabaseType::Embedded,
+            Profile::Production => DatabaseType::Postgres,
+        })
+    }
+}
+
+/// A rule in which `DATABASE` is what [`PlatformSpec::database_type`] gives, and `DATABASE_BEFORE` what it gave before a
+/// change.
+fn of_database(rule: &str) -> String {
+    let of = |spec: &str| {
+        format!("{spec}.database.?type.orValue({spec}.profile == 'Production' ? 'Postgres' : 'Embedded')")
+    };
+    rule.replace("DATABASE_BEFORE", &of("oldSelf"))
+        .replace("DATABASE", &of("self"))
 }
 
 fn without_default(schema: &mut schemars::Schema) {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 /// Numbers and sizes of pods where the spec names none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Profile {
-    /// For a laptop: one pod of each, as small as will do.
+    /// For a laptop: one pod of each, as small as will do, with databases in files.
     #[default]
     Local,
-    /// For users: two pods of each service whose data allows it, and more memory.
+    /// For users: two pods of each service whose data allows it, more memory, and a PostgreSQL server for the databases.
     Production,
 }
 

@@ -3,8 +3,8 @@
 use super::service::{SizeDefaults, resolve_sizes};
 use super::{ContainerSizes, Violation};
 use crate::api::{
-    Backup, DatabaseSpec, DatabaseType, KeyRef, Migrations, PlatformSpec, ServiceDatabase, ServiceSpec,
-    Storage, UrlSecretRef,
+    Backup, DatabaseType, KeyRef, Migrations, PlatformSpec, ServiceDatabase, ServiceSpec, Storage,
+    UrlSecretRef,
 };
 use crate::known::{KnownService, known_service};
 use crate::quantity::parse_quantity;
@@ -47,27 +47,28 @@ pub enum Database {
 
 /// The server that the Platform asks for; reports every rule that its database breaks.
 pub(super) fn resolve_postgres(
-    spec: &DatabaseSpec,
+    platform: &PlatformSpec,
     settings: &Settings,
     violations: &mut Vec<Violation>,
 ) -> Option<Postgres> {
+    let (spec, database_type) = (&platform.database, platform.database_type());
     for (member, present, type_) in [
         ("embedded", spec.embedded.is_some(), DatabaseType::Embedded),
         ("postgres", spec.postgres.is_some(), DatabaseType::Postgres),
         ("external", spec.external.is_some(), DatabaseType::External),
     ] {
-        if present && spec.type_ != type_ {
+        if present && database_type != type_ {
             violations.push(Violation::DatabaseMember { member });
         }
     }
-    if spec.type_ == DatabaseType::Embedded {
+    if database_type == DatabaseType::Embedded {
         check_storage(
             "embedded",
             &spec.embedded.clone().unwrap_or_default().storage,
             violations,
         );
     }
-    if spec.type_ != DatabaseType::Postgres {
+    if database_type != DatabaseType::Postgres {
         return None;
     }
     let postgres = spec.postgres.clone().unwrap_or_default();
@@ -101,11 +102,11 @@ fn check_storage(field: &'static str, storage: &Storage, violations: &mut Vec<Vi
 pub(super) fn resolve_database(
     spec: &ServiceSpec,
     known: Option<&KnownService>,
-    database: &DatabaseSpec,
+    platform: &PlatformSpec,
     violations: &mut Vec<Violation>,
 ) -> Option<Database> {
     let service = || spec.name.clone();
-    if spec.database_url_secret_ref.is_some() && database.type_ != DatabaseType::External {
+    if spec.database_url_secret_ref.is_some() && platform.database_type() != DatabaseType::External {
         violations.push(Violation::UrlWithoutExternal { service: service() });
     }
     if !has_database(spec, known) {
@@ -114,13 +115,13 @@ pub(super) fn resolve_database(
         }
         return None;
     }
-    match database.type_ {
+    match platform.database_type() {
         DatabaseType::Embedded => Some(Database::File(
-            database.embedded.clone().unwrap_or_default().storage,
+            platform.database.embedded.clone().unwrap_or_default().storage,
         )),
         DatabaseType::Postgres => Some(Database::Managed),
         DatabaseType::External => {
-            let url = database_url(spec, known, database);
+            let url = database_url(spec, known, platform);
             if url.is_none() {
                 violations.push(Violation::DatabaseUrlMissing { service: service() });
             }
@@ -133,12 +134,13 @@ pub(super) fn resolve_database(
 pub(crate) fn database_url(
     spec: &ServiceSpec,
     known: Option<&KnownService>,
-    database: &DatabaseSpec,
+    platform: &PlatformSpec,
 ) -> Option<KeyRef> {
-    if database.type_ != DatabaseType::External || !has_database(spec, known) {
+    if platform.database_type() != DatabaseType::External || !has_database(spec, known) {
         return None;
     }
-    let shared = database
+    let shared = platform
+        .database
         .external
         .as_ref()
         .map(|external| &external.url_secret_ref);

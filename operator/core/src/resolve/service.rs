@@ -6,7 +6,7 @@ use super::database::{Database, resolve_database, resolve_migrations};
 use super::metrics::resolve_service_metrics;
 use super::{Violation, check_percent, release_image};
 use crate::api::{
-    Autoscaling, DatabaseSpec, EnvFrom, EnvVar, Migrations, Probes, Profile, Resources, ServiceMetrics,
+    Autoscaling, EnvFrom, EnvVar, Migrations, PlatformSpec, Probes, Profile, Resources, ServiceMetrics,
     ServiceSpec, Sizes,
 };
 use crate::known::{GATEWAY, KnownService, known_service};
@@ -137,9 +137,8 @@ pub struct ContainerSizes {
 /// Resolves a service, and reports every rule that it breaks. None if it has no usable name, image or port.
 pub(super) fn resolve_service(
     spec: &ServiceSpec,
-    profile: Profile,
+    platform: &PlatformSpec,
     listed: &BTreeSet<&str>,
-    database: &DatabaseSpec,
     settings: &Settings,
     violations: &mut Vec<Violation>,
 ) -> Option<Service> {
@@ -167,15 +166,20 @@ pub(super) fn resolve_service(
         Some(_) => {}
     }
     let metrics = resolve_service_metrics(spec, known, port, violations);
-    let database = resolve_database(spec, known, database, violations);
+    let database = resolve_database(spec, known, platform, violations);
     let migrations = resolve_migrations(spec, known, database.as_ref(), violations);
     let single_writer = matches!(database, Some(Database::File(_)));
-    let scale = resolve_scale(spec, profile, single_writer, violations);
+    let scale = resolve_scale(spec, platform.profile, single_writer, violations);
     let depends_on = resolve_dependencies(spec, known, listed, violations);
     check_variables(spec, violations);
     let path_prefix = resolve_prefix(spec, known, violations);
     let path = format!("spec.services[{}]", spec.name);
-    let sizes = resolve_sizes(&path, &spec.resources, size_defaults(profile), violations);
+    let sizes = resolve_sizes(
+        &path,
+        &spec.resources,
+        size_defaults(platform.profile),
+        violations,
+    );
     let sampling_percent = spec
         .telemetry
         .as_ref()

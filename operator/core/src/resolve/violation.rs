@@ -118,7 +118,10 @@ pub enum Violation {
         resource: &'static str,
     },
     /// Settings of another type of database.
-    #[error("spec.database.{member}: allowed only when type is of the same name")]
+    #[error(
+        "spec.database.{member}: allowed only when database.type is of the same name; left out, it is Embedded with \
+         profile Local, Postgres with profile Production"
+    )]
     DatabaseMember {
         /// The settings.
         member: &'static str,

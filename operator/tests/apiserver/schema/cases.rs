@@ -311,17 +311,27 @@ fn database_cases() -> Vec<Case> {
     vec![
         (
             database(json!({"type": "Postgres", "embedded": {}})),
-            "database.embedded is allowed only when type is Embedded",
+            "database.embedded is allowed only when database.type is Embedded",
             database(json!({"type": "Embedded", "embedded": {"storage": {"size": "2Gi"}}})),
         ),
         (
             database(json!({"postgres": {}})),
-            "database.postgres is allowed only when type is Postgres",
+            "database.postgres is allowed only when database.type is Postgres",
             database(json!({"type": "Postgres", "postgres": {"backup": {}}})),
         ),
         (
+            json!({"profile": "Production", "database": {"embedded": {}}}),
+            "as it is with profile Local when left out",
+            json!({"profile": "Production", "database": {"type": "Embedded", "embedded": {}}}),
+        ),
+        (
+            json!({"services": [{"name": "auth", "replicas": 2}]}),
+            "for a service with an Embedded database",
+            json!({"profile": "Production", "services": [{"name": "auth", "replicas": 2}]}),
+        ),
+        (
             database(json!({"type": "Postgres", "external": {"urlSecretRef": {"name": "n"}}})),
-            "database.external is allowed only when type is External",
+            "database.external is allowed only when database.type is External",
             database(json!({"type": "External", "external": {"urlSecretRef": {"name": "n"}}})),
         ),
         (

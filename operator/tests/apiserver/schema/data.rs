@@ -23,6 +23,22 @@ async fn where_data_is_cannot_be_changed() {
             json!({"database": {"type": "Postgres"}}),
             Some(CASES_OF_THEIR_OWN[1]),
         ),
+        // What stands for a type that is left out changes with the profile.
+        (
+            json!({}),
+            json!({"profile": "Production"}),
+            Some(CASES_OF_THEIR_OWN[1]),
+        ),
+        (
+            json!({}),
+            json!({"profile": "Production", "database": {"type": "Embedded"}}),
+            None,
+        ),
+        (
+            json!({"profile": "Production"}),
+            json!({"database": {"type": "Postgres"}}),
+            None,
+        ),
         (json!({}), embedded("2Gi"), Some(CASES_OF_THEIR_OWN[2])),
         (json!({}), embedded("1Gi"), None),
         (embedded("2Gi"), json!({}), Some(CASES_OF_THEIR_OWN[2])),

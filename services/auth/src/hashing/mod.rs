@@ -22,13 +22,13 @@ use tracewell_telemetry::{Histogram, histogram};
 use tracing::Instrument;
 
 use self::{
-    memory::{Memory, Slot},
+    memory::Memory,
     workers::{Interrupted, Workers},
 };
 use crate::domain::Password;
 
 /// Requests that may wait for each one that is being hashed; at about 20 ms a hash the last waits 0.3 s.
-const QUEUE_PER_SLOT: usize = 16;
+const QUEUE_PER_THREAD: usize = 16;
 
 static WAIT: LazyLock<Histogram> = LazyLock::new(|| {
     let buckets = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0];
@@ -72,7 +72,6 @@ pub(crate) enum Verdict {
 #[derive(Clone)]
 pub(crate) struct Hasher {
     params: Params,
-    memory: Memory,
     workers: Workers,
     places: Arc<Semaphore>,
     /// Compared with when there is no such account, so that both cases take the same time.
@@ -81,16 +80,15 @@ pub(crate) struct Hasher {
 
 impl Hasher {
     pub(crate) fn new(concurrency: NonZeroU16, params: Params) -> Result<Self, HashError> {
-        let slots = usize::from(concurrency.get());
+        let threads = usize::from(concurrency.get());
         let decoy = PasswordHash {
             // Any salt and output will do: no password is ever found to be the decoy's.
             hash: Some(Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).map_err(password_hash::Error::from)?),
             ..describe(&params, Salt::generate())?
         };
         Ok(Self {
-            memory: Memory::new(slots, params.block_count()),
-            workers: Workers::start(concurrency).map_err(HashError::NoThread)?,
-            places: Arc::new(Semaphore::new(slots * (1 + QUEUE_PER_SLOT))),
+            workers: Workers::start(concurrency, params.block_count()).map_err(HashError::NoThread)?,
+            places: Arc::new(Semaphore::new(threads * (1 + QUEUE_PER_THREAD))),
             decoy: decoy.to_string().into(),
             params,
         })
@@ -122,10 +120,10 @@ impl Place {
     /// The hash of `password` in PHC form.
     pub(crate) async fn hash(self, password: Password) -> Result<String, HashError> {
         let params = self.hasher.params.clone();
-        self.run(move |slot| {
+        self.run(move |memory| {
             let salt = Salt::generate();
             let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-            let output = output(&context, password.as_bytes(), &salt, slot)?;
+            let output = output(&context, password.as_bytes(), &salt, memory)?;
             let hash = PasswordHash {
                 hash: Some(output),
                 ..describe(&params, salt)?
@@ -145,14 +143,14 @@ impl Place {
         stored: Option<String>,
     ) -> Result<Verdict, HashError> {
         let (decoy, in_force) = (Arc::clone(&self.hasher.decoy), self.hasher.params.clone());
-        self.run(move |slot| {
+        self.run(move |memory| {
             let text = stored.as_deref().unwrap_or(&decoy);
             let hash = PasswordHash::new(text).map_err(password_hash::Error::from)?;
             let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else {
                 return Err(password_hash::Error::EncodingInvalid.into());
             };
             let context = context(&hash)?;
-            let found = output(&context, password.as_bytes(), &salt, slot)?;
+            let found = output(&context, password.as_bytes(), &salt, memory)?;
             // `Output` compares in constant time.
             Ok(match found == expected && stored.is_some() {
                 false => Verdict::Wrong,
@@ -165,15 +163,14 @@ impl Place {
 
     async fn run<T: Send + 'static>(
         self,
-        work: impl FnOnce(&mut Slot) -> Result<T, HashError> + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let (asked, permit) = (Instant::now(), self.permit);
-        let mut slot = self.hasher.memory.slot().await;
-        WAIT.record(asked.elapsed().as_secs_f64(), &[]);
-        let task = self.hasher.workers.run(move || {
+        let task = self.hasher.workers.run(move |memory| {
             // Held to the end of the work, not of the request: a client that leaves frees no core.
             let _held = permit;
-            work(&mut slot)
+            WAIT.record(asked.elapsed().as_secs_f64(), &[]);
+            work(memory)
         });
         task.instrument(tracing::info_span!("password.hash")).await?
     }
@@ -200,12 +197,17 @@ fn context(hash: &PasswordHash) -> Result<Argon2<'static>, HashError> {
     Ok(Argon2::new(algorithm, version, Params::try_from(hash)?))
 }
 
-fn output(context: &Argon2<'_>, password: &[u8], salt: &Salt, slot: &mut Slot) -> Result<Output, HashError> {
+fn output(
+    context: &Argon2<'_>,
+    password: &[u8],
+    salt: &Salt,
+    memory: &mut Memory,
+) -> Result<Output, HashError> {
     let params = context.params();
     let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let mut buffer = [0; Output::MAX_LENGTH];
     let bytes = buffer.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
-    let blocks = slot.blocks(params.block_count());
+    let blocks = memory.blocks(params.block_count());
     context
         .hash_password_into_with_memory(password, salt, bytes, blocks)
         .map_err(password_hash::Error::from)?;
@@ -216,131 +218,72 @@ fn output(context: &Argon2<'_>, password: &[u8], salt: &Salt, slot: &mut Slot) -
 mod tests {
     use super::*;
 
-    fn hasher(slots: u16) -> Hasher {
-        Hasher::new(NonZeroU16::new(slots).unwrap(), Params::default()).unwrap()
+    /// One on one thread.
+    fn hasher() -> Hasher {
+        Hasher::new(NonZeroU16::MIN, Params::default()).unwrap()
     }
 
     /// As cheap as argon2 allows, where the cost is not what is tested.
-    fn cheap(slots: u16) -> Hasher {
+    fn cheap() -> Hasher {
         let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
-        Hasher::new(NonZeroU16::new(slots).unwrap(), params).unwrap()
+        Hasher::new(NonZeroU16::MIN, params).unwrap()
     }
 
     fn password(text: &str) -> Password {
         serde_json::from_value(text.into()).unwrap()
     }
 
+    async fn verify(hasher: &Hasher, text: &str, stored: Option<&str>) -> Verdict {
+        let place = hasher.queue().unwrap();
+        let stored = stored.map(ToOwned::to_owned);
+        place.verify(password(text), stored).await.unwrap()
+    }
+
     #[tokio::test]
     async fn only_the_hashed_password_fits() {
-        let hasher = hasher(1);
+        let hasher = hasher();
         let stored = hasher.hash(password("correct horse")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         for (text, verdict) in [
             ("correct horse", Verdict::Right),
             ("battery staple", Verdict::Wrong),
         ] {
-            assert_eq!(
-                hasher
-                    .queue()
-                    .unwrap()
-                    .verify(password(text), Some(stored.clone()))
-                    .await
-                    .unwrap(),
-                verdict
-            );
+            assert_eq!(verify(&hasher, text, Some(&stored)).await, verdict);
         }
     }
 
     #[tokio::test]
     async fn a_hash_is_compared_by_its_own_parameters() {
-        let stored = cheap(1).hash(password("correct horse")).await.unwrap();
-        let hasher = hasher(1);
+        let stored = cheap().hash(password("correct horse")).await.unwrap();
+        let hasher = hasher();
         for (text, verdict) in [
             ("correct horse", Verdict::Outdated),
             ("battery staple", Verdict::Wrong),
         ] {
-            assert_eq!(
-                hasher
-                    .queue()
-                    .unwrap()
-                    .verify(password(text), Some(stored.clone()))
-                    .await
-                    .unwrap(),
-                verdict
-            );
+            assert_eq!(verify(&hasher, text, Some(&stored)).await, verdict);
         }
         // A vector of the reference implementation's own tests (phc-winner-argon2, src/test.c).
         let foreign =
             "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         assert_eq!(
-            hasher
-                .queue()
-                .unwrap()
-                .verify(password("password"), Some(foreign.to_owned()))
-                .await
-                .unwrap(),
+            verify(&hasher, "password", Some(foreign)).await,
             Verdict::Outdated
-        );
-        assert_eq!(
-            hasher.memory.idle_blocks(),
-            [hasher.params.block_count()],
-            "what it took beyond its own is given back"
         );
     }
 
     #[tokio::test]
     async fn without_an_account_no_password_fits() {
-        assert_eq!(
-            cheap(1)
-                .queue()
-                .unwrap()
-                .verify(password("correct horse"), None)
-                .await
-                .unwrap(),
-            Verdict::Wrong
-        );
+        assert_eq!(verify(&cheap(), "correct horse", None).await, Verdict::Wrong);
     }
 
     #[tokio::test]
     async fn a_full_queue_is_said_at_once() {
-        let hasher = cheap(1);
-        let _all = Arc::clone(&hasher.places).try_acquire_many_owned(1 + 16).unwrap();
+        let hasher = cheap();
+        let all = u32::try_from(1 + QUEUE_PER_THREAD).unwrap();
+        let _all = Arc::clone(&hasher.places).try_acquire_many_owned(all).unwrap();
         assert!(matches!(
             hasher.hash(password("correct horse")).await,
             Err(HashError::Busy)
         ));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn no_more_memory_is_taken_than_for_the_slots() {
-        let hasher = cheap(2);
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..2 * (1 + QUEUE_PER_SLOT) {
-            let hasher = hasher.clone();
-            tasks.spawn(async move { hasher.hash(password("correct horse")).await });
-        }
-        while let Some(hashed) = tasks.join_next().await {
-            hashed.unwrap().unwrap();
-        }
-        let blocks = hasher.memory.idle_blocks();
-        let count = hasher.params.block_count();
-        assert_eq!(blocks.len(), 2);
-        assert!(
-            blocks.iter().all(|held| [0, count].contains(held)) && blocks.contains(&count),
-            "{blocks:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn memory_that_is_given_back_is_wiped() {
-        let hasher = cheap(1);
-        hasher.hash(password("correct horse")).await.unwrap();
-        let mut slot = hasher.memory.slot().await;
-        let blocks = slot.blocks(hasher.params.block_count());
-        assert!(
-            blocks
-                .iter()
-                .all(|block| block.as_ref().iter().all(|word| *word == 0))
-        );
     }
 }

@@ -13,13 +13,15 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use super::memory::Memory;
+
 /// How much nicer these threads are than the others. It tells the threads of one container apart, whose share among
 /// others stays as it is; an idle core is theirs all the same.
 const NICER: i32 = 10;
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
-/// A fixed number of threads. They end with the last clone.
+/// A fixed number of threads, each with memory of its own. They end with the last clone.
 #[derive(Clone)]
 pub(super) struct Workers(mpsc::Sender<Job>);
 
@@ -29,59 +31,87 @@ pub(super) struct Workers(mpsc::Sender<Job>);
 pub(crate) struct Interrupted;
 
 impl Workers {
-    pub(super) fn start(count: NonZeroU16) -> io::Result<Self> {
+    /// Starts so many threads, each of which keeps so many blocks.
+    pub(super) fn start(count: NonZeroU16, blocks: usize) -> io::Result<Self> {
         let (sender, jobs) = mpsc::channel();
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..count.get() {
             let jobs = Arc::clone(&jobs);
             thread::Builder::new()
                 .name("password-hash".to_owned())
-                .spawn(move || work(&jobs))?;
+                .spawn(move || work(&jobs, Memory::new(blocks)))?;
         }
         Ok(Self(sender))
     }
 
-    /// Runs `work` on one of the threads.
+    /// Runs `work` on one of the threads, in its turn.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Interrupted> {
         let (sender, result) = oneshot::channel();
-        let job = move || {
+        let job = move |memory: &mut Memory| {
             // Nobody waits any more: the client has gone.
-            let _ = sender.send(work());
+            let _ = sender.send(work(memory));
         };
         self.0.send(Box::new(job)).map_err(|_| Interrupted)?;
         result.await.map_err(|_| Interrupted)
     }
 }
 
-fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>, mut memory: Memory) {
     // Refused nowhere that is known; then hashes and requests take turns as equals.
     let _ = rustix::process::nice(NICER);
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else {
+        let Ok(mut job) = job else {
             return;
         };
-        // Its end is told by what it drops; the thread goes on.
-        let _ = catch_unwind(AssertUnwindSafe(job));
+        loop {
+            // Its end is told by what it drops; the thread goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
+            match next(jobs) {
+                // It overwrites all that is left, so wiping, a tenth of a hash's time, is for pauses.
+                Some(waiting) => job = waiting,
+                None => break,
+            }
+        }
+        memory.wipe();
+    }
+}
+
+/// A job that waits already. Where another thread waits for one, there is none.
+fn next(jobs: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
+    match jobs.try_lock() {
+        Ok(jobs) => jobs.try_recv().ok(),
+        Err(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    /// Blocks that the only thread keeps.
+    const KEPT: usize = 4;
+
     fn workers() -> Workers {
-        Workers::start(NonZeroU16::MIN).unwrap()
+        Workers::start(NonZeroU16::MIN, KEPT).unwrap()
+    }
+
+    /// What its memory is like once nobody has asked for a hash for a while.
+    async fn in_a_pause(workers: &Workers, is_so: fn(&Memory) -> bool) {
+        let look = async { while !workers.run(move |memory| is_so(memory)).await.unwrap() {} };
+        tokio::time::timeout(Duration::from_secs(10), look).await.unwrap();
     }
 
     #[tokio::test]
     async fn work_is_done_behind_the_threads_that_serve() {
         let own = rustix::process::getpriority_process(None).unwrap();
         let theirs = workers()
-            .run(|| rustix::process::getpriority_process(None).unwrap())
+            .run(|_| rustix::process::getpriority_process(None).unwrap())
             .await
             .unwrap();
         assert_eq!(theirs, (own + NICER).min(19));
@@ -91,7 +121,30 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_no_thread() {
         let workers = workers();
-        assert!(workers.run(|| assert_eq!(1, 2)).await.is_err());
-        assert_eq!(workers.run(|| 7).await.unwrap(), 7);
+        assert!(workers.run(|_| assert_eq!(1, 2)).await.is_err());
+        assert_eq!(workers.run(|_| 7).await.unwrap(), 7);
+    }
+    #[tokio::test]
+    async fn what_a_hash_leaves_in_memory_is_wiped_in_the_next_pause() {
+        let workers = workers();
+        let left = |memory: &mut Memory| memory.blocks(KEPT)[0].as_mut()[0] = 7;
+        workers.run(left).await.unwrap();
+        in_a_pause(&workers, Memory::is_wiped).await;
+        workers
+            .run(move |memory| {
+                left(memory);
+                panic!("a hash fails midway");
+            })
+            .await
+            .unwrap_err();
+        in_a_pause(&workers, Memory::is_wiped).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_hash_takes_beyond_its_own_is_given_back() {
+        let workers = workers();
+        let large = |memory: &mut Memory| memory.blocks(KEPT + 1).len();
+        assert_eq!(workers.run(large).await.unwrap(), KEPT + 1);
+        in_a_pause(&workers, |memory| memory.capacity() == KEPT).await;
     }
 }
