@@ -158,7 +158,9 @@ impl PlatformSpec {
 /// change.
 fn of_database(rule: &str) -> String {
     let of = |spec: &str| {
-        format!("{spec}.database.?type.orValue({spec}.profile == 'Production' ? 'Postgres' : 'Embedded')")
+        format!(
+            "(has({spec}.database.type) ? {spec}.database.type : {spec}.profile == 'Production' ? 'Postgres' : 'Embedded')"
+        )
     };
     rule.replace("DATABASE_BEFORE", &of("oldSelf"))
         .replace("DATABASE", &of("self"))
