@@ -6,18 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{Resources, Storage};
 
-/// Size and class of the volume before and after a change. What is left out counts as its default, so that neither
-/// adding a block nor taking it away changes a volume unseen.
-const STORAGE_STAYS: &str = "[has(self.embedded) ? self.embedded.storage.size : has(self.postgres) ? self.postgres.storage.size : '1Gi', \
-     has(self.embedded) ? self.embedded.storage.?storageClassName.orValue('') : has(self.postgres) ? self.postgres.storage.?storageClassName.orValue('') : ''] == \
-     [has(oldSelf.embedded) ? oldSelf.embedded.storage.size : has(oldSelf.postgres) ? oldSelf.postgres.storage.size : '1Gi', \
-     has(oldSelf.embedded) ? oldSelf.embedded.storage.?storageClassName.orValue('') : has(oldSelf.postgres) ? oldSelf.postgres.storage.?storageClassName.orValue('') : '']";
+/// The volume may grow and is never another one. What is left out counts as its default, so that neither adding a block nor
+/// taking it away changes a volume unseen.
+const SIZE_GROWS: &str = "quantity(has(self.embedded) ? self.embedded.storage.size : has(self.postgres) ? self.postgres.storage.size : '1Gi')\
+     .compareTo(quantity(has(oldSelf.embedded) ? oldSelf.embedded.storage.size : has(oldSelf.postgres) ? oldSelf.postgres.storage.size : '1Gi')) >= 0";
+const CLASS_STAYS: &str = "[has(self.embedded) ? self.embedded.storage.?storageClassName.orValue('') : has(self.postgres) ? self.postgres.storage.?storageClassName.orValue('') : ''] == \
+     [has(oldSelf.embedded) ? oldSelf.embedded.storage.?storageClassName.orValue('') : has(oldSelf.postgres) ? oldSelf.postgres.storage.?storageClassName.orValue('') : '']";
 
 /// Where services with a database keep their data.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new(STORAGE_STAYS).message("storage of the database cannot be changed: data is not moved between volumes")
+    validation = Rule::new(SIZE_GROWS).message("storage of the database cannot be made smaller: volumes do not shrink"),
+    validation = Rule::new(CLASS_STAYS).message("storageClassName of the database cannot be changed: data is not moved between volumes")
 )]
 pub struct DatabaseSpec {
     /// Kind of database. Left out, it is Embedded with profile Local, Postgres with profile Production.
@@ -48,7 +49,7 @@ pub enum DatabaseType {
 /// SQLite files.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbeddedDatabase {
-    /// The volume of each service. It cannot be changed.
+    /// The volume of each service. It can grow, where its storage class lets it; its class cannot be changed.
     #[serde(default)]
     pub storage: Storage,
 }
@@ -61,7 +62,7 @@ pub struct PostgresDatabase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[^\s]+$"))]
     pub image: Option<String>,
-    /// The volume of the server. It cannot be changed.
+    /// The volume of the server. It can grow, where its storage class lets it; its class cannot be changed.
     #[serde(default)]
     pub storage: Storage,
     /// CPU and memory of the server. What is left out has a small default.
@@ -87,9 +88,12 @@ pub struct Backup {
     #[serde(default = "one_week")]
     #[schemars(range(min = 1, max = 365))]
     pub retain_count: i32,
-    /// The volume of the dumps. It cannot be changed.
+    /// The volume of the dumps. It can grow, where its storage class lets it; its class cannot be changed.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("storage of backups cannot be changed: dumps are not moved between volumes"))]
+    #[x_kube(
+        validation = Rule::new("quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0").message("storage of backups cannot be made smaller: volumes do not shrink"),
+        validation = Rule::new("[self.?storageClassName.orValue('')] == [oldSelf.?storageClassName.orValue('')]").message("storageClassName of backups cannot be changed: dumps are not moved between volumes")
+    )]
     pub storage: Storage,
 }
 

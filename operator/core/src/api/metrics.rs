@@ -30,7 +30,9 @@ pub struct MetricsSpec {
     validation = Rule::new("(self.type == 'External') == has(self.external)")
         .message("prometheus.external is required when type is External, and allowed only then"),
     validation = Rule::new("self.type == 'Managed' || !has(self.managed)")
-        .message("prometheus.managed is allowed only when type is Managed")
+        .message("prometheus.managed is allowed only when type is Managed"),
+    validation = Rule::new("self.type != 'Managed' || !has(oldSelf.managed) || oldSelf.managed.storage.type != 'Volume' || (has(self.managed) && self.managed.storage.type == 'Volume')")
+        .message("prometheus.managed.storage.type cannot be changed from Volume to Memory: the volume with its samples would be deleted")
 )]
 pub struct PrometheusSpec {
     /// Who runs it.
@@ -92,7 +94,9 @@ fn retention_hours() -> i32 {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.type == 'Volume' || !has(self.volume)")
-        .message("storage.volume is allowed only when type is Volume")
+        .message("storage.volume is allowed only when type is Volume"),
+    validation = Rule::new("oldSelf.type != 'Volume' || quantity(has(self.volume) ? self.volume.size : '2Gi').compareTo(quantity(has(oldSelf.volume) ? oldSelf.volume.size : '2Gi')) >= 0")
+        .message("storage.volume.size cannot be made smaller, and is 2Gi where it is left out: volumes do not shrink")
 )]
 pub struct PrometheusStorage {
     /// Kind of storage.
@@ -120,8 +124,6 @@ pub struct PrometheusVolume {
     /// Its size, for example 2Gi. It cannot shrink, and grows only where the storage class lets it.
     #[serde(default = "volume_size")]
     #[schemars(length(min = 3, max = 20), regex(pattern = r"^[1-9][0-9]*(Mi|Gi|Ti)$"))]
-    #[x_kube(validation = Rule::new("quantity(self).compareTo(quantity(oldSelf)) >= 0")
-        .message("storage.volume.size cannot be made smaller: volumes do not shrink"))]
     pub size: String,
 }
 

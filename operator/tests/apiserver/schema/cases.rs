@@ -178,31 +178,6 @@ fn exposure_cases() -> Vec<Case> {
     ]
 }
 
-/// Rules about a change of what is there: the spec before, one that must not follow, the rule's message, one that may.
-pub(super) fn changes() -> Vec<(Value, Value, &'static str, Value)> {
-    let memory = jaeger(&json!({"managed": {"storage": {"type": "Memory"}}}));
-    vec![
-        (
-            json!({}),
-            badger(&json!({})),
-            "managed.storage.type cannot be changed",
-            memory.clone(),
-        ),
-        (
-            badger(&json!({"size": "5Gi"})),
-            badger(&json!({"size": "4Gi"})),
-            "size can only grow",
-            badger(&json!({"size": "6Gi"})),
-        ),
-        (
-            badger(&json!({"storageClassName": "fast"})),
-            badger(&json!({"storageClassName": "slow"})),
-            "storageClassName cannot be changed",
-            badger(&json!({"storageClassName": "fast", "retentionHours": 1})),
-        ),
-    ]
-}
-
 /// Rules about a Platform as a whole.
 fn platform_cases() -> Vec<Case> {
     let two = |first: Value, second: Value| json!({"services": [service(first)["services"][0], service(second)["services"][0]]});
@@ -364,15 +339,3 @@ fn database_cases() -> Vec<Case> {
         ),
     ]
 }
-
-/// Rules that no single new spec can break.
-pub(super) const CASES_OF_THEIR_OWN: [&str; 5] = [
-    // Below: the name is not part of a spec.
-    "metadata.name must be at most 30 characters",
-    // Below: what a spec was before is not part of it.
-    "database.type cannot be changed",
-    "storage of the database cannot be changed",
-    "storage of backups cannot be changed",
-    // Below: it compares with what was there before.
-    "storage.volume.size cannot be made smaller",
-];

@@ -3,7 +3,7 @@
 
 mod bounds;
 mod cases;
-mod data;
+mod changes;
 mod specs;
 
 use std::collections::BTreeSet;
@@ -12,11 +12,11 @@ use kube::{CustomResourceExt as _, api::DeleteParams};
 use platform_core::api::Platform;
 use serde_json::{Value, json};
 
-use self::{
-    cases::{CASES_OF_THEIR_OWN, all_cases, changes},
-    specs::stored,
-};
+use self::{cases::all_cases, changes::changes};
 use crate::fixture::{manifest, settings, world};
+
+/// The rule about a Platform's name, which is not part of a spec.
+const OF_NAMES: &str = "metadata.name must be at most 30 characters";
 
 #[tokio::test]
 async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
@@ -42,22 +42,9 @@ async fn every_rule_refuses_with_its_sentence_and_accepts_the_good_twin() {
     }
     for name in ["a".repeat(31), "9lives".to_owned(), "with.dot".to_owned()] {
         let refusal = world.try_apply(&name, json!({})).await.unwrap_err().to_string();
-        assert!(refusal.contains(CASES_OF_THEIR_OWN[0]), "{refusal}");
+        assert!(refusal.contains(OF_NAMES), "{refusal}");
     }
     world.apply(&"a".repeat(30), json!({})).await;
-
-    world.apply("volume", stored("2Gi")).await;
-    world.apply("volume", stored("2048Mi")).await;
-    let refusal = world
-        .try_apply("volume", stored("2047Mi"))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refusal.contains("storage.volume.size cannot be made smaller"),
-        "{refusal}"
-    );
-    world.apply("volume", stored("3Gi")).await;
 }
 
 /// What the local validator finds wrong.
@@ -86,10 +73,8 @@ fn every_rule_of_the_crd_has_a_case() {
     let of_changes = changes().into_iter().map(|case| case.2);
     let cases: Vec<_> = all_cases().map(|case| case.1).chain(of_changes).collect();
     for message in &messages {
-        let covered = cases
-            .iter()
-            .chain(&CASES_OF_THEIR_OWN)
-            .any(|case| message.starts_with(case));
+        // Of a change a part of the sentence is enough.
+        let covered = cases.iter().chain([&OF_NAMES]).any(|case| message.contains(case));
         assert!(covered, "no case for: {message}");
     }
     assert!(messages.len() > 10, "the rules were not found: {messages:?}");
