@@ -22,8 +22,7 @@ use uuid::Uuid;
 use crate::{
     cluster::{ClusterError, ConnectError, KubeCluster, Leases, connect, known_kinds},
     controller::{
-        Agenda, Backoff, Holdings, Operator, Progress, ReferenceWatches, Referrers, Watched, controller,
-        watch,
+        Backoff, News, Operator, Progress, ReferenceWatches, Referrers, Watched, controller, watch,
     },
     evidence::Inquiries,
     http,
@@ -151,20 +150,25 @@ async fn watch_again(
     while !shutdown.is_cancelled() {
         // Without a bound: what is sent is few names, and the controller takes them at once.
         let (concern, concerned) = mpsc::unbounded();
-        let holdings = Arc::new(Holdings::default());
-        let agenda = Arc::new(Agenda::default());
-        let (controller, platforms) = controller(&client, &reach, &kinds, &holdings, &agenda, concerned);
+        let news = News::default();
+        let (controller, platforms) = controller(&client, &reach, &kinds, &news, concerned);
         stores.send_replace(Some(platforms));
         let stop = shutdown.child_token();
         let operator = Operator {
-            cluster: KubeCluster::new(client.clone(), arguments.pod_name.clone()).within(reach.clone()),
+            cluster: KubeCluster::new(client.clone(), arguments.pod_name.clone())
+                .within(reach.clone())
+                .informed_by(news.revisions.clone()),
             settings: arguments.settings.to_settings(),
             kinds: kinds.clone(),
             referrers: referrers.clone(),
-            holdings,
-            reference_watches: ReferenceWatches::new(client.clone(), referrers.clone(), concern.clone()),
+            reference_watches: ReferenceWatches::new(
+                client.clone(),
+                referrers.clone(),
+                concern.clone(),
+                news.revisions.clone(),
+            ),
             inquiries: Arc::new(Inquiries::new(concern)),
-            agenda,
+            news,
             progress: progress.clone(),
             backoff: Backoff::default(),
             leadership: Leadership::new(leadership.clone(), stop.clone()),

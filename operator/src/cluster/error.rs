@@ -21,6 +21,9 @@ pub enum ClusterError {
     /// The object, or the namespace that it should be in, does not exist.
     #[error("{0}")]
     NotFound(String),
+    /// This API server has not heard yet of a revision that was asked for, or never will.
+    #[error("{0}")]
+    Behind(String),
     /// No answer before the deadline. The request may have been carried out.
     #[error("no answer from the API server within {} s", .0.as_secs())]
     Timeout(Duration),
@@ -37,7 +40,7 @@ impl ClusterError {
     pub fn category(&self) -> FailureCategory {
         match self {
             Self::Refused { category, .. } => *category,
-            Self::Timeout(_) => FailureCategory::Timeout,
+            Self::Timeout(_) | Self::Behind(_) => FailureCategory::Timeout,
             Self::Unreachable(_) => FailureCategory::Unavailable,
             Self::NotFound(_) | Self::Malformed(_) => FailureCategory::Invalid,
         }
@@ -48,6 +51,9 @@ impl From<kube::Error> for ClusterError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.is_not_found() => Self::NotFound(status.message),
+            kube::Error::Api(status) if has_cause(&status, "ResourceVersionTooLarge") => {
+                Self::Behind(status.message)
+            }
             kube::Error::Api(status) => Self::Refused {
                 category: category_of(&status),
                 retry_after: retry_after(&status),

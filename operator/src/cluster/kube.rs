@@ -1,12 +1,12 @@
 //! The real cluster: each request under a deadline.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
-    core::{ApiResource, DynamicObject, TypeMeta},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, VersionMatch},
+    core::{ApiResource, DynamicObject, ObjectList, TypeMeta},
 };
 use platform_core::{
     api::{Platform, PlatformSpec, PlatformStatus},
@@ -22,7 +22,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, ClusterError, Contested, Found, PlatformKey, Reach,
+    Cluster, ClusterError, Contested, Found, PLATFORM, PlatformKey, Reach, Revisions,
     discovery::known_kinds,
     events::Publisher,
     lists::{
@@ -41,6 +41,8 @@ pub struct KubeCluster {
     client: Client,
     reach: Reach,
     publisher: Publisher,
+    /// What is told of meanwhile; `None` where nobody tells.
+    revisions: Option<Arc<Revisions>>,
 }
 
 impl KubeCluster {
@@ -50,6 +52,7 @@ impl KubeCluster {
         Self {
             publisher: Publisher::new(client.clone(), instance),
             reach: Reach::default(),
+            revisions: None,
             client,
         }
     }
@@ -58,6 +61,55 @@ impl KubeCluster {
     #[must_use]
     pub fn within(self, reach: Reach) -> Self {
         Self { reach, ..self }
+    }
+
+    /// Lists what is at least as new as a watch has told of, instead of the newest. For who looks again at what the watch
+    /// tells of next.
+    #[must_use]
+    pub fn informed_by(self, revisions: Arc<Revisions>) -> Self {
+        Self {
+            revisions: Some(revisions),
+            ..self
+        }
+    }
+
+    fn saw(&self, kind: &'static str, revision: Option<&str>) {
+        if let Some(revisions) = &self.revisions {
+            revisions.saw(kind, revision);
+        }
+    }
+
+    /// All of a list that `keep` makes something of, at least as new as what is known.
+    async fn list_known<K, F, T>(
+        &self,
+        kind: &'static str,
+        params: ListParams,
+        list: impl Fn(ListParams) -> F,
+        keep: impl Fn(K) -> Option<T>,
+    ) -> Result<Vec<T>, ClusterError>
+    where
+        K: Clone + ResourceExt,
+        F: Future<Output = Result<ObjectList<K>, kube::Error>>,
+    {
+        let known = self
+            .revisions
+            .as_ref()
+            .and_then(|revisions| Some((revisions, revisions.of(kind)?)));
+        let listed = match known {
+            None => list_all(params, list, keep).await?,
+            Some((revisions, revision)) => {
+                let known = params.clone().matching(VersionMatch::NotOlderThan).at(&revision);
+                match list_all(known, &list, &keep).await {
+                    Err(ClusterError::Behind(_)) => {
+                        revisions.forget(kind);
+                        list_all(params, list, keep).await?
+                    }
+                    listed => listed?,
+                }
+            }
+        };
+        self.saw(kind, listed.revision.as_deref());
+        Ok(listed.items)
     }
 
     fn objects(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
@@ -134,9 +186,13 @@ impl Cluster for KubeCluster {
         };
         if kind == Kind::Secret {
             let list = |params| list_metadata(api.clone(), params);
-            list_all(params, list, |partial| keep(metadata_only(partial))).await
+            self.list_known(kind.info().name, params, list, |partial| {
+                keep(metadata_only(partial))
+            })
+            .await
         } else {
-            list_all(params, |params| list_page(api.clone(), params), keep).await
+            let list = |params| list_page(api.clone(), params);
+            self.list_known(kind.info().name, params, list, keep).await
         }
     }
 
@@ -144,7 +200,8 @@ impl Cluster for KubeCluster {
         let api = Api::namespaced(self.client.clone(), &namespace_of(platform));
         let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
         let params = page_by_page().labels(&selector);
-        list_all(params, |params| list_page(api.clone(), params), Some).await
+        let list = |params| list_page(api.clone(), params);
+        self.list_known(Kind::Pod.info().name, params, list, Some).await
     }
 
     async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
@@ -161,10 +218,8 @@ impl Cluster for KubeCluster {
         let resource = ApiResource::erase::<Platform>(&());
         let platforms = self.reach.objects(&self.client, &resource);
         let list = |params| list_page(platforms.clone(), params);
-        list_all(page_by_page(), list, |platform: DynamicObject| {
-            claim_of(&platform)
-        })
-        .await
+        let claim = |platform: DynamicObject| claim_of(&platform);
+        self.list_known(PLATFORM, page_by_page(), list, claim).await
     }
 
     async fn apply(
@@ -176,9 +231,10 @@ impl Cluster for KubeCluster {
         let api = self.objects(key.kind, &key.namespace);
         let mut params = PatchParams::apply(&manager_of(object)).validation_strict();
         params.force = contested == Contested::Taken;
-        within_deadline(api.patch(&key.name, &params, &Patch::Apply(object)))
-            .await
-            .map(|object| without_content(key.kind, without_managed_fields(object)))
+        let applied: DynamicObject =
+            within_deadline(api.patch(&key.name, &params, &Patch::Apply(object))).await?;
+        self.saw(key.kind.info().name, applied.metadata.resource_version.as_deref());
+        Ok(without_content(key.kind, without_managed_fields(applied)))
     }
 
     async fn create(
@@ -232,6 +288,7 @@ impl Cluster for KubeCluster {
             .validation_strict();
         let written: DynamicObject =
             within_deadline(api.patch_status(&platform.name_any(), &params, &Patch::Apply(&body))).await?;
+        self.saw(PLATFORM, written.metadata.resource_version.as_deref());
         Ok(written.resource_version().unwrap_or_default())
     }
 

@@ -37,6 +37,13 @@ pub(super) fn page_by_page() -> ListParams {
     ListParams::default().limit(PAGE_SIZE)
 }
 
+/// What a list gave.
+pub(super) struct Listed<T> {
+    pub(super) items: Vec<T>,
+    /// How new it was.
+    pub(super) revision: Option<String>,
+}
+
 /// What `keep` makes of the objects on all pages of a list. A continuation that expired meanwhile fails the whole list,
 /// which is then read again by the next attempt: half of an old list and half of a new one would be a cluster that never
 /// was.
@@ -44,23 +51,32 @@ pub(super) async fn list_all<K, F, T>(
     mut params: ListParams,
     list: impl Fn(ListParams) -> F,
     keep: impl Fn(K) -> Option<T>,
-) -> Result<Vec<T>, ClusterError>
+) -> Result<Listed<T>, ClusterError>
 where
     K: Clone + ResourceExt,
     F: Future<Output = Result<ObjectList<K>, kube::Error>>,
 {
-    let mut kept = Vec::new();
+    let mut items = Vec::new();
     loop {
         let page = within_deadline(list(params.clone())).await?;
-        kept.extend(
+        items.extend(
             page.items
                 .into_iter()
                 .map(without_managed_fields)
                 .filter_map(&keep),
         );
         match page.metadata.continue_ {
-            Some(token) if !token.is_empty() => params = params.continue_token(&token),
-            _ => return Ok(kept),
+            // The token says how new the rest is.
+            Some(token) if !token.is_empty() => {
+                (params.resource_version, params.version_match) = (None, None);
+                params = params.continue_token(&token);
+            }
+            _ => {
+                return Ok(Listed {
+                    items,
+                    revision: page.metadata.resource_version,
+                });
+            }
         }
     }
 }

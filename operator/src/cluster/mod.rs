@@ -10,6 +10,7 @@ mod kube;
 mod lease;
 mod lists;
 mod reach;
+mod revisions;
 
 use std::future::Future;
 
@@ -31,7 +32,11 @@ pub use self::{
     kube::{KubeCluster, within_deadline},
     lease::{LeaseKey, Leases},
     reach::Reach,
+    revisions::Revisions,
 };
+
+/// The kind of Platforms, beside those of their objects.
+pub const PLATFORM: &str = "Platform";
 
 /// Where a Platform is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,6 +6,7 @@ mod effects;
 mod error;
 mod holdings;
 mod measure;
+mod news;
 mod progress;
 mod reconcile;
 mod reference_watches;
@@ -19,6 +20,7 @@ pub use self::{
     effects::{fresh_entropy, read_facts, read_live},
     error::{NoEntropy, ReconcileError, WriteFailure},
     holdings::Holdings,
+    news::News,
     progress::Progress,
     reconcile::{Knowledge, Reconciled, reconcile},
     reference_watches::ReferenceWatches,

@@ -17,7 +17,7 @@ use super::{
     Holdings, Mark, ReconcileError, Referrers,
     effects::{apply_changes, fresh_entropy, publish, read_facts, read_live},
 };
-use crate::cluster::{Cluster, ClusterError, Found, PlatformKey};
+use crate::cluster::{Cluster, ClusterError, Found, PLATFORM, PlatformKey};
 
 /// What a reconcile knows besides what it reads.
 #[derive(Debug, Clone, Copy)]
@@ -144,9 +144,6 @@ pub async fn reconcile<C: Cluster>(
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
 }
-
-/// What the marks of Platforms have as their kind.
-pub(super) const PLATFORM: &str = "Platform";
 
 /// What became of a status.
 enum Told {

@@ -19,13 +19,14 @@ use super::{
     Referrers,
     watches::{changes, platform_of, watch_config},
 };
-use crate::cluster::PlatformKey;
+use crate::cluster::{PlatformKey, Revisions};
 
 /// Tells which Platforms a changed Secret or `ConfigMap` concerns.
 pub struct ReferenceWatches {
     client: Client,
     referrers: Arc<Referrers>,
     concerned: mpsc::UnboundedSender<PlatformKey>,
+    revisions: Arc<Revisions>,
     /// By namespace and kind.
     watches: Mutex<BTreeMap<(String, Kind), Watch>>,
 }
@@ -42,11 +43,13 @@ impl ReferenceWatches {
         client: Client,
         referrers: Arc<Referrers>,
         concerned: mpsc::UnboundedSender<PlatformKey>,
+        revisions: Arc<Revisions>,
     ) -> Self {
         Self {
             client,
             referrers,
             concerned,
+            revisions,
             watches: Mutex::default(),
         }
     }
@@ -85,11 +88,13 @@ impl ReferenceWatches {
             _ => watch_config(),
         };
         let (referrers, concerned) = (self.referrers.clone(), self.concerned.clone());
+        let revisions = self.revisions.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
             let mut changes = changes(api, &config).boxed();
             while let Some(change) = changes.next().await {
                 match change {
                     Ok(object) => {
+                        revisions.saw(kind.info().name, object.metadata.resource_version.as_deref());
                         for platform in concerned_by(&referrers, kind, &object) {
                             // Nobody listens any more when the operator stops.
                             let _ = concerned.unbounded_send(platform);

@@ -33,11 +33,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Agenda, Backoff, Holdings, Knowledge, Mark, Progress, ReconcileError, ReferenceWatches, Referrers,
-    measure,
+    Backoff, Knowledge, News, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
     progress::{LONGEST_PULSE, SHORTEST_PULSE},
     reconcile,
-    reconcile::PLATFORM,
     watch_backoff::{NoBackoff, ShortBackoff},
 };
 use crate::{
@@ -74,14 +72,12 @@ pub struct Operator<C> {
     pub kinds: BTreeSet<Kind>,
     /// Which Platforms refer to what.
     pub referrers: Arc<Referrers>,
-    /// Of which kinds the Platforms have objects.
-    pub holdings: Arc<Holdings>,
     /// Tells of changes of what Platforms refer to.
     pub reference_watches: ReferenceWatches,
     /// What is asked about the spans of the services.
     pub inquiries: Arc<Inquiries>,
-    /// When the Platforms have to be looked at.
-    pub agenda: Arc<Agenda>,
+    /// What the watches tell of.
+    pub news: News,
     /// Read by the liveness probe.
     pub progress: Arc<Progress>,
     /// Pauses after failures.
@@ -96,8 +92,7 @@ pub fn controller(
     client: &Client,
     reach: &Reach,
     kinds: &BTreeSet<Kind>,
-    holdings: &Arc<Holdings>,
-    agenda: &Arc<Agenda>,
+    news: &News,
     concerned: impl Stream<Item = PlatformKey> + Send + 'static,
 ) -> (Controller<Watched>, Store<Watched>) {
     let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
@@ -110,10 +105,10 @@ pub fn controller(
             platform.annotations_mut().clear();
             platform.labels_mut().clear();
         });
-    let of_platforms = Arc::clone(agenda);
+    let of_platforms = news.clone();
     let platforms = reflector(writer, platforms)
         .applied_objects()
-        .inspect_ok(move |platform| of_platforms.told_of(&key_of(platform), mark_of(PLATFORM, platform)));
+        .inspect_ok(move |platform| of_platforms.of_platform(&key_of(platform), platform));
     let mut controller = Controller::for_stream(platforms, store.clone())
         .with_config(
             controller::Config::default()
@@ -126,11 +121,10 @@ pub fn controller(
     let is_watched = |info: &&KindInfo| info.is_managed() && info.kind != Kind::Secret && is_known(info);
     for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
-        let (kind, holdings, agenda) = (info.kind, Arc::clone(holdings), Arc::clone(agenda));
+        let (kind, of_objects) = (info.kind, news.clone());
         let objects = changes(reach.metadata(client, &resource), &ours).inspect_ok(move |object| {
             if let Some(platform) = platform_of(object) {
-                holdings.told_of(&platform, kind);
-                agenda.told_of(&platform, mark_of(info.name, object));
+                of_objects.of_object(&platform, kind, object);
             }
         });
         controller = if info.is_kept() {
@@ -144,17 +138,17 @@ pub fn controller(
             controller.owns_stream_with(objects, resource)
         };
     }
-    let of_pods = Arc::clone(agenda);
+    let of_pods = news.clone();
     let pods = changes(reach.api::<PartialObjectMeta<Pod>>(client), &ours).inspect_ok(move |pod| {
         if let Some(platform) = platform_of(pod) {
-            of_pods.told_of(&platform, mark_of(Kind::Pod.info().name, pod));
+            of_pods.of_object(&platform, Kind::Pod, pod);
         }
     });
-    let asked_for = Arc::clone(agenda);
+    let agenda = Arc::clone(&news.agenda);
     let controller = controller
         .watches_stream(pods, |pod| platform_of(&pod).map(|key| reference_to(&key)))
         .reconcile_on(concerned.map(move |key| {
-            asked_for.ask_for(&key);
+            agenda.ask_for(&key);
             reference_to(&key)
         }));
     (controller, store)
@@ -182,15 +176,6 @@ where
     watcher(api, config.clone())
         .backoff(ShortBackoff::default())
         .touched_objects()
-}
-
-/// A version of an object, as a watch tells of it.
-fn mark_of(kind: &str, object: &impl ResourceExt) -> Mark {
-    Mark::new(
-        kind,
-        &object.name_any(),
-        object.meta().resource_version.as_deref().unwrap_or_default(),
-    )
 }
 
 /// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
@@ -239,7 +224,7 @@ impl<C> Operator<C> {
     fn after_failure(&self, key: &PlatformKey, error: &ReconcileError) -> Action {
         let pause = self.backoff.failed(key, error.retry_after());
         let now = Instant::now();
-        self.agenda.end(key, [], now, now + pause);
+        self.news.agenda.end(key, [], now, now + pause);
         Action::requeue(pause)
     }
 
@@ -247,10 +232,10 @@ impl<C> Operator<C> {
     fn forget(&self, key: &PlatformKey) {
         self.backoff.succeeded(key);
         self.progress.gone(key);
-        self.agenda.forget(key);
+        self.news.agenda.forget(key);
         self.referrers.set(key, BTreeSet::new());
         self.reference_watches.set(key, &BTreeSet::new());
-        self.holdings.forget(key);
+        self.news.holdings.forget(key);
         self.inquiries.forget(key);
     }
 }
@@ -264,7 +249,7 @@ async fn reconcile_watched<C: Cluster>(
         return Ok(Action::await_change());
     }
     let key = key_of(&*watched);
-    if let Err(rest) = operator.agenda.begin(&key, Instant::now()) {
+    if let Err(rest) = operator.news.agenda.begin(&key, Instant::now()) {
         operator.progress.had_its_turn(&key, Instant::now());
         return Ok(Action::requeue(rest.min(pulse(&key))));
     }
@@ -284,7 +269,7 @@ async fn reconcile_watched<C: Cluster>(
         evidence: evidence.as_ref(),
         kinds: &operator.kinds,
         referrers: &operator.referrers,
-        holdings: &operator.holdings,
+        holdings: &operator.news.holdings,
     };
     let result = reconcile(&operator.cluster, &knowledge, &key, Timestamp::now)
         .instrument(span.clone())
@@ -298,6 +283,7 @@ async fn reconcile_watched<C: Cluster>(
             operator.backoff.succeeded(&key);
             let due = now + reconciled.requeue.pause();
             operator
+                .news
                 .agenda
                 .end(&key, reconciled.written.iter().copied(), now, due);
         }

@@ -23,6 +23,7 @@ mod leader;
 mod poison;
 mod privileges;
 mod proxy;
+mod revisions;
 mod runbooks;
 mod running;
 mod schema;
