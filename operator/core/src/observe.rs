@@ -1,5 +1,6 @@
 //! What the cluster really runs: evidence for the status.
 
+mod autoscaler;
 mod backup;
 mod database;
 mod entrance;
@@ -11,6 +12,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+use self::autoscaler::blindness;
 pub use self::backup::BackupObservation;
 use self::backup::observe_backup;
 pub use self::database::DatabaseObservation;
@@ -75,6 +77,8 @@ pub struct ServiceObservation {
     pub config_hash: String,
     /// How its workload is.
     pub workload: WorkloadState,
+    /// Why its autoscaler keeps the number of pods as it is; None if it scales, or there is none.
+    pub blindness: Option<String>,
     /// How far the migration of its database is; None where there is none.
     pub migration: Option<JobState>,
 }
@@ -128,6 +132,7 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
                 Scale::Automatic(_) => observed.wanted_replicas,
             },
             ready_replicas: observed.ready_replicas,
+            blindness: blindness(&key, live),
             config_hash: desired.get(&key).map(template_hash).unwrap_or_default(),
             workload: name_claim(
                 observed.state,

@@ -83,6 +83,8 @@ reasons! {
     ProgressDeadlineExceeded,
     /// The spec asks for monitors of the Prometheus operator, and the cluster has no such kind: no Prometheus finds the pods. Install the Prometheus operator, or set metrics.discovery to Auto or Annotations.
     MonitorsUnknown,
+    /// Every service serves, but an autoscaler is not told of the load and keeps the number of pods as it is. The message has its words. Install metrics-server, or name replicas instead of autoscaling.
+    AutoscalerBlind,
     /// Work is under way.
     Progressing,
     /// The spec is invalid, so this was not looked at.

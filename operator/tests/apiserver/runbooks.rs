@@ -38,6 +38,10 @@ async fn every_command_of_a_runbook_can_be_run() {
         .apply(
             "demo",
             json!({
+                "services": [
+                    {"name": "gateway", "autoscaling": {"minReplicas": 1, "maxReplicas": 2}},
+                    {"name": "auth"}, {"name": "chat"}, {"name": "billing"},
+                ],
                 "database": {"type": "Postgres", "postgres": {"backup": {}}},
                 "telemetry": {"tracing": {"jaeger": {"managed": {"storage": {"type": "Badger"}}}}},
                 "exposure": {"type": "Ingress", "ingress": {"host": "runbooks.example"}},

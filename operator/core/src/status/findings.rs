@@ -233,12 +233,10 @@ fn find_services(observation: &Observation, ready_services: &str) -> Finding {
         .collect();
     missing.sort();
     match missing.first() {
-        None => Finding::new(
-            type_,
-            true,
-            Reason::AllServicesAvailable,
-            format!("{ready_services} services ready"),
-        ),
+        None => find_blind(observation, ready_services).unwrap_or_else(|| {
+            let message = format!("{ready_services} services ready");
+            Finding::new(type_, true, Reason::AllServicesAvailable, message)
+        }),
         Some((reason, _)) => {
             let details = missing
                 .iter()
@@ -253,6 +251,21 @@ fn find_services(observation: &Observation, ready_services: &str) -> Finding {
             )
         }
     }
+}
+
+/// Every service serves, and some will not have more pods under load.
+fn find_blind(observation: &Observation, ready_services: &str) -> Option<Finding> {
+    let blind: Vec<String> = observation
+        .services
+        .iter()
+        .filter_map(|service| Some(format!("{}: {}", service.name, service.blindness.as_ref()?)))
+        .collect();
+    let message = format!(
+        "{ready_services} services ready; not scaled, since nobody tells their load: {}",
+        blind.join("; ")
+    );
+    let (type_, reason) = (ConditionType::ServicesAvailable, Reason::AutoscalerBlind);
+    (!blind.is_empty()).then(|| Finding::new(type_, true, reason, message))
 }
 
 fn workloads(observation: &Observation) -> impl Iterator<Item = (String, WorkloadState)> {

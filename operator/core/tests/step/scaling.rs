@@ -1,6 +1,7 @@
 //! How many pods there are, where an autoscaler decides on it.
 
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 use platform_core::api::Platform;
 use platform_core::diff::Apply;
 use platform_core::kinds::Kind;
@@ -66,4 +67,49 @@ fn what_an_autoscaler_takes_over_keeps_its_pods() {
     let mut live = serving(&automatic());
     scaled(&mut live, 5, 5);
     assert!(deployments(&decide(&automatic(), &live)).is_empty());
+}
+
+#[test]
+fn an_autoscaler_that_is_told_of_no_load_is_named_and_stops_nothing() {
+    let platform = automatic();
+    let mut live = serving(&platform);
+    scaled(&mut live, 2, 2);
+    let active = |status: &str, reason: &str| {
+        let condition =
+            json!({"type": "ScalingActive", "status": status, "reason": reason, "message": "no metrics API"});
+        json!({"conditions": [{"type": "AbleToScale", "status": "True"}, condition]})
+    };
+    let all_well = ("True", "AllServicesAvailable");
+    let available = |live: &Live| decide(&platform, live).status;
+    let silent = available(&live);
+    assert_eq!(
+        state(&silent, "ServicesAvailable"),
+        all_well,
+        "its controller has said nothing yet"
+    );
+
+    autoscaler_mut(&mut live).data["status"] = active("False", "FailedGetResourceMetric");
+    let blind = available(&live);
+    assert_eq!(state(&blind, "ServicesAvailable"), ("True", "AutoscalerBlind"));
+    assert!(
+        conditions(&blind)["ServicesAvailable"]
+            .2
+            .contains("gateway: no metrics API")
+    );
+    assert_eq!(state(&blind, "Ready").0, "True");
+
+    for (status, reason) in [("True", "ValidMetricFound"), ("False", "ScalingDisabled")] {
+        autoscaler_mut(&mut live).data["status"] = active(status, reason);
+        assert_eq!(
+            state(&available(&live), "ServicesAvailable"),
+            all_well,
+            "{reason}"
+        );
+    }
+}
+
+fn autoscaler_mut(live: &mut Live) -> &mut DynamicObject {
+    let mut objects = live.objects.iter_mut();
+    let found = objects.find(|(key, _)| key.kind == Kind::HorizontalPodAutoscaler);
+    found.expect("it scales").1
 }
