@@ -70,7 +70,7 @@
 //! | 1xx–3xx | info | unset | a breadcrumb for what the request reports later |
 //! | 4xx | warn | unset | a warning, at most one in 10 s for the same service, method, route and status; nothing for 401 and 404 on no route |
 //! | 5xx | error with its causes | error, `error.type` | one error with stack and causes; its id in the header `X-Sentry-Event-Id` |
-//! | panic | error, level 60 | error, `error.type` = `panic` | one fatal event |
+//! | panic, also in a streamed body | error, level 60 | error, `error.type` = `panic` | one fatal event |
 //!
 //! A 5xx has causes and stack where the handler left an [`ErrorReport`] in the response's extensions. Without one its event
 //! is a message that names method, route and status: where a bare status was made, no layer can tell any more, since the

@@ -1,6 +1,7 @@
 //! Behaviour of the whole layer: real routers, real sockets, spans and lines as they leave.
 
 mod background;
+mod bodies;
 mod client;
 mod exporter;
 mod harness;

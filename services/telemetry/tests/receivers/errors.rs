@@ -186,6 +186,24 @@ async fn a_panic_is_one_fatal_event() {
 }
 
 #[tokio::test]
+async fn a_panic_while_the_body_is_sent_is_one_too() {
+    let Some(scene) = Scene::start(&[]).await else {
+        return;
+    };
+    let request = scene.greeter.request(http::Method::GET, "/debug/body");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.text().await.unwrap_err();
+    let outcome = scene.end_after(1).await;
+    assert_eq!(outcome.event()["level"], "fatal");
+    let line = outcome.line("/debug/body");
+    assert_eq!(
+        (&line["level"], &line["err"]["type"], &line["sentry_event_id"]),
+        (&60.into(), &"panic".into(), &outcome.event()["event_id"])
+    );
+}
+
+#[tokio::test]
 async fn a_captured_message_carries_the_breadcrumbs_of_its_request_only() {
     let Some(scene) = Scene::start(&[]).await else {
         return;
