@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header, uri::Authority},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header, uri::Authority},
     response::Response,
 };
 use opentelemetry::{
@@ -119,6 +119,7 @@ impl RequestRecord {
         let status = response.status();
         self.status = Some(status);
         self.report = response.extensions_mut().remove::<ErrorReport>();
+        self.named_by(response.headers());
         let _inside = self.span.context().clone().attach();
         self.verdict = self
             .reporters
@@ -129,6 +130,13 @@ impl RequestRecord {
             && let Ok(id) = HeaderValue::try_from(id)
         {
             response.headers_mut().insert(X_SENTRY_EVENT_ID, id);
+        }
+    }
+
+    /// The service itself may have named the request, where its caller gave no name or one that could not be kept.
+    fn named_by(&mut self, answer: &HeaderMap) {
+        if let Some(id) = answer.get(X_REQUEST_ID) {
+            self.request_id = Some(id.clone());
         }
     }
 

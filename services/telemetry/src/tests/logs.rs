@@ -308,3 +308,18 @@ fn a_stuck_reader_costs_lines_and_never_blocks() {
     );
     drop(release);
 }
+
+#[tokio::test]
+async fn a_request_is_named_as_the_answer_names_it() {
+    let named = Router::new()
+        .route("/named", on_get(async || [("x-request-id", "made-here")]))
+        .route("/nameless", on_get(async || "ok"));
+    for (path, name) in [("/named", "made-here"), ("/nameless", "asked-so")] {
+        let harness = Harness::new();
+        let request = Request::get(path).header("x-request-id", "asked-so");
+        harness
+            .call(named.clone(), request.body(Body::empty()).unwrap())
+            .await;
+        assert_eq!(harness.log_line("request completed")["req"]["id"], name);
+    }
+}
