@@ -71,6 +71,7 @@
 //! | 4xx | warn | unset | a warning, at most one in 10 s for the same service, method, route and status; nothing for 401 and 404 on no route |
 //! | 5xx | error with its causes | error, `error.type` | one error with stack and causes; its id in the header `X-Sentry-Event-Id` |
 //! | panic, also in a streamed body | error, level 60 | error, `error.type` = `panic` | one fatal event |
+//! | 4xx and 5xx of another service that a proxy relays ([`Relayed`]) | as above, with the id of that service's event | as above | nothing |
 //!
 //! A 5xx has causes and stack where the handler left an [`ErrorReport`] in the response's extensions. Without one its event
 //! is a message that names method, route and status: where a bare status was made, no layer can tell any more, since the
@@ -106,7 +107,7 @@ pub use crate::sentry::{Severity, breadcrumb, capture_error, capture_message, us
 pub use client::{TracedClient, TracedRequest};
 pub use db::{DbCall, db};
 pub use error::{EnvProblem, InitError};
-pub use http::ErrorReport;
+pub use http::{ErrorReport, Relayed};
 pub use log::{LogFilter, LogFilterError};
 pub use metrics::{ConnectionCounts, Counter, Histogram, PoolMeter, counter, histogram};
 pub use readiness::{CheckError, Readiness};

@@ -15,7 +15,7 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, TraceContextExt},
 };
 
-use super::{AccessLog, ErrorReport, TrustedProxies, known_method};
+use super::{AccessLog, ErrorReport, Relayed, TrustedProxies, known_method};
 use crate::{
     metrics::Metrics,
     sentry::{Answered, RequestScope, SentryClient, SessionEnd, Verdict},
@@ -120,6 +120,11 @@ impl RequestRecord {
         self.status = Some(status);
         self.report = response.extensions_mut().remove::<ErrorReport>();
         self.named_by(response.headers());
+        let relayed = response.extensions_mut().remove::<Relayed>();
+        if relayed.is_some() && (status.is_client_error() || status.is_server_error()) {
+            self.verdict = Verdict::of_relayed(response.headers().get(X_SENTRY_EVENT_ID));
+            return;
+        }
         let _inside = self.span.context().clone().attach();
         self.verdict = self
             .reporters

@@ -11,6 +11,7 @@
 //! | 5xx | one error with stack and causes |
 //! | a body that fails midway | one error |
 //! | a panic, also in a body | one fatal event |
+//! | a failure of another service, which a proxy relays | nothing: that service has reported it |
 //! | a cancelled request | nothing: the client went away |
 
 mod breadcrumbs;

@@ -10,6 +10,7 @@ mod logs;
 mod metrics;
 mod ops;
 mod profile;
+mod relayed;
 mod secrets;
 mod sentry;
 mod sentry_context;
