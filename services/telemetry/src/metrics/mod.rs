@@ -39,6 +39,8 @@ static GLOBAL: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 pub(crate) enum SpanLoss {
     QueueFull,
     ExportFailed,
+    /// The backend took the batch without them.
+    Rejected,
     /// Still unsent when the process ended.
     Shutdown,
 }
@@ -133,6 +135,7 @@ impl Metrics {
         self.spans_exported(0);
         self.spans_dropped(0, SpanLoss::QueueFull);
         self.spans_dropped(0, SpanLoss::ExportFailed);
+        self.spans_dropped(0, SpanLoss::Rejected);
         self.spans_dropped(0, SpanLoss::Shutdown);
         self.log_lines_dropped(0);
     }
@@ -185,6 +188,7 @@ impl Metrics {
         let reason = match loss {
             SpanLoss::QueueFull => "queue_full",
             SpanLoss::ExportFailed => "export_failed",
+            SpanLoss::Rejected => "rejected",
             SpanLoss::Shutdown => "shutdown",
         };
         self.spans_dropped
