@@ -153,6 +153,7 @@ fn planted_secrets_never_reach_the_writer() {
         tracing::info!(
             "pay with 4111 1111 1111 1111 and eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJodW50ZXIyIn0.c2ln now"
         );
+        tracing::info!("cannot open postgres://app:hunter2-i@db:5432/shop?sslmode=require");
         let text = harness.log_text();
         for secret in ["hunter2", "4111", "eyJ"] {
             assert!(!text.contains(secret), "{format}: {secret} in {text}");
@@ -189,6 +190,34 @@ fn harmless_names_and_texts_stay_readable() {
         "GET /v1/users?page=2",
     ] {
         assert_eq!(scrub(text), text);
+    }
+}
+
+#[test]
+fn who_signs_in_by_a_url_is_left_out_of_it() {
+    for (text, shown) in [
+        ("postgres://app:pw@db", "postgres://[redacted]@db"),
+        ("HTTPS://ghp_key@git.test/a@b", "HTTPS://[redacted]@git.test/a@b"),
+        ("smtp://a@b.test:p@w@mail:25", "smtp://[redacted]@mail:25"),
+        (
+            r#"{"at":"redis://:pw@cache","by":"a@b"}"#,
+            r#"{"at":"redis://[redacted]@cache","by":"a@b"}"#,
+        ),
+        ("amqp://ä:ö@queue", "amqp://[redacted]@queue"),
+        ("x://u:p@h and y://u:p@h", "x://[redacted]@h and y://[redacted]@h"),
+    ] {
+        assert_eq!(scrub(text), shown);
+        assert_eq!(scrub(shown), shown, "once is enough");
+    }
+    for harmless in [
+        "http://shop.test/@ada",
+        "http://shop.test?to=ada@shop.test",
+        "see http://shop.test, or ask ada@shop.test",
+        "url=\"http://shop.test\" to=\"ada@shop.test\"",
+        "mailto:ada@shop.test",
+        "a://@b",
+    ] {
+        assert_eq!(scrub(harmless), harmless);
     }
 }
 
