@@ -16,8 +16,11 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::harness::{DSN, Harness, get};
-use crate::ErrorReport;
-use crate::log::{LogWriter, is_secret_name, scrub};
+use crate::{
+    ErrorReport,
+    log::{LogWriter, is_secret_name, scrub},
+    metrics::Metrics,
+};
 
 #[tokio::test]
 async fn the_access_line_has_pino_s_layout() {
@@ -308,6 +311,14 @@ async fn pretty_access_lines_are_one_glance() {
     assert_eq!(stack, "  upstream: cannot load\n    caused by: disk on fire\n");
 }
 
+/// No other test loses lines.
+fn lines_dropped() -> u64 {
+    let metrics = Metrics::global().render().unwrap();
+    let mut samples = metrics.lines();
+    let dropped = samples.find_map(|line| line.strip_prefix("telemetry_log_lines_dropped_total "));
+    dropped.unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_stuck_reader_costs_lines_and_never_blocks() {
     /// Blocks its first write until it is told to go on.
@@ -327,6 +338,7 @@ fn a_stuck_reader_costs_lines_and_never_blocks() {
     }
     let (entered, has_entered) = sync_channel(1);
     let (release, go_on) = sync_channel::<()>(0);
+    let before = lines_dropped();
     let writer = LogWriter::with_capacity(Stuck { entered, go_on }, 10).unwrap();
     writer.write(b"first\n");
     has_entered.recv().unwrap();
@@ -335,6 +347,7 @@ fn a_stuck_reader_costs_lines_and_never_blocks() {
         accepted, 2,
         "there is room for two lines, the rest is dropped at once"
     );
+    assert_eq!(lines_dropped() - before, 8, "and counted");
     drop(release);
 }
 
