@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Display, future::Future, time::Instant};
 
 use opentelemetry::{
     Context,
-    trace::{FutureExt, SpanKind},
+    trace::{FutureExt, SpanKind, TraceContextExt},
 };
 
 use crate::{
@@ -100,7 +100,13 @@ impl Drop for Running {
             table,
             ref mut query_text,
         } = self.call;
-        Metrics::global().db_operation([system, operation, table], error_type, self.started.elapsed());
+        let (duration, span) = (self.started.elapsed(), self.span.context().span());
+        Metrics::global().db_operation(
+            [system, operation, table],
+            error_type,
+            duration,
+            span.span_context(),
+        );
         RequestScope::note(|| Note::Query {
             system,
             text: std::mem::take(query_text),

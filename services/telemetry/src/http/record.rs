@@ -244,6 +244,7 @@ impl Drop for RequestRecord {
             self.route().unwrap_or_default(),
             status,
             self.started.elapsed(),
+            self.span.context().span().span_context(),
         );
         self.report_body();
         self.close_span();

@@ -23,7 +23,13 @@ use tower::ServiceExt as _;
 use tracing::Dispatch;
 
 use super::harness::{Harness, get, serve, settings};
-use crate::{ServiceInfo, Telemetry, log::LogWriter, metrics::Metrics, telemetry::Errors, trace};
+use crate::{
+    ServiceInfo, Telemetry,
+    log::LogWriter,
+    metrics::{Format, Metrics},
+    telemetry::Errors,
+    trace,
+};
 
 type Received = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
 
@@ -129,7 +135,7 @@ struct Lost {
 
 impl Lost {
     fn now() -> Self {
-        let text = Metrics::global().render().unwrap();
+        let text = Metrics::global().render(Format::Text);
         let value = |reason| {
             let start = format!("telemetry_spans_dropped_total{{reason=\"{reason}\"}} ");
             text.lines()

@@ -19,7 +19,7 @@ use super::harness::{DSN, Harness, get};
 use crate::{
     ErrorReport,
     log::{LogWriter, is_secret_name, scrub},
-    metrics::Metrics,
+    metrics::{Format, Metrics},
 };
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn pretty_access_lines_are_one_glance() {
 
 /// No other test loses lines.
 fn lines_dropped() -> u64 {
-    let metrics = Metrics::global().render().unwrap();
+    let metrics = Metrics::global().render(Format::Text);
     let mut samples = metrics.lines();
     let dropped = samples.find_map(|line| line.strip_prefix("telemetry_log_lines_dropped_total "));
     dropped.unwrap().parse().unwrap()
