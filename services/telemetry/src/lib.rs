@@ -83,6 +83,11 @@
 //!
 //! Operations routes ([`Telemetry::ops_routes`]) stay outside: they are neither traced nor logged.
 
+/// The Rust program on the page about instrumenting a service of one's own compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/instrument-your-own-service.md")]
+struct Page;
+
 mod cause;
 mod client;
 mod db;
