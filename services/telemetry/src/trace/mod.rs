@@ -58,7 +58,8 @@ pub(crate) fn provider(
 ) -> Result<SdkTracerProvider, InitError> {
     Ok(match &settings.exporter {
         ExporterKind::Otlp { url, timeout } => {
-            let exporter = OtlpExporter::new(url, *timeout).map_err(InitError::Exporter)?;
+            let exporter = OtlpExporter::new(url, *timeout);
+            let exporter = exporter.map_err(|error| InitError::Exporter(error.into()))?;
             provider_with(exporter, settings, service, extra)
         }
         ExporterKind::Console => provider_with(LogExporter::console(), settings, service, extra),
