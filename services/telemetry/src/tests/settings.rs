@@ -123,6 +123,16 @@ const WRONG: &[(&str, &str, &str)] = &[
         "http/protobuf, the only protocol of this build",
     ),
     (
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "gzip",
+        "none: this build does not compress",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        "zstd",
+        "none: this build does not compress",
+    ),
+    (
         "OTEL_PROPAGATORS",
         "tracecontext,b3",
         "a list of tracecontext and baggage, or none",
@@ -177,6 +187,14 @@ fn every_wrong_value_is_refused_with_what_is_allowed() {
         problems[0].expected.starts_with("filter directives such as"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn an_error_at_start_has_a_source_of_no_library_s_type() {
+    use std::error::Error as _;
+    settings(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "None")]).unwrap();
+    let error = InitError::Exporter("no such host".into());
+    assert_eq!(error.source().unwrap().to_string(), "no such host");
 }
 
 #[test]
