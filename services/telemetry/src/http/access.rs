@@ -64,7 +64,10 @@ impl AccessLog {
             fields.add_text("err.message", Some(&failure.message));
             fields.add_text("err.stack", Some(&failure.chain()));
         }
-        fields.add_text("err.type", record.error_type().as_deref());
+        // Also a failure that is the client's, and no error of the span, has a name.
+        let named = failure.map(|failure| failure.kind.into());
+        let error_type = named.or_else(|| record.error_type());
+        fields.add_text("err.type", error_type.as_deref());
         fields.add_text("req.id", text(record.request_id.as_ref()));
         fields.add_text("req.method", Some(record.method));
         fields.add_text("req.remoteAddress", record.client.as_deref());

@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::harness::{DSN, Harness, get};
+use super::harness::{DSN, Harness, attribute, get};
 use crate::{
     ErrorReport,
     log::{LogWriter, is_secret_name, scrub},
@@ -364,4 +364,30 @@ async fn a_request_is_named_as_the_answer_names_it() {
             .await;
         assert_eq!(harness.log_line("request completed")["req"]["id"], name);
     }
+}
+
+#[tokio::test]
+async fn a_client_s_error_is_named_where_the_handler_names_it() {
+    let handler = async || {
+        let mut response = StatusCode::CONFLICT.into_response();
+        let error = io::Error::other("taken");
+        response
+            .extensions_mut()
+            .insert(ErrorReport::named("address_taken", &error));
+        response
+    };
+    let harness = Harness::new();
+    harness
+        .call(Router::new().route("/x", on_get(handler)), get("/x"))
+        .await;
+    let line = harness.log_line("request completed");
+    assert_eq!(
+        (&line["level"], &line["err"]["type"], &line["err"]["message"]),
+        (&json!(40), &json!("address_taken"), &json!("taken"))
+    );
+    assert_eq!(
+        attribute(&harness.span("GET /x"), "error.type"),
+        None,
+        "it is the client's"
+    );
 }
