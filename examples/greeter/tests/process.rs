@@ -1,6 +1,6 @@
 //! The service as a process: whom it greets, whom it does not know, its ports and its end; and what its page says of it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod page;
 
