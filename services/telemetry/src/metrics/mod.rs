@@ -10,7 +10,7 @@ mod pool;
 mod runtime;
 mod series;
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, fmt, sync::LazyLock, time::Duration};
 
 use opentelemetry::{
     KeyValue,
@@ -58,7 +58,7 @@ pub(crate) struct Metrics {
     server_duration: Durations<(&'static str, Option<u16>)>,
     server_active: Gauge,
     client_duration: Durations<(&'static str, Option<u16>)>,
-    db_duration: Durations<[&'static str; 3]>,
+    db_duration: Durations<(&'static str, &'static str, Cow<'static, str>)>,
     spans_exported: opentelemetry::metrics::Counter<u64>,
     spans_dropped: opentelemetry::metrics::Counter<u64>,
     log_lines_dropped: opentelemetry::metrics::Counter<u64>,
@@ -179,13 +179,14 @@ impl Metrics {
     pub(crate) fn db_operation(
         &self,
         [system, operation, table]: [&'static str; 3],
-        error_type: &'static str,
+        error_type: Cow<'static, str>,
         duration: Duration,
         span: &SpanContext,
     ) {
-        let labels = |table: &str| [system, operation, table, error_type].map(str::to_owned);
+        let label = error_type.clone();
+        let labels = |table: &str| [system, operation, table, &label].map(str::to_owned);
         self.db_duration
-            .record(table, [system, operation, error_type], labels, duration, span);
+            .record(table, (system, operation, error_type), labels, duration, span);
     }
 
     pub(crate) fn spans_exported(&self, count: usize) {

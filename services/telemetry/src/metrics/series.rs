@@ -31,7 +31,7 @@ const MAX_TEXTS: usize = 2000;
 /// Stands for all further texts, as for methods in OpenTelemetry's conventions.
 const OTHER: &str = "_OTHER";
 
-impl<K: Copy + PartialEq, H> Series<K, H> {
+impl<K: PartialEq, H> Series<K, H> {
     /// Hands the series of these labels to `record`; `find` makes it at the first time.
     fn with(&self, text: &str, others: K, find: impl FnOnce(&str) -> H, record: impl FnOnce(&H)) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ struct Observed {
     exemplars: Arc<Buckets>,
 }
 
-impl<K: Copy + PartialEq> Durations<K> {
+impl<K: PartialEq> Durations<K> {
     /// `name` as Prometheus shows it.
     pub(super) fn new(registry: &Registry, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> Self {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());

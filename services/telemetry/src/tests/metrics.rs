@@ -3,7 +3,7 @@
 
 use axum::{Router, routing::get as on_get};
 
-use super::harness::{Harness, get, serve};
+use super::harness::{Harness, attribute, get, serve};
 use crate::{
     ConnectionCounts, PoolMeter, counter, db, histogram,
     metrics::{Format, Metrics},
@@ -107,6 +107,44 @@ async fn from_a_bucket_one_gets_to_the_last_sampled_request_that_fell_into_it() 
         !rendered().contains(TRACE),
         "the other format has no place for it"
     );
+}
+
+#[tokio::test]
+async fn failures_of_queries_are_told_apart_by_the_names_that_code_has_for_them() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("no")]
+    enum Refusal {
+        PoolTimedOut,
+        Database(&'static str),
+        Io { _kind: u8 },
+    }
+    async fn fail(query: &'static str, error: impl std::fmt::Display + std::fmt::Debug) {
+        let call = db("SELECT", "refused", query);
+        call.run(async { Err::<(), _>(error) }).await.unwrap_err();
+    }
+    let harness = Harness::new();
+    fail("1", Refusal::PoolTimedOut).await;
+    fail("2", Refusal::Database("row 7 of ada")).await;
+    fail("3", Refusal::Io { _kind: 1 }).await;
+    fail("4", format_args!("Cannot open ada")).await;
+    fail("5", "Ada").await;
+    let kinds = ["PoolTimedOut", "Database", "Io", "error", "error"];
+    let spans = harness.spans();
+    let told: Vec<_> = spans
+        .iter()
+        .map(|span| attribute(span, "error.type").unwrap())
+        .collect();
+    assert_eq!(told, kinds);
+    let text = rendered();
+    for (kind, count) in [("PoolTimedOut", 1), ("Database", 1), ("Io", 1), ("error", 2)] {
+        let labels = format!(
+            r#"db_collection_name="refused",db_operation_name="SELECT",db_system_name="sqlite",error_type="{kind}""#
+        );
+        assert_line(
+            &text,
+            &format!("db_client_operation_duration_seconds_count{{{labels}}} {count}"),
+        );
+    }
 }
 
 #[tokio::test]
