@@ -12,7 +12,13 @@ use crate::packages::{self, Node, PythonEnvironment};
 use crate::steps::Steps;
 
 /// Jaeger is both: receiver of spans here, collector in the cluster.
-pub(crate) const FROM_GO: [Tool; 4] = [tools::ETCD, tools::KUBE_APISERVER, tools::HELM, tools::JAEGER];
+pub(crate) const FROM_GO: [Tool; 5] = [
+    tools::ETCD,
+    tools::KUBE_APISERVER,
+    tools::HELM,
+    tools::JAEGER,
+    tools::PROMETHEUS,
+];
 
 /// The pins of what the tests of auth start: an SMTP server, and what makes requests of the API document.
 const AUTH_TESTS: &str = "services/auth/tests/python/requirements.txt";
@@ -26,7 +32,7 @@ pub(crate) fn install_packages(steps: &mut Steps) -> Result<()> {
 }
 
 /// Installs, builds or finds in the cache everything that the tests start, and gives the folder that holds it:
-/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `spotlight`, `receivers-python`, `promtool` and `auth-python`.
+/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `prometheus`, `spotlight`, `receivers-python`, `promtool` and `auth-python`.
 pub(crate) fn ensure(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
     install_packages(steps)?;
     let cache = Cache::open()?;

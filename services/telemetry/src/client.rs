@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry::{
     Context,
     propagation::{TextMapCompositePropagator, TextMapPropagator},
-    trace::{FutureExt, SpanKind},
+    trace::{FutureExt, SpanKind, TraceContextExt},
 };
 use opentelemetry_http::HeaderInjector;
 use reqwest::{IntoUrl, Request, RequestBuilder, Response, Url};
@@ -206,7 +206,8 @@ impl Drop for Call {
             Outcome::Cancelled => Some(("cancelled".into(), "")),
         };
         let server = self.url.host_str().unwrap_or_default();
-        Metrics::global().client_request(self.method, server, status, self.started.elapsed());
+        let (duration, span) = (self.started.elapsed(), self.span.context().span());
+        Metrics::global().client_request(self.method, server, status, duration, span.span_context());
         RequestScope::note(|| Note::Call {
             method: self.method,
             url: self.url.to_string(),

@@ -1,13 +1,19 @@
 //! A span and a duration for each database call: sqlx emits events, not spans.
 
-use std::{borrow::Cow, fmt::Display, future::Future, time::Instant};
+use std::{
+    borrow::Cow,
+    fmt::{Debug, Display},
+    future::Future,
+    time::Instant,
+};
 
 use opentelemetry::{
     Context,
-    trace::{FutureExt, SpanKind},
+    trace::{FutureExt, SpanKind, TraceContextExt},
 };
 
 use crate::{
+    cause::name_of,
     metrics::Metrics,
     sentry::{Note, RequestScope},
     trace::OpenSpan,
@@ -41,18 +47,22 @@ impl DbCall {
         self
     }
 
-    /// Awaits `query` inside a CLIENT span named `SELECT users`, and records its duration and failure.
-    pub async fn run<T, E: Display>(self, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    /// Awaits `query` inside a CLIENT span named `SELECT users`, and records its duration and failure: by the name of the
+    /// error's variant, with which its `Debug` output begins.
+    pub async fn run<T, E: Display + Debug>(self, query: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let mut running = Running {
             span: self.span(),
             call: self,
             started: Instant::now(),
-            failure: Some(("cancelled", String::new())),
+            failure: Some(("cancelled".into(), String::new())),
         };
         let result = query.with_context(running.span.context().clone()).await;
         running.failure = match &result {
             Ok(_) => None,
-            Err(error) => Some(("error", error.to_string())),
+            Err(error) => {
+                let kind = name_of(error).map_or("error".into(), Cow::from);
+                Some((kind, error.to_string()))
+            }
         };
         result
     }
@@ -82,17 +92,17 @@ struct Running {
     call: DbCall,
     started: Instant,
     /// Type and reason.
-    failure: Option<(&'static str, String)>,
+    failure: Option<(Cow<'static, str>, String)>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let error_type = match &self.failure {
+        let error_type = match self.failure.take() {
             Some((error_type, reason)) => {
-                self.span.fail(*error_type, reason);
+                self.span.fail(error_type.clone(), &reason);
                 error_type
             }
-            None => "",
+            None => "".into(),
         };
         let DbCall {
             system,
@@ -100,7 +110,13 @@ impl Drop for Running {
             table,
             ref mut query_text,
         } = self.call;
-        Metrics::global().db_operation([system, operation, table], error_type, self.started.elapsed());
+        let (duration, span) = (self.started.elapsed(), self.span.context().span());
+        Metrics::global().db_operation(
+            [system, operation, table],
+            error_type.clone(),
+            duration,
+            span.span_context(),
+        );
         RequestScope::note(|| Note::Query {
             system,
             text: std::mem::take(query_text),

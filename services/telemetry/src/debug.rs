@@ -2,6 +2,8 @@
 //! only with `DEBUG_ENDPOINTS=1`.
 
 use std::{
+    convert::Infallible,
+    future::ready,
     hint::black_box,
     io,
     time::{Duration, Instant},
@@ -9,11 +11,13 @@ use std::{
 
 use axum::{
     Json, Router,
+    body::{Body, Bytes},
     extract::{Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -30,6 +34,7 @@ pub(crate) fn routes(errors: Errors) -> Router {
         .route("/debug", get(index))
         .route("/debug/error", get(error))
         .route("/debug/panic", get(panicking))
+        .route("/debug/body", get(panicking_body))
         .route("/debug/4xx", get(client_error))
         .route("/debug/message", get(message))
         .route("/debug/breadcrumbs", get(breadcrumbs))
@@ -44,6 +49,7 @@ async fn index() -> Json<Value> {
     Json(json!({
         "/debug/error": "500 with a chain of causes",
         "/debug/panic": "500 by a panic",
+        "/debug/body": "200, and a panic while the body is sent",
         "/debug/4xx": "404; repeated, it reaches Sentry once in 10 s",
         "/debug/message": "200, with a message to Sentry",
         "/debug/breadcrumbs": "200, with breadcrumbs and the error that they lead to",
@@ -78,6 +84,18 @@ async fn error() -> Response {
 #[expect(clippy::panic, reason = "a panic is what is asked for")]
 async fn panicking() -> Response {
     panic!("a panic on purpose")
+}
+
+async fn panicking_body() -> Body {
+    let begun = stream::once(ready(Ok(Bytes::from_static(b"so far, so good\n"))));
+    Body::from_stream(begun.chain(stream::once(stumbling())))
+}
+
+#[expect(clippy::panic, reason = "a panic is what is asked for")]
+async fn stumbling() -> Result<Bytes, Infallible> {
+    // The server sends the head and what there is only where it has to wait for more.
+    tokio::task::yield_now().await;
+    panic!("a panic on purpose, midway")
 }
 
 async fn client_error() -> Response {

@@ -1,6 +1,6 @@
 //! Why telemetry could not start.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 /// Starting failed. A backend that is down is never a reason.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum InitError {
     Environment(Vec<EnvProblem>),
     /// The OTLP exporter could not be built.
     #[error("cannot build the OTLP exporter")]
-    Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
+    Exporter(#[source] Box<dyn Error + Send + Sync>),
     /// The process already has a tracing subscriber: `Telemetry::init` runs once, first thing in `main`.
     #[error("telemetry is already initialised in this process")]
     AlreadyInitialised,

@@ -34,6 +34,7 @@
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | the resource of every span | name and version of [`ServiceInfo`] |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | spans go there as OTLP `http/protobuf` | spans go to the log at debug level |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_EXPORTER_OTLP_HEADERS`, and both with `_TRACES` | milliseconds for one export; what it is sent with | 10000; none |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `OTEL_EXPORTER_OTLP_COMPRESSION`, and both with `_TRACES` | `http/protobuf` and `none` alone are accepted | the same |
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `console` (spans in the log at info level) or `none` | `otlp` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the standard samplers | `parentbased_always_on` |
 //! | `OTEL_PROPAGATORS` | any of `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
@@ -70,7 +71,8 @@
 //! | 1xx–3xx | info | unset | a breadcrumb for what the request reports later |
 //! | 4xx | warn | unset | a warning, at most one in 10 s for the same service, method, route and status; nothing for 401 and 404 on no route |
 //! | 5xx | error with its causes | error, `error.type` | one error with stack and causes; its id in the header `X-Sentry-Event-Id` |
-//! | panic | error, level 60 | error, `error.type` = `panic` | one fatal event |
+//! | panic, also in a streamed body | error, level 60 | error, `error.type` = `panic` | one fatal event |
+//! | 4xx and 5xx of another service that a proxy relays ([`Relayed`]) | as above, with the id of that service's event | as above | nothing |
 //!
 //! A 5xx has causes and stack where the handler left an [`ErrorReport`] in the response's extensions. Without one its event
 //! is a message that names method, route and status: where a bare status was made, no layer can tell any more, since the
@@ -81,6 +83,11 @@
 //! breadcrumb by themselves.
 //!
 //! Operations routes ([`Telemetry::ops_routes`]) stay outside: they are neither traced nor logged.
+
+/// The Rust program on the page about instrumenting a service of one's own compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/instrument-your-own-service.md")]
+struct Page;
 
 mod cause;
 mod client;
@@ -106,7 +113,7 @@ pub use crate::sentry::{Severity, breadcrumb, capture_error, capture_message, us
 pub use client::{TracedClient, TracedRequest};
 pub use db::{DbCall, db};
 pub use error::{EnvProblem, InitError};
-pub use http::ErrorReport;
+pub use http::{ErrorReport, Relayed};
 pub use log::{LogFilter, LogFilterError};
 pub use metrics::{ConnectionCounts, Counter, Histogram, PoolMeter, counter, histogram};
 pub use readiness::{CheckError, Readiness};

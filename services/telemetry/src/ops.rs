@@ -4,13 +4,16 @@
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::{Map, Value, json};
 
-use crate::{Readiness, metrics::Metrics};
+use crate::{
+    Readiness,
+    metrics::{Format, Metrics},
+};
 
 /// `/healthz`, `/readyz` and `/metrics`.
 pub(crate) fn routes(readiness: Readiness) -> Router {
@@ -52,12 +55,9 @@ fn unready(body: Value) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 
-async fn metrics() -> Response {
-    match Metrics::global().render() {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "cannot render the metrics");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+async fn metrics(headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|types| types.to_str().ok());
+    let format = Format::accepted_by(accept.unwrap_or_default());
+    let headers = [(header::CONTENT_TYPE, format.content_type())];
+    (headers, Metrics::global().render(format)).into_response()
 }

@@ -2,7 +2,7 @@
 
 mod exporter;
 
-use std::{io::IsTerminal, str::FromStr, time::Duration};
+use std::{borrow::Cow, io::IsTerminal, str::FromStr, time::Duration};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     EnvProblem, InitError,
-    log::LogFormat,
+    log::{LogFormat, REDACTED, is_secret_name, scrub},
     sentry::SentrySettings,
     trace::{ALL_PROPAGATORS, SpanLimits},
 };
@@ -116,7 +116,7 @@ impl<'a> Env<'a> {
     fn refuse(&mut self, name: &'static str, value: &str, expected: impl Into<String>) {
         self.problems.push(EnvProblem {
             name,
-            value: value.to_owned(),
+            value: shown(value),
             expected: expected.into(),
         });
     }
@@ -166,7 +166,7 @@ impl<'a> Env<'a> {
     pub(crate) fn warn(&mut self, name: &'static str, value: &str, expected: &str) {
         self.warnings.push(EnvProblem {
             name,
-            value: value.to_owned(),
+            value: shown(value),
             expected: expected.to_owned(),
         });
     }
@@ -296,13 +296,41 @@ pub(crate) fn flag(value: &str) -> Option<bool> {
     }
 }
 
+/// A wrong value as people may see it, without the secrets that it may hold all the same: pairs under a secret's name,
+/// texts that look like one, and what stands before the host of a URL, which need not be well formed.
+fn shown(value: &str) -> String {
+    let pairs: Vec<_> = value.split(',').map(shown_pair).collect();
+    let shown = pairs.join(",");
+    match shown.rsplit_once('@') {
+        Some((user, host)) if !user.ends_with(REDACTED) => format!("{REDACTED}@{host}"),
+        _ => shown,
+    }
+}
+
+fn shown_pair(pair: &str) -> Cow<'_, str> {
+    if let Some((key, _)) = pair.split_once('=')
+        && is_secret_name(key)
+    {
+        return format!("{key}={REDACTED}").into();
+    }
+    let decoded = percent_decode_str(pair).decode_utf8_lossy();
+    match scrub(&decoded) {
+        Cow::Owned(clean) => clean.into(),
+        Cow::Borrowed(_) => pair.into(),
+    }
+}
+
+/// Attributes of the resource go with every span and event, so their secrets end here.
 fn resource_attributes(text: &str) -> Option<Vec<KeyValue>> {
-    let pairs = pairs(text)?.into_iter();
-    Some(
-        pairs
-            .map(|(key, value)| KeyValue::new(key.to_owned(), value))
-            .collect(),
-    )
+    let attribute = |(key, value): (&str, String)| {
+        let value = if is_secret_name(key) {
+            REDACTED.to_owned()
+        } else {
+            scrub(&value).into_owned()
+        };
+        KeyValue::new(key.to_owned(), value)
+    };
+    Some(pairs(text)?.into_iter().map(attribute).collect())
 }
 
 /// `key=value,…`, values percent-encoded.

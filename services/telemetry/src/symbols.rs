@@ -62,6 +62,9 @@ const LIBRARIES: [&str; 47] = [
     "uuid",
 ];
 
+/// Further packages of others, each by its own name alone: those in the lock file of this repository, a line each.
+const PACKAGES: &str = include_str!("packages.txt");
+
 /// What goes around every handler and every call.
 const OWN_LAYERS: [&str; 3] = ["client", "db", "http"];
 
@@ -71,7 +74,7 @@ pub(crate) struct Frame {
     /// `hash_password`, `serve::{{closure}}`.
     pub(crate) function: String,
     /// The path before it: `tracewell_auth::hashing`. Where only line tables are left of the debug information the name
-    /// may come without one; then it is the file, since Sentry merges functions of one name that have none.
+    /// may come without one; then it is the file, or `native`, since Sentry merges functions of one name that have none.
     pub(crate) module: String,
     /// As far as it does not depend on the machine that built it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,6 +144,8 @@ fn frame(path: &str, file: Option<&Path>) -> Frame {
     let source = file.map(Source::of);
     let module = match &source {
         Some(source) if module.is_empty() => source.name.trim_end_matches(".rs"),
+        // A function of C, which has no path, in an image, which has no files.
+        None if module.is_empty() => "native",
         _ => module,
     };
     // Images have the names of functions, but not of files.
@@ -172,6 +177,7 @@ fn is_library(path: &str, has_no_file: bool) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     };
     LIBRARIES.iter().any(|library| is_family(library))
+        || PACKAGES.lines().any(|package| package == krate)
         || (krate == "tracewell_telemetry" && OWN_LAYERS.contains(&next))
 }
 
@@ -246,6 +252,8 @@ fn split_path(path: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, env, fs};
+
     use super::*;
 
     #[test]
@@ -309,6 +317,8 @@ mod tests {
             );
         }
         for (path, in_app) in [
+            ("sharded_slab::pool::get", false),
+            ("<governor::state::Bucket as core::fmt::Debug>::fmt", false),
             ("tokio::runtime::park::park", false),
             ("tokio_util::codec::poll", false),
             ("tokyo::trams::next", true),
@@ -323,6 +333,34 @@ mod tests {
         }
         let cut = frame("run", Some(Path::new("src/cart.rs")));
         assert_eq!(cut.module, "src/cart");
+        assert_eq!(frame("sqlite3_step", None).module, "native");
+    }
+
+    /// `UPDATE_GOLDEN=1` writes the list.
+    #[test]
+    fn the_packages_are_those_of_the_lock_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let lock = fs::read_to_string(root.join("../../Cargo.lock")).unwrap();
+        let from_registry = lock
+            .split("[[package]]")
+            .filter(|package| package.contains("\nsource = \"registry+"));
+        let names: BTreeSet<_> = from_registry
+            .map(|package| {
+                let (name, _) = package
+                    .split_once("name = \"")
+                    .unwrap()
+                    .1
+                    .split_once('"')
+                    .unwrap();
+                name.replace('-', "_")
+            })
+            .collect();
+        let list = names.into_iter().collect::<Vec<_>>().join("\n") + "\n";
+        if env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(root.join("src/packages.txt"), &list).unwrap();
+        } else {
+            assert_eq!(PACKAGES, list, "UPDATE_GOLDEN=1 accepts the lock file's packages");
+        }
     }
 
     #[test]

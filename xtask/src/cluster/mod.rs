@@ -79,7 +79,6 @@ fn check_machine(cache: &Cache, engine: &Engine, origin: Origin, also: Option<Ne
     parts.extend([tools::KIND, tools::KUBECTL]);
     if origin == Origin::Packages {
         parts.extend(tools::NODE);
-        parts.push(tools::PROMETHEUS);
     }
     let mut needs = vec![
         tools_need(cache, &parts)?,

@@ -135,6 +135,8 @@ fn build_container(image: &str, retention_hours: i32, volume_size: Option<&str>)
         format!("--storage.tsdb.retention.time={retention_hours}h"),
         format!("--web.listen-address=0.0.0.0:{PORT}"),
         "--log.format=json".to_owned(),
+        // Services give the traces of slow and failed requests along with their durations.
+        "--enable-feature=exemplar-storage".to_owned(),
     ];
     args.push(format!(
         "--storage.tsdb.retention.size={}",

@@ -15,7 +15,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::request::Parts;
 use tracewell_kit::connections::Connections;
-use tracewell_telemetry::TracedClient;
+use tracewell_telemetry::{Relayed, TracedClient};
 
 use crate::error::GatewayError;
 use crate::routing::{Upstream, is_ambiguous};
@@ -78,6 +78,8 @@ impl Proxy {
         }
         let mut answer = http::Response::from(answer).map(Body::new);
         headers::drop_hop_by_hop(answer.headers_mut());
+        // Whatever it tells of a failure, the upstream has reported.
+        answer.extensions_mut().insert(Relayed);
         Ok(answer)
     }
 

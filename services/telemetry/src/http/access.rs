@@ -57,14 +57,17 @@ impl AccessLog {
             return;
         }
         let mut fields = Fields::of_message(message_of(record));
-        let report = record.report.as_ref();
-        fields.set_level(report.is_some_and(ErrorReport::is_panic).then_some(FATAL));
+        let failure = record.failure();
+        fields.set_level(failure.is_some_and(ErrorReport::is_panic).then_some(FATAL));
         // In the order of their names, which they need not be brought into then.
-        if let Some(report) = report {
-            fields.add_text("err.message", Some(&report.message));
-            fields.add_text("err.stack", Some(&report.chain()));
+        if let Some(failure) = failure {
+            fields.add_text("err.message", Some(&failure.message));
+            fields.add_text("err.stack", Some(&failure.chain()));
         }
-        fields.add_text("err.type", record.error_type().as_deref());
+        // Also a failure that is the client's, and no error of the span, has a name.
+        let named = failure.map(|failure| failure.kind.into());
+        let error_type = named.or_else(|| record.error_type());
+        fields.add_text("err.type", error_type.as_deref());
         fields.add_text("req.id", text(record.request_id.as_ref()));
         fields.add_text("req.method", Some(record.method));
         fields.add_text("req.remoteAddress", record.client.as_deref());

@@ -7,7 +7,16 @@ use std::{
 
 use axum::body::{Body, Bytes, HttpBody};
 
-use super::record::{BodyEnd, RequestRecord};
+use super::{
+    ErrorReport,
+    panic::catch,
+    record::{BodyEnd, RequestRecord},
+};
+
+/// What the server is told of a panic; the reason is for operators.
+#[derive(Debug, thiserror::Error)]
+#[error("the body panicked")]
+struct Panicked;
 
 /// Passes frames through; when it is dropped, the request's record is closed.
 pub(crate) struct ObservedBody {
@@ -42,13 +51,24 @@ impl HttpBody for ObservedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
-        let frame = {
+        let polled = {
             let _inside = this.record.span().context().clone().attach();
-            ready!(Pin::new(&mut this.inner).poll_frame(cx))
+            catch(|| Pin::new(&mut this.inner).poll_frame(cx))
+        };
+        let frame = match polled {
+            Ok(polled) => ready!(polled),
+            Err(panic) => {
+                this.record.body_ended(BodyEnd::Failed(panic));
+                // The server breaks the answer off, which tells the client that it is not whole.
+                return Poll::Ready(Some(Err(axum::Error::new(Panicked))));
+            }
         };
         match &frame {
             None => this.record.body_ended(BodyEnd::Complete),
-            Some(Err(error)) => this.record.body_ended(BodyEnd::Failed(error.to_string())),
+            Some(Err(error)) => {
+                let failure = ErrorReport::of_body(&error.to_string());
+                this.record.body_ended(BodyEnd::Failed(failure));
+            }
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 this.remaining = this.remaining.map(|remaining| remaining.saturating_sub(length));

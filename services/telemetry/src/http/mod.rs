@@ -9,7 +9,7 @@ mod record;
 mod report;
 mod scope;
 
-pub use report::ErrorReport;
+pub use report::{ErrorReport, Relayed};
 
 pub(crate) use access::AccessLog;
 pub(crate) use forwarded::TrustedProxies;

@@ -1,4 +1,4 @@
-//! A panic in a handler becomes a 500 that the HTTP layer reports.
+//! A panic in a handler becomes a 500 that the HTTP layer reports; one in a streamed body, its failure.
 
 use std::{
     any::Any,
@@ -30,8 +30,8 @@ thread_local! {
     static WATCHES: RefCell<Vec<Option<Stack>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// For the panic hook, which alone sees the stack of a panic: whether this one will be caught and answered by
-/// [`CatchPanicLayer`], which then has `stack`.
+/// For the panic hook, which alone sees the stack of a panic: whether this one will be caught by [`catch`] and
+/// reported with its request, which then has `stack`.
 pub(crate) fn panic_noted(stack: Option<Stack>) -> bool {
     WATCHES.with_borrow_mut(|watches| match watches.last_mut() {
         Some(watch) => {
@@ -43,7 +43,7 @@ pub(crate) fn panic_noted(stack: Option<Stack>) -> bool {
 }
 
 /// Runs `work`; a panic in it becomes its report.
-fn catch<T>(work: impl FnOnce() -> T) -> Result<T, ErrorReport> {
+pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, ErrorReport> {
     WATCHES.with_borrow_mut(|watches| watches.push(None));
     // What the service leaves behind is dropped with the request, so nobody sees it half done.
     let outcome = catch_unwind(AssertUnwindSafe(work));

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, StatusCode, Uri, Version, header, uri::Authority},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header, uri::Authority},
     response::Response,
 };
 use opentelemetry::{
@@ -15,7 +15,7 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, TraceContextExt},
 };
 
-use super::{AccessLog, ErrorReport, TrustedProxies, known_method};
+use super::{AccessLog, ErrorReport, Relayed, TrustedProxies, known_method};
 use crate::{
     metrics::Metrics,
     sentry::{Answered, RequestScope, SentryClient, SessionEnd, Verdict},
@@ -30,8 +30,8 @@ const X_SENTRY_EVENT_ID: HeaderName = HeaderName::from_static("x-sentry-event-id
 pub(crate) enum BodyEnd {
     /// The last byte was handed to the server.
     Complete,
-    /// The body itself failed midway, for this reason.
-    Failed(String),
+    /// The body itself failed midway, or panicked.
+    Failed(ErrorReport),
     /// It was dropped before its end: the client went away.
     Aborted,
 }
@@ -119,6 +119,12 @@ impl RequestRecord {
         let status = response.status();
         self.status = Some(status);
         self.report = response.extensions_mut().remove::<ErrorReport>();
+        self.named_by(response.headers());
+        let relayed = response.extensions_mut().remove::<Relayed>();
+        if relayed.is_some() && (status.is_client_error() || status.is_server_error()) {
+            self.verdict = Verdict::of_relayed(response.headers().get(X_SENTRY_EVENT_ID));
+            return;
+        }
         let _inside = self.span.context().clone().attach();
         self.verdict = self
             .reporters
@@ -132,6 +138,13 @@ impl RequestRecord {
         }
     }
 
+    /// The service itself may have named the request, where its caller gave no name or one that could not be kept.
+    fn named_by(&mut self, answer: &HeaderMap) {
+        if let Some(id) = answer.get(X_REQUEST_ID) {
+            self.request_id = Some(id.clone());
+        }
+    }
+
     fn facts(&self, status: StatusCode) -> Answered<'_> {
         Answered {
             method: self.method,
@@ -140,13 +153,14 @@ impl RequestRecord {
         }
     }
 
-    /// Reports a body that failed under a head that said all was well.
+    /// Reports a body that failed under a head that said all was well, and a panic whatever the head said.
     fn report_body(&mut self) {
-        if let (Some(status), BodyEnd::Failed(reason), Verdict::NotReported) =
-            (self.status, &self.end, &self.verdict)
-        {
+        let (Some(status), Some(failure)) = (self.status, self.failure_of_body()) else {
+            return;
+        };
+        if self.verdict == Verdict::NotReported || failure.is_panic() {
             let _inside = self.span.context().clone().attach();
-            self.verdict = Verdict::of_failed_body(&self.scope, self.facts(status), reason);
+            self.verdict = Verdict::of_failed_body(&self.scope, self.facts(status), failure);
         }
     }
 
@@ -154,22 +168,46 @@ impl RequestRecord {
         self.end = end;
     }
 
-    /// The class of the failure, if it is one of ours: a 4xx is the client's.
-    pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
-        match (&self.status, &self.report, &self.end) {
-            (Some(status), Some(report), _) if status.is_server_error() => Some(report.kind.into()),
-            (Some(status), None, _) if status.is_server_error() => Some(status.as_u16().to_string().into()),
-            (_, _, BodyEnd::Failed(_)) => Some("body".into()),
-            (None, ..) => Some("cancelled".into()),
-            _ => None,
+    fn failure_of_body(&self) -> Option<&ErrorReport> {
+        match &self.end {
+            BodyEnd::Failed(failure) => Some(failure),
+            BodyEnd::Complete | BodyEnd::Aborted => None,
         }
     }
 
+    /// What is known of the failure: of the head's where that was one of ours, else of the body's.
+    pub(super) fn failure(&self) -> Option<&ErrorReport> {
+        let (head, body) = (self.report.as_ref(), self.failure_of_body());
+        if self.status.is_some_and(|status| status.is_server_error()) {
+            head.or(body)
+        } else {
+            body.or(head)
+        }
+    }
+
+    /// The class of the failure, if it is one of ours: a 4xx is the client's.
+    pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
+        let Some(status) = self.status else {
+            return Some("cancelled".into());
+        };
+        let failure = if status.is_server_error() {
+            self.failure()
+        } else {
+            self.failure_of_body()
+        };
+        let bare = || {
+            status
+                .is_server_error()
+                .then(|| status.as_u16().to_string().into())
+        };
+        failure.map(|failure| failure.kind.into()).or_else(bare)
+    }
+
     fn session_end(&self) -> SessionEnd {
-        match (&self.report, self.status) {
-            (Some(report), _) if report.is_panic() => SessionEnd::Crashed,
+        match (self.failure(), self.status) {
+            (Some(failure), _) if failure.is_panic() => SessionEnd::Crashed,
             (_, Some(status)) if status.is_server_error() => SessionEnd::Errored,
-            _ if matches!(self.end, BodyEnd::Failed(_)) => SessionEnd::Errored,
+            _ if self.failure_of_body().is_some() => SessionEnd::Errored,
             _ => SessionEnd::Healthy,
         }
     }
@@ -191,11 +229,7 @@ impl RequestRecord {
         let Some(error_type) = self.error_type() else {
             return;
         };
-        let reason = match (&self.report, &self.end) {
-            (Some(report), _) => &report.message,
-            (None, BodyEnd::Failed(reason)) => reason,
-            _ => "",
-        };
+        let reason = self.failure().map_or("", |failure| &failure.message);
         self.span.fail(error_type, reason);
     }
 }
@@ -210,6 +244,7 @@ impl Drop for RequestRecord {
             self.route().unwrap_or_default(),
             status,
             self.started.elapsed(),
+            self.span.context().span().span_context(),
         );
         self.report_body();
         self.close_span();

@@ -21,6 +21,12 @@ pub struct ErrorReport {
     pub(crate) stack: Option<Stack>,
 }
 
+/// Response extension: the answer is another service's, passed on, and what it tells of a failure was reported there. A proxy
+/// leaves it, so that one failure is one event: the proxy's log and span have the id that came with the answer in
+/// `X-Sentry-Event-Id`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relayed;
+
 /// An error behind another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {

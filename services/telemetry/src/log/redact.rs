@@ -102,6 +102,8 @@ enum Class {
     Gap,
     /// The first letter of one of [`SECRET_BEGINNINGS`].
     Initial,
+    /// Ends a URL's scheme.
+    Colon,
     /// Beyond ASCII there are letters that differ from one of ours by their case only.
     Foreign,
     Other,
@@ -121,6 +123,7 @@ const CLASSES: [Class; 256] = {
     }
     classes[b' ' as usize] = Class::Gap;
     classes[b'-' as usize] = Class::Gap;
+    classes[b':' as usize] = Class::Colon;
     let mut at = 0;
     while at < SECRET_BEGINNINGS.len() {
         let initial = SECRET_BEGINNINGS[at].as_bytes()[0];
@@ -148,7 +151,8 @@ fn may_hold_secret(text: &str) -> bool {
             Class::Gap => continue,
             Class::Foreign => return true,
             Class::Initial if begins_secret(&bytes[at..]) => return true,
-            Class::Initial | Class::Other => {}
+            Class::Colon if begins_userinfo(&bytes[at..]) => return true,
+            Class::Initial | Class::Colon | Class::Other => {}
         }
         digits = 0;
     }
@@ -165,7 +169,19 @@ fn begins_secret(bytes: &[u8]) -> bool {
         })
 }
 
-/// How every alternative of [`SECRET_TEXT`] begins, but for card numbers.
+/// Whether the scheme of a URL ends here, before a name or a password.
+fn begins_userinfo(bytes: &[u8]) -> bool {
+    let Some(rest) = bytes.strip_prefix(b"://") else {
+        return false;
+    };
+    let mut authority = rest.iter().take_while(|byte| {
+        let ends = b"/?#\"'<>\\ \t\r\n\x0b\x0c";
+        !ends.contains(byte)
+    });
+    authority.any(|byte| *byte == b'@')
+}
+
+/// How every alternative of [`SECRET_TEXT`] begins, but for card numbers and URLs.
 const SECRET_BEGINNINGS: [&str; 12] = [
     "bearer",
     "basic",
@@ -181,8 +197,8 @@ const SECRET_BEGINNINGS: [&str; 12] = [
     "credential",
 ];
 
-/// Secrets inside of texts: authorization schemes, JSON Web Tokens, `name=value` of a sensitive name, and
-/// what looks like a card number.
+/// Secrets inside of texts: authorization schemes, JSON Web Tokens, `name=value` of a sensitive name, what a URL has
+/// before its host, and what looks like a card number.
 static SECRET_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let scheme = r"(?P<scheme>\b(?:bearer|basic)\s+)[a-z0-9._~+/=-]{6,}";
     let jwt = r"\beyj[a-z0-9_-]+\.[a-z0-9_-]+(?:\.[a-z0-9_-]*)?";
@@ -192,8 +208,10 @@ static SECRET_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     );
     // A cookie header is a list, so it lasts until the end of the line or of the string around it.
     let cookie = r#"(?P<cookie>\bcookie["']?\s*[:=]\s*["']?)[^\r\n"']+"#;
+    // A token may stand there alone, so a name without a password goes, too. The last `@` is the one before the host.
+    let userinfo = r#"(?P<url>://)[^\s/?#"'<>\\]+@"#;
     let card = r"(?P<card>\b[3-6](?:[ -]?[0-9]){12,18}\b)";
-    Regex::new(&format!("(?i:{scheme}|{jwt}|{cookie}|{pair}|{card})")).ok()
+    Regex::new(&format!("(?i:{scheme}|{jwt}|{cookie}|{pair}|{userinfo}|{card})")).ok()
 });
 
 /// `text` without the secrets that can be told by their look.
@@ -211,6 +229,9 @@ pub(crate) fn scrub(text: &str) -> Cow<'_, str> {
             };
             if !secret {
                 return found[0].to_owned();
+            }
+            if let Some(url) = group("url") {
+                return format!("{url}{REDACTED}@");
             }
             let kept = group("scheme").or(group("cookie")).or(group("name"));
             format!("{}{REDACTED}", kept.unwrap_or_default())
@@ -259,6 +280,7 @@ mod tests {
                 "(?i)(bearer|basic|cookie|authorization|password|passwd|secret|token|api_key|apikey|credentials?)",
                 "[ :=\"]{1,3}",
                 "eyJ[a-z]{3}\\.[a-z]{3}",
+                "://[a-z:\u{a0}\\x0b]{0,3}@?",
                 "[3-6]([ -]?[0-9]){11,19}",
             ],
             0..6,

@@ -1,23 +1,27 @@
 //! Prometheus metrics with OpenTelemetry's names. A process has one registry, so services can define
 //! their own metrics anywhere, at any time.
 //!
-//! There are no exemplars: neither the OpenTelemetry SDK for Rust collects them nor does the `prometheus`
-//! crate write the format that has a place for them (`OpenMetrics`). From a metric to its traces leads the route.
+//! The durations of requests, calls and queries have exemplars, for which scrapers ask by accepting `OpenMetrics`. Metrics of
+//! services have none: the OpenTelemetry SDK for Rust does not collect them.
 
+mod exemplars;
+mod exposition;
 mod pool;
 mod runtime;
 mod series;
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::{borrow::Cow, fmt, sync::LazyLock, time::Duration};
 
 use opentelemetry::{
     KeyValue,
     metrics::{Meter, MeterProvider},
+    trace::SpanContext,
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{Registry, TextEncoder, process_collector::ProcessCollector};
+use prometheus::{Registry, process_collector::ProcessCollector, proto::LabelPair};
 
 use crate::log::scrub;
+pub(crate) use exposition::Format;
 use pool::PoolMetrics;
 pub use pool::{ConnectionCounts, PoolMeter};
 use series::{Durations, Gauge};
@@ -39,6 +43,8 @@ static GLOBAL: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 pub(crate) enum SpanLoss {
     QueueFull,
     ExportFailed,
+    /// The backend took the batch without them.
+    Rejected,
     /// Still unsent when the process ended.
     Shutdown,
 }
@@ -52,7 +58,7 @@ pub(crate) struct Metrics {
     server_duration: Durations<(&'static str, Option<u16>)>,
     server_active: Gauge,
     client_duration: Durations<(&'static str, Option<u16>)>,
-    db_duration: Durations<[&'static str; 3]>,
+    db_duration: Durations<(&'static str, &'static str, Cow<'static, str>)>,
     spans_exported: opentelemetry::metrics::Counter<u64>,
     spans_dropped: opentelemetry::metrics::Counter<u64>,
     log_lines_dropped: opentelemetry::metrics::Counter<u64>,
@@ -133,20 +139,23 @@ impl Metrics {
         self.spans_exported(0);
         self.spans_dropped(0, SpanLoss::QueueFull);
         self.spans_dropped(0, SpanLoss::ExportFailed);
+        self.spans_dropped(0, SpanLoss::Rejected);
         self.spans_dropped(0, SpanLoss::Shutdown);
         self.log_lines_dropped(0);
     }
 
+    /// `span` is that of the request: the exemplar of the bucket that `duration` falls into, if it is recorded.
     pub(crate) fn server_request(
         &self,
         method: &'static str,
         route: &str,
         status: Option<u16>,
         duration: Duration,
+        span: &SpanContext,
     ) {
         let labels = |route: &str| http_labels(method, route, status);
         self.server_duration
-            .record(route, (method, status), labels, duration);
+            .record(route, (method, status), labels, duration, span);
     }
 
     pub(crate) fn server_active(&self, method: &'static str, change: i64) {
@@ -159,22 +168,25 @@ impl Metrics {
         server: &str,
         status: Option<u16>,
         duration: Duration,
+        span: &SpanContext,
     ) {
         let labels = |server: &str| http_labels(method, server, status);
         self.client_duration
-            .record(server, (method, status), labels, duration);
+            .record(server, (method, status), labels, duration, span);
     }
 
     /// `table` is empty for an operation on none, `error_type` for a success.
     pub(crate) fn db_operation(
         &self,
         [system, operation, table]: [&'static str; 3],
-        error_type: &'static str,
+        error_type: Cow<'static, str>,
         duration: Duration,
+        span: &SpanContext,
     ) {
-        let labels = |table: &str| [system, operation, table, error_type].map(str::to_owned);
+        let label = error_type.clone();
+        let labels = |table: &str| [system, operation, table, &label].map(str::to_owned);
         self.db_duration
-            .record(table, [system, operation, error_type], labels, duration);
+            .record(table, (system, operation, error_type), labels, duration, span);
     }
 
     pub(crate) fn spans_exported(&self, count: usize) {
@@ -185,6 +197,7 @@ impl Metrics {
         let reason = match loss {
             SpanLoss::QueueFull => "queue_full",
             SpanLoss::ExportFailed => "export_failed",
+            SpanLoss::Rejected => "rejected",
             SpanLoss::Shutdown => "shutdown",
         };
         self.spans_dropped
@@ -195,9 +208,18 @@ impl Metrics {
         self.log_lines_dropped.add(count, &[]);
     }
 
-    /// All metrics of the process in the Prometheus text format 0.0.4.
-    pub(crate) fn render(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+    /// All metrics of the process.
+    pub(crate) fn render(&self, format: Format) -> String {
+        let histograms = [
+            &self.server_duration.exemplars,
+            &self.client_duration.exemplars,
+            &self.db_duration.exemplars,
+        ];
+        exposition::write(&self.registry.gather(), format, |name, labels: &[LabelPair]| {
+            histograms
+                .iter()
+                .find_map(|exemplars| exemplars.find(name, labels))
+        })
     }
 }
 

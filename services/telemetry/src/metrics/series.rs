@@ -3,13 +3,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use opentelemetry::trace::SpanContext;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
+
+use super::exemplars::{Buckets, Exemplars};
 
 /// Series by the one label value that is no constant, such as the route, and by the others.
 struct Series<K, H>(RwLock<ByText<K, H>>);
@@ -28,7 +31,7 @@ const MAX_TEXTS: usize = 2000;
 /// Stands for all further texts, as for methods in OpenTelemetry's conventions.
 const OTHER: &str = "_OTHER";
 
-impl<K: Copy + PartialEq, H> Series<K, H> {
+impl<K: PartialEq, H> Series<K, H> {
     /// Hands the series of these labels to `record`; `find` makes it at the first time.
     fn with(&self, text: &str, others: K, find: impl FnOnce(&str) -> H, record: impl FnOnce(&H)) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -52,10 +55,16 @@ impl<K: Copy + PartialEq, H> Series<K, H> {
 /// A histogram of durations. All labels but one come from small fixed sets.
 pub(super) struct Durations<K> {
     family: Option<HistogramVec>,
-    series: Series<K, Histogram>,
+    series: Series<K, Observed>,
+    pub(super) exemplars: Exemplars,
 }
 
-impl<K: Copy + PartialEq> Durations<K> {
+struct Observed {
+    histogram: Histogram,
+    exemplars: Arc<Buckets>,
+}
+
+impl<K: PartialEq> Durations<K> {
     /// `name` as Prometheus shows it.
     pub(super) fn new(registry: &Registry, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> Self {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
@@ -63,6 +72,7 @@ impl<K: Copy + PartialEq> Durations<K> {
         Self {
             family: registered(registry, name, family),
             series: Series::default(),
+            exemplars: Exemplars::new(name, labels, buckets),
         }
     }
 
@@ -74,6 +84,7 @@ impl<K: Copy + PartialEq> Durations<K> {
         others: K,
         labels: impl FnOnce(&str) -> [String; N],
         duration: Duration,
+        span: &SpanContext,
     ) {
         let Some(family) = &self.family else {
             return;
@@ -81,8 +92,17 @@ impl<K: Copy + PartialEq> Durations<K> {
         self.series.with(
             text,
             others,
-            |text| family.with_label_values(&labels(text)),
-            |series| series.observe(duration.as_secs_f64()),
+            |text| {
+                let labels = labels(text);
+                Observed {
+                    histogram: family.with_label_values(&labels),
+                    exemplars: self.exemplars.of(&labels),
+                }
+            },
+            |series| {
+                series.histogram.observe(duration.as_secs_f64());
+                series.exemplars.keep(duration, span);
+            },
         );
     }
 }
@@ -135,7 +155,8 @@ mod tests {
         let durations = Durations::new(&registry, "seconds", "Seconds.", &[1.0], &["server", "status"]);
         let record = |server: &str| {
             let labels = |server: &str| [server.to_owned(), "200".to_owned()];
-            durations.record(server, 200, labels, Duration::from_millis(1));
+            let wait = Duration::from_millis(1);
+            durations.record(server, 200, labels, wait, &SpanContext::NONE);
         };
         for number in 0..MAX_TEXTS + 10 {
             record(&number.to_string());

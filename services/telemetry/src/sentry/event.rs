@@ -6,7 +6,7 @@ use opentelemetry::{Context, trace::TraceContextExt};
 use sentry::protocol::{self, Event, Exception, Level, Mechanism, TraceContext};
 
 use super::{Note, stack::Stack};
-use crate::{ErrorReport, http::PANIC};
+use crate::{ErrorReport, cause::name_of, http::PANIC};
 
 /// What is known of a failed response.
 #[derive(Clone, Copy, Debug)]
@@ -144,17 +144,7 @@ fn exception(kind: &str, message: &str, stack: Option<&Stack>, panic: bool) -> E
 
 /// The type of an error, as its `Debug` output begins with it; `Error` where it does not.
 pub(crate) fn type_of(error: &dyn Error) -> String {
-    let debug = format!("{error:?}");
-    let name = sentry::parse_type_from_debug(&debug);
-    let is_name = name.starts_with(|first: char| first.is_ascii_uppercase())
-        && name
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    if is_name {
-        name.to_owned()
-    } else {
-        "Error".to_owned()
-    }
+    name_of(error).unwrap_or_else(|| "Error".to_owned())
 }
 
 /// Gives an event the ids of the current span, which are those in the tracing backend and in the log, and a

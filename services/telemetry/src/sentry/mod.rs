@@ -10,7 +10,8 @@
 //! | other 4xx | a warning, grouped by service, method, route and status, at most one per group in 10 s |
 //! | 5xx | one error with stack and causes |
 //! | a body that fails midway | one error |
-//! | a panic | one fatal event |
+//! | a panic, also in a body | one fatal event |
+//! | a failure of another service, which a proxy relays | nothing: that service has reported it |
 //! | a cancelled request | nothing: the client went away |
 
 mod breadcrumbs;
@@ -278,10 +279,14 @@ impl SentryClient {
 }
 
 impl Verdict {
-    /// Reports a response whose body failed for `reason` after its head was sent. Call it inside the
-    /// request's span.
-    pub(crate) fn of_failed_body(scope: &RequestScope, answered: Answered<'_>, reason: &str) -> Self {
-        Self::capture_in(scope, answered.error(&ErrorReport::of_body(reason)))
+    /// Reports a response whose body failed like this after its head was sent. Call it inside the request's
+    /// span.
+    pub(crate) fn of_failed_body(
+        scope: &RequestScope,
+        answered: Answered<'_>,
+        failure: &ErrorReport,
+    ) -> Self {
+        Self::capture_in(scope, answered.error(failure))
     }
 
     fn capture_in(scope: &RequestScope, event: sentry::protocol::Event<'static>) -> Self {

@@ -34,7 +34,7 @@ pub(crate) enum Note {
         /// With placeholders.
         text: Cow<'static, str>,
         /// Empty for a success.
-        error_type: &'static str,
+        error_type: Cow<'static, str>,
     },
 }
 
@@ -70,16 +70,11 @@ impl Note {
                 error_type,
             } => {
                 let mut data = Map::from([("db.system".to_owned(), system.into())]);
-                if !error_type.is_empty() {
+                let failed = !error_type.is_empty();
+                if failed {
                     data.insert("reason".to_owned(), error_type.into());
                 }
-                (
-                    "query",
-                    "query",
-                    Some(text.into_owned()),
-                    data,
-                    !error_type.is_empty(),
-                )
+                ("query", "query", Some(text.into_owned()), data, failed)
             }
         };
         Breadcrumb {

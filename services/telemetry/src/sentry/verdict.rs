@@ -1,5 +1,6 @@
 //! What became of a report.
 
+use axum::http::HeaderValue;
 use sentry::{Hub, protocol::Event, types::Uuid};
 
 /// The outcome of one decision, for the log line of the same matter.
@@ -16,6 +17,8 @@ pub(crate) enum Verdict {
     SampledOut,
     /// It is on its way, under this id.
     Sent(Uuid),
+    /// The service that the answer comes from has sent it, under this id.
+    Relayed(Uuid),
 }
 
 impl Verdict {
@@ -27,6 +30,13 @@ impl Verdict {
         }
     }
 
+    /// About a failure that another service answered with, and this id of an event, if it made one. What is no id is
+    /// none of Sentry's, and stays out of log and span.
+    pub(crate) fn of_relayed(id: Option<&HeaderValue>) -> Self {
+        let id = id.and_then(|id| Uuid::try_parse_ascii(id.as_bytes()).ok());
+        id.map_or(Self::NotReported, Self::Relayed)
+    }
+
     /// The log field `sentry`.
     pub(crate) fn word(&self) -> Option<&'static str> {
         match self {
@@ -35,13 +45,14 @@ impl Verdict {
             Self::Throttled => Some("throttled"),
             Self::SampledOut => Some("sampled_out"),
             Self::Sent(_) => Some("sent"),
+            Self::Relayed(_) => Some("relayed"),
         }
     }
 
     /// The event's id as 32 hex digits, once it is on its way.
     pub(crate) fn event_id(&self) -> Option<String> {
         match self {
-            Self::Sent(id) => Some(id.simple().to_string()),
+            Self::Sent(id) | Self::Relayed(id) => Some(id.simple().to_string()),
             _ => None,
         }
     }

@@ -37,6 +37,14 @@ impl Env<'_> {
                 |value| (value == "http/protobuf").then_some(()),
             );
         }
+        for name in [
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        ] {
+            self.read(name, (), "none: this build does not compress", |value| {
+                value.eq_ignore_ascii_case("none").then_some(())
+            });
+        }
         self.check_headers();
         let timeout = self.export_timeout();
         let otlp = url.map_or(ExporterKind::Log, |url| ExporterKind::Otlp { url, timeout });

@@ -13,7 +13,9 @@ use axum::{
     routing::{get as on_get, post},
 };
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
+    collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+    },
     common::v1::{KeyValue, any_value::Value},
 };
 use prost::Message;
@@ -21,7 +23,13 @@ use tower::ServiceExt as _;
 use tracing::Dispatch;
 
 use super::harness::{Harness, get, serve, settings};
-use crate::{ServiceInfo, Telemetry, log::LogWriter, metrics::Metrics, telemetry::Errors, trace};
+use crate::{
+    ServiceInfo, Telemetry,
+    log::LogWriter,
+    metrics::{Format, Metrics},
+    telemetry::Errors,
+    trace,
+};
 
 type Received = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
 
@@ -121,12 +129,13 @@ fn exported_spans_make_room_in_the_queue() {
 struct Lost {
     queue_full: u64,
     export_failed: u64,
+    rejected: u64,
     shutdown: u64,
 }
 
 impl Lost {
     fn now() -> Self {
-        let text = Metrics::global().render().unwrap();
+        let text = Metrics::global().render(Format::Text);
         let value = |reason| {
             let start = format!("telemetry_spans_dropped_total{{reason=\"{reason}\"}} ");
             text.lines()
@@ -136,6 +145,7 @@ impl Lost {
         Self {
             queue_full: value("queue_full"),
             export_failed: value("export_failed"),
+            rejected: value("rejected"),
             shutdown: value("shutdown"),
         }
     }
@@ -145,12 +155,13 @@ impl Lost {
         Self {
             queue_full: now.queue_full - self.queue_full,
             export_failed: now.export_failed - self.export_failed,
+            rejected: now.rejected - self.rejected,
             shutdown: now.shutdown - self.shutdown,
         }
     }
 
     fn total(self) -> u64 {
-        self.queue_full + self.export_failed + self.shutdown
+        self.queue_full + self.export_failed + self.rejected + self.shutdown
     }
 }
 
@@ -200,6 +211,8 @@ async fn a_dead_backend_costs_spans_which_are_counted_and_no_request() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Takes,
+    /// All but one of each batch.
+    RejectsOne,
     Refuses,
     NeverAnswers,
 }
@@ -220,18 +233,24 @@ impl Moody {
         *self.stored.lock().unwrap()
     }
 
-    async fn take(State(this): State<Self>, body: Bytes) -> StatusCode {
+    async fn take(State(this): State<Self>, body: Bytes) -> (StatusCode, Vec<u8>) {
         let now = *this.mood.lock().unwrap();
+        let partial_success = (now == Mood::RejectsOne).then(|| ExportTracePartialSuccess {
+            rejected_spans: 1,
+            error_message: "one too many".to_owned(),
+        });
         match now {
-            Mood::Takes => {
+            Mood::Takes | Mood::RejectsOne => {
                 let request = ExportTraceServiceRequest::decode(body).unwrap();
                 let resources = request.resource_spans.iter();
                 let scopes = resources.flat_map(|resource| &resource.scope_spans);
-                *this.stored.lock().unwrap() += scopes.map(|scope| scope.spans.len() as u64).sum::<u64>();
-                StatusCode::OK
+                let sent = scopes.map(|scope| scope.spans.len() as u64).sum::<u64>();
+                *this.stored.lock().unwrap() += sent - u64::from(partial_success.is_some());
+                let answer = ExportTraceServiceResponse { partial_success };
+                (StatusCode::OK, answer.encode_to_vec())
             }
             // Not worth a retry, unlike 503.
-            Mood::Refuses => StatusCode::BAD_REQUEST,
+            Mood::Refuses => (StatusCode::BAD_REQUEST, Vec::new()),
             Mood::NeverAnswers => std::future::pending().await,
         }
     }
@@ -257,6 +276,9 @@ async fn what_is_sent_is_stored_or_counted_as_lost_whatever_the_collector_does()
     let app = telemetry.wrap(Router::new().route("/x", on_get(|| async { "x" })));
     ask(&app, &dispatch, EACH);
     until("some spans are stored", || collector.stored() > 0).await;
+    collector.now(Mood::RejectsOne);
+    ask(&app, &dispatch, EACH);
+    until("some spans are rejected", || before.since().rejected > 0).await;
     collector.now(Mood::Refuses);
     ask(&app, &dispatch, EACH);
     until("some spans are refused", || before.since().export_failed > 0).await;
@@ -272,7 +294,7 @@ async fn what_is_sent_is_stored_or_counted_as_lost_whatever_the_collector_does()
     );
     assert_eq!(
         stored + lost.total(),
-        3 * EACH as u64,
+        4 * EACH as u64,
         "{stored} stored, {lost:?}"
     );
 }

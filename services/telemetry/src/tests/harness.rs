@@ -218,6 +218,8 @@ pub(super) async fn serve(router: Router) -> std::net::SocketAddr {
 #[derive(Clone, Debug, Default)]
 struct Recorder(Arc<Mutex<Vec<SpanData>>>);
 
+impl trace::Backend for Recorder {}
+
 impl SpanExporter for Recorder {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.0.lock().unwrap().extend(batch);

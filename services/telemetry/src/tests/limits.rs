@@ -3,7 +3,7 @@
 use axum::{Router, body::Body, extract::Request, http::HeaderValue, routing::get as on_get};
 use opentelemetry::{
     Context, KeyValue,
-    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceState},
+    trace::{SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceState},
 };
 
 use super::harness::{Harness, attribute, serve, settings};
@@ -87,6 +87,29 @@ async fn what_a_client_sends_cannot_fill_the_queue() {
     for key in ["url.path", "user_agent.original"] {
         assert_eq!(attribute(&span, key).unwrap().len(), 4096, "{key}");
     }
+}
+
+#[test]
+fn names_and_descriptions_are_cut_too() {
+    // As long as they are by default, whatever attributes may have.
+    let harness = Harness::with_env(&[("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5")]);
+    let long = "x".repeat(60_000);
+    tracing::info_span!("span", otel.name = long).in_scope(|| {
+        let context = Context::current();
+        context.span().add_event(long.clone(), Vec::new());
+        context.span().set_status(Status::error(long.clone()));
+    });
+    let spans = harness.spans();
+    let [span] = spans.as_slice() else {
+        panic!("{spans:?}")
+    };
+    let Status::Error { description } = &span.status else {
+        panic!("{:?}", span.status)
+    };
+    assert_eq!(
+        (span.name.len(), span.events[0].name.len(), description.len()),
+        (4096, 4096, 4096)
+    );
 }
 
 #[test]

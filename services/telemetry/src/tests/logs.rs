@@ -15,9 +15,12 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::harness::{DSN, Harness, get};
-use crate::ErrorReport;
-use crate::log::{LogWriter, is_secret_name, scrub};
+use super::harness::{DSN, Harness, attribute, get};
+use crate::{
+    ErrorReport,
+    log::{LogWriter, is_secret_name, scrub},
+    metrics::{Format, Metrics},
+};
 
 #[tokio::test]
 async fn the_access_line_has_pino_s_layout() {
@@ -153,6 +156,7 @@ fn planted_secrets_never_reach_the_writer() {
         tracing::info!(
             "pay with 4111 1111 1111 1111 and eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJodW50ZXIyIn0.c2ln now"
         );
+        tracing::info!("cannot open postgres://app:hunter2-i@db:5432/shop?sslmode=require");
         let text = harness.log_text();
         for secret in ["hunter2", "4111", "eyJ"] {
             assert!(!text.contains(secret), "{format}: {secret} in {text}");
@@ -189,6 +193,34 @@ fn harmless_names_and_texts_stay_readable() {
         "GET /v1/users?page=2",
     ] {
         assert_eq!(scrub(text), text);
+    }
+}
+
+#[test]
+fn who_signs_in_by_a_url_is_left_out_of_it() {
+    for (text, shown) in [
+        ("postgres://app:pw@db", "postgres://[redacted]@db"),
+        ("HTTPS://ghp_key@git.test/a@b", "HTTPS://[redacted]@git.test/a@b"),
+        ("smtp://a@b.test:p@w@mail:25", "smtp://[redacted]@mail:25"),
+        (
+            r#"{"at":"redis://:pw@cache","by":"a@b"}"#,
+            r#"{"at":"redis://[redacted]@cache","by":"a@b"}"#,
+        ),
+        ("amqp://ä:ö@queue", "amqp://[redacted]@queue"),
+        ("x://u:p@h and y://u:p@h", "x://[redacted]@h and y://[redacted]@h"),
+    ] {
+        assert_eq!(scrub(text), shown);
+        assert_eq!(scrub(shown), shown, "once is enough");
+    }
+    for harmless in [
+        "http://shop.test/@ada",
+        "http://shop.test?to=ada@shop.test",
+        "see http://shop.test, or ask ada@shop.test",
+        "url=\"http://shop.test\" to=\"ada@shop.test\"",
+        "mailto:ada@shop.test",
+        "a://@b",
+    ] {
+        assert_eq!(scrub(harmless), harmless);
     }
 }
 
@@ -279,6 +311,14 @@ async fn pretty_access_lines_are_one_glance() {
     assert_eq!(stack, "  upstream: cannot load\n    caused by: disk on fire\n");
 }
 
+/// No other test loses lines.
+fn lines_dropped() -> u64 {
+    let metrics = Metrics::global().render(Format::Text);
+    let mut samples = metrics.lines();
+    let dropped = samples.find_map(|line| line.strip_prefix("telemetry_log_lines_dropped_total "));
+    dropped.unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_stuck_reader_costs_lines_and_never_blocks() {
     /// Blocks its first write until it is told to go on.
@@ -298,6 +338,7 @@ fn a_stuck_reader_costs_lines_and_never_blocks() {
     }
     let (entered, has_entered) = sync_channel(1);
     let (release, go_on) = sync_channel::<()>(0);
+    let before = lines_dropped();
     let writer = LogWriter::with_capacity(Stuck { entered, go_on }, 10).unwrap();
     writer.write(b"first\n");
     has_entered.recv().unwrap();
@@ -306,5 +347,47 @@ fn a_stuck_reader_costs_lines_and_never_blocks() {
         accepted, 2,
         "there is room for two lines, the rest is dropped at once"
     );
+    assert_eq!(lines_dropped() - before, 8, "and counted");
     drop(release);
+}
+
+#[tokio::test]
+async fn a_request_is_named_as_the_answer_names_it() {
+    let named = Router::new()
+        .route("/named", on_get(async || [("x-request-id", "made-here")]))
+        .route("/nameless", on_get(async || "ok"));
+    for (path, name) in [("/named", "made-here"), ("/nameless", "asked-so")] {
+        let harness = Harness::new();
+        let request = Request::get(path).header("x-request-id", "asked-so");
+        harness
+            .call(named.clone(), request.body(Body::empty()).unwrap())
+            .await;
+        assert_eq!(harness.log_line("request completed")["req"]["id"], name);
+    }
+}
+
+#[tokio::test]
+async fn a_client_s_error_is_named_where_the_handler_names_it() {
+    let handler = async || {
+        let mut response = StatusCode::CONFLICT.into_response();
+        let error = io::Error::other("taken");
+        response
+            .extensions_mut()
+            .insert(ErrorReport::named("address_taken", &error));
+        response
+    };
+    let harness = Harness::new();
+    harness
+        .call(Router::new().route("/x", on_get(handler)), get("/x"))
+        .await;
+    let line = harness.log_line("request completed");
+    assert_eq!(
+        (&line["level"], &line["err"]["type"], &line["err"]["message"]),
+        (&json!(40), &json!("address_taken"), &json!("taken"))
+    );
+    assert_eq!(
+        attribute(&harness.span("GET /x"), "error.type"),
+        None,
+        "it is the client's"
+    );
 }

@@ -3,11 +3,14 @@
 
 use axum::{Router, routing::get as on_get};
 
-use super::harness::{Harness, get, serve};
-use crate::{ConnectionCounts, PoolMeter, counter, db, histogram, metrics::Metrics};
+use super::harness::{Harness, attribute, get, serve};
+use crate::{
+    ConnectionCounts, PoolMeter, counter, db, histogram,
+    metrics::{Format, Metrics},
+};
 
 fn rendered() -> String {
-    Metrics::global().render().unwrap()
+    Metrics::global().render(Format::Text)
 }
 
 #[track_caller]
@@ -46,7 +49,7 @@ async fn requests_calls_and_queries_are_measured_by_template() {
     );
     assert_line(
         &text,
-        &format!("http_server_request_duration_seconds_bucket{{{server},le=\"10\"}} 2"),
+        &format!("http_server_request_duration_seconds_bucket{{{server},le=\"10.0\"}} 2"),
     );
     let call = r#"http_request_method="PATCH",http_response_status_code="404",server_address="127.0.0.1""#;
     assert_line(
@@ -59,6 +62,89 @@ async fn requests_calls_and_queries_are_measured_by_template() {
         &format!("db_client_operation_duration_seconds_count{{{query}}} 2"),
     );
     assert!(!text.contains("/measured/1"), "a path is no label");
+}
+
+#[tokio::test]
+async fn from_a_bucket_one_gets_to_the_last_sampled_request_that_fell_into_it() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let harness = Harness::new();
+    let handler = || async {
+        let query = db("SELECT", "exemplary", "SELECT 1");
+        query.run(async { Ok::<_, String>(()) }).await.unwrap();
+    };
+    let router = Router::new().route("/exemplary", on_get(handler));
+    // What is not sampled leads nowhere.
+    for (trace, flags) in [("1", "01"), (TRACE, "01"), ("2", "00")] {
+        let request = axum::extract::Request::get("/exemplary")
+            .header("traceparent", format!("00-{trace:0>32}-b7ad6b7169203331-{flags}"));
+        harness
+            .call(router.clone(), request.body(axum::body::Body::empty()).unwrap())
+            .await;
+    }
+    let spans = harness.spans();
+    let text = Metrics::global().render(Format::OpenMetrics);
+    for (series, name) in [
+        ("http_server_request_duration_seconds_bucket", "GET /exemplary"),
+        ("db_client_operation_duration_seconds_bucket", "SELECT exemplary"),
+    ] {
+        let span = spans
+            .iter()
+            .rfind(|span| span.name == name)
+            .map(|span| &span.span_context);
+        let exemplar = format!(
+            " # {{trace_id=\"{TRACE}\",span_id=\"{}\"}} 0.",
+            span.unwrap().span_id()
+        );
+        assert!(
+            text.lines()
+                .any(|line| line.starts_with(series) && line.contains(&exemplar)),
+            "no {exemplar} in {text}"
+        );
+    }
+    let unsampled = format!("{:0>32}", 2);
+    assert!(!text.contains(&unsampled), "{text}");
+    assert!(
+        !rendered().contains(TRACE),
+        "the other format has no place for it"
+    );
+}
+
+#[tokio::test]
+async fn failures_of_queries_are_told_apart_by_the_names_that_code_has_for_them() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("no")]
+    enum Refusal {
+        PoolTimedOut,
+        Database(&'static str),
+        Io { _kind: u8 },
+    }
+    async fn fail(query: &'static str, error: impl std::fmt::Display + std::fmt::Debug) {
+        let call = db("SELECT", "refused", query);
+        call.run(async { Err::<(), _>(error) }).await.unwrap_err();
+    }
+    let harness = Harness::new();
+    fail("1", Refusal::PoolTimedOut).await;
+    fail("2", Refusal::Database("row 7 of ada")).await;
+    fail("3", Refusal::Io { _kind: 1 }).await;
+    fail("4", format_args!("Cannot open ada")).await;
+    fail("5", "Ada").await;
+    let kinds = ["PoolTimedOut", "Database", "Io", "error", "error"];
+    let spans = harness.spans();
+    let told: Vec<_> = spans
+        .iter()
+        .map(|span| attribute(span, "error.type").unwrap())
+        .collect();
+    assert_eq!(told, kinds);
+    let text = rendered();
+    for (kind, count) in [("PoolTimedOut", 1), ("Database", 1), ("Io", 1), ("error", 2)] {
+        let labels = format!(
+            r#"db_collection_name="refused",db_operation_name="SELECT",db_system_name="sqlite",error_type="{kind}""#
+        );
+        assert_line(
+            &text,
+            &format!("db_client_operation_duration_seconds_count{{{labels}}} {count}"),
+        );
+    }
 }
 
 #[tokio::test]
@@ -96,7 +182,7 @@ fn services_define_their_own_metrics() {
     assert_line(&text, r#"test_signin_total{outcome="ok"} 2"#);
     assert_line(&text, r#"test_signin_total{outcome="refused"} 1"#);
     assert_line(&text, r#"test_hash_wait_seconds_bucket{le="0.1"} 0"#);
-    assert_line(&text, r#"test_hash_wait_seconds_bucket{le="1"} 1"#);
+    assert_line(&text, r#"test_hash_wait_seconds_bucket{le="1.0"} 1"#);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Behaviour of the whole layer: real routers, real sockets, spans and lines as they leave.
 
 mod background;
+mod bodies;
 mod client;
 mod exporter;
 mod harness;
@@ -9,6 +10,7 @@ mod logs;
 mod metrics;
 mod ops;
 mod profile;
+mod relayed;
 mod secrets;
 mod sentry;
 mod sentry_context;

@@ -146,3 +146,28 @@ async fn debug_routes_are_there_only_where_they_are_asked_for() {
     let (status, _) = ask(&harness, &Readiness::new(), "/debug/panic").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_scraper_gets_openmetrics_where_it_accepts_that() {
+    let harness = Harness::new();
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+    for (accept, kind, is_ended) in [
+        (
+            prometheus,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            true,
+        ),
+        ("*/*", "text/plain; version=0.0.4", false),
+    ] {
+        let mut request = get("/metrics");
+        request.headers_mut().insert("accept", accept.parse().unwrap());
+        let router = harness.telemetry.ops_routes(Readiness::new());
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["content-type"], kind);
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap();
+        assert_eq!(body.ends_with(b"# EOF\n"), is_ended, "{accept}");
+    }
+}

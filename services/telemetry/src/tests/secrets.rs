@@ -12,8 +12,14 @@ use axum::{
 };
 use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
 
-use super::harness::{Harness, attribute, serve};
-use crate::{ErrorReport, background, counter, db, metrics::Metrics, span_attribute};
+use tracing::Instrument as _;
+
+use super::harness::{DSN, Harness, attribute, serve};
+use crate::{
+    ErrorReport, background, breadcrumb, capture_error, counter, db,
+    metrics::{Format, Metrics},
+    span_attribute,
+};
 
 // No more than their look, or the name beside them, tells that they are secrets.
 const PASSWORD: &str = "hunter2";
@@ -57,6 +63,16 @@ async fn careless(client: crate::TracedClient, upstream: std::net::SocketAddr) -
         .send()
         .await
         .ok();
+    breadcrumb(
+        "payment",
+        &format!("by {CARD}"),
+        &[("token", PASSWORD), ("header", JWT)],
+    );
+    let aside = async {
+        tracing::warn!("token={PASSWORD}");
+        capture_error(&ChargeError(io::Error::other(format!("cookie: {COOKIE}"))));
+    };
+    tokio::spawn(aside.in_current_span()).await.ok();
     let work = background(format!("charge {CARD}"));
     work.run(async { Err::<(), _>(format!("secret={PASSWORD}")) })
         .await
@@ -70,7 +86,7 @@ async fn careless(client: crate::TracedClient, upstream: std::net::SocketAddr) -
 #[tokio::test]
 async fn no_planted_secret_leaves_the_process() {
     for format in ["json", "pretty"] {
-        let harness = Harness::with_env(&[("LOG_FORMAT", format)]);
+        let harness = Harness::with_env(&[("LOG_FORMAT", format), DSN, ("SENTRY_TRACES_SAMPLE_RATE", "1")]);
         let upstream = serve(Router::new()).await;
         let client = harness.telemetry.client(reqwest::Client::new());
         let router = Router::new()
@@ -101,10 +117,14 @@ async fn no_planted_secret_leaves_the_process() {
 
         let spans = harness.spans();
         assert!(spans.len() >= 5, "{spans:#?}");
+        let (events, transactions) = (harness.sent("event"), harness.sent("transaction"));
+        assert!(events.len() >= 3 && !transactions.is_empty(), "{events:#?}");
         let leaving = [
+            ("events", format!("{events:?}")),
+            ("transactions", format!("{transactions:?}")),
             ("spans", format!("{spans:?}")),
             ("log", harness.log_text()),
-            ("metrics", Metrics::global().render().unwrap()),
+            ("metrics", Metrics::global().render(Format::Text)),
         ];
         for (place, text) in leaving {
             for secret in [PASSWORD, CARD, SPACED_CARD, JWT, COOKIE] {

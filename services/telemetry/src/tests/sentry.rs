@@ -48,7 +48,7 @@ pub(super) fn router() -> Router {
 }
 
 /// Has panics seen as in a service, besides what shows them in a failing test.
-fn hook_panics() {
+pub(super) fn hook_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let shown = std::panic::take_hook();
@@ -59,7 +59,7 @@ fn hook_panics() {
     });
 }
 
-fn functions(exception: &Value) -> Vec<&str> {
+pub(super) fn functions(exception: &Value) -> Vec<&str> {
     let frames = exception["stacktrace"]["frames"].as_array().unwrap();
     frames
         .iter()

@@ -17,7 +17,11 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_type
 use tempfile::NamedTempFile;
 
 use super::harness::settings;
-use crate::{ServiceInfo, Severity, capture_message, metrics::Metrics, sentry::SentryClient};
+use crate::{
+    ServiceInfo, Severity, capture_message,
+    metrics::{Format, Metrics},
+    sentry::SentryClient,
+};
 
 /// A server for `localhost` that takes envelopes, and the certificate by which it can be known.
 fn receiver() -> (SocketAddr, NamedTempFile, Receiver<String>) {
@@ -80,7 +84,7 @@ fn report(env: &[(&str, &str)]) {
 }
 
 fn unreachable() -> u64 {
-    let text = Metrics::global().render().unwrap();
+    let text = Metrics::global().render(Format::Text);
     let start = "telemetry_envelopes_dropped_total{reason=\"network_error\"} ";
     let line = text.lines().find_map(|line| line.strip_prefix(start));
     line.map_or(0, |value| value.parse().unwrap())

@@ -10,7 +10,7 @@ use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use super::harness::{serve, settings};
 use crate::{
     ServiceInfo,
-    metrics::Metrics,
+    metrics::{Format, Metrics},
     sentry::{Answer, Delivery, SentryClient},
     settings::Settings,
 };
@@ -21,7 +21,7 @@ fn service() -> ServiceInfo {
 
 fn lost(reason: &str) -> u64 {
     let start = format!("telemetry_envelopes_dropped_total{{reason=\"{reason}\"}} ");
-    let text = Metrics::global().render().unwrap();
+    let text = Metrics::global().render(Format::Text);
     let line = text.lines().find_map(|line| line.strip_prefix(&start));
     line.map_or(0, |value| value.parse().unwrap())
 }

@@ -123,6 +123,16 @@ const WRONG: &[(&str, &str, &str)] = &[
         "http/protobuf, the only protocol of this build",
     ),
     (
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "gzip",
+        "none: this build does not compress",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        "zstd",
+        "none: this build does not compress",
+    ),
+    (
         "OTEL_PROPAGATORS",
         "tracecontext,b3",
         "a list of tracecontext and baggage, or none",
@@ -180,6 +190,14 @@ fn every_wrong_value_is_refused_with_what_is_allowed() {
 }
 
 #[test]
+fn an_error_at_start_has_a_source_of_no_library_s_type() {
+    use std::error::Error as _;
+    settings(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "None")]).unwrap();
+    let error = InitError::Exporter("no such host".into());
+    assert_eq!(error.source().unwrap().to_string(), "no such host");
+}
+
+#[test]
 fn headers_are_refused_without_showing_them() {
     for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
         for wrong in [
@@ -198,6 +216,58 @@ fn headers_are_refused_without_showing_them() {
         }
         settings(&[(name, "api-key=hunter2, x-tenant=a%20b,")]).unwrap();
     }
+}
+
+#[test]
+fn what_is_wrong_is_shown_without_its_secrets() {
+    const LIST: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    for (name, wrong, shown) in [
+        (
+            LIST,
+            "db.password=hunter2,broken",
+            "db.password=[redacted],broken",
+        ),
+        (LIST, "k8s.card=hunter2,a=%ff", "k8s.card=[redacted],a=%ff"),
+        (LIST, "note=token%3Dhunter2,b", "note=token=[redacted],b"),
+        (
+            LIST,
+            "db=postgres%3A%2F%2Fa%3Ahunter2%40db,b",
+            "db=postgres://[redacted]@db,b",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "https://app:hunter2@collector:4318",
+            "https://[redacted]@collector:4318",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "app:hunter2@collector",
+            "[redacted]@collector",
+        ),
+    ] {
+        let problems = settings(&[(name, wrong)]).unwrap_err();
+        assert_eq!(problems[0].value, shown);
+    }
+    let settings = settings(&[("TRACE_UI_URL", "app:hunter2@jaeger")]).unwrap();
+    assert_eq!(settings.warnings[0].value, "[redacted]@jaeger");
+}
+
+#[test]
+fn secrets_among_the_resource_s_attributes_end_where_they_are_read() {
+    let settings = settings(&[(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "db.password=hunter2,k8s.note=token%3Dhunter2,db=postgres%3A%2F%2Fapp%3Ahunter2%40db,k8s.pod.name=shop-1",
+    )])
+    .unwrap();
+    for (attribute, value) in settings.resource.iter().zip([
+        "[redacted]",
+        "token=[redacted]",
+        "postgres://[redacted]@db",
+        "shop-1",
+    ]) {
+        assert_eq!(attribute.value.as_str(), value, "{}", attribute.key);
+    }
+    assert_eq!(settings.sentry.resource, settings.resource);
 }
 
 #[test]

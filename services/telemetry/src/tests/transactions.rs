@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::harness::settings;
 use crate::{
     ServiceInfo,
-    metrics::Metrics,
+    metrics::{Format, Metrics},
     profile::{ProfileSettings, Profiler},
     sentry::{Answer, Delivery, SentryClient, TransactionProcessor},
     settings::Settings,
@@ -299,7 +299,7 @@ fn two_roots_of_one_trace_keep_their_own_spans() {
 fn what_does_not_fit_and_what_comes_late_is_counted() {
     let lost = |reason: &str| {
         let start = format!("telemetry_transaction_spans_dropped_total{{reason=\"{reason}\"}} ");
-        let text = Metrics::global().render().unwrap();
+        let text = Metrics::global().render(Format::Text);
         text.lines()
             .find_map(|line| line.strip_prefix(&start)?.parse::<u64>().ok())
             .unwrap()

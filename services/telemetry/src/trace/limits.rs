@@ -1,11 +1,13 @@
 //! Bounds of what one span may hold, so that a full queue has a size.
 
-use opentelemetry::{Array, KeyValue, StringValue, Value};
+use std::borrow::Cow;
+
+use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::{SpanData, SpanLimits as CountLimits};
 
 use crate::{log::scrub, settings::Env};
 
-/// The longest text in an attribute. The specification sets none; but paths and user agents come from
+/// The longest text in a span. The specification sets none; but paths and user agents come from
 /// clients, and a queue of 2048 spans must not hold 2048 times what a client cares to send.
 const DEFAULT_VALUE_LENGTH: usize = 4096;
 
@@ -42,8 +44,16 @@ impl SpanLimits {
         }
     }
 
-    /// Shortens every text that is too long.
+    /// Shortens every text that is too long. No variable of the specification bounds names and descriptions, which may
+    /// come from outside just as well.
     pub(crate) fn shorten(&self, span: &mut SpanData) {
+        shorten_name(&mut span.name);
+        if let Status::Error { description } = &mut span.status {
+            shorten_name(description);
+        }
+        for event in &mut span.events.events {
+            shorten_name(&mut event.name);
+        }
         let events = span.events.events.iter_mut().map(|event| &mut event.attributes);
         let links = span.links.links.iter_mut().map(|link| &mut link.attributes);
         for attributes in std::iter::once(&mut span.attributes).chain(events).chain(links) {
@@ -62,16 +72,28 @@ impl SpanLimits {
     }
 
     fn shorten_text(&self, text: &mut StringValue) {
-        // A text has at least as many bytes as characters, so nearly all are settled by their length.
-        if text.as_str().len() <= self.value_length {
-            return;
-        }
-        // Secrets first: half of one would no longer be told by its look.
-        let clean = scrub(text.as_str());
-        if let Some((end, _)) = clean.char_indices().nth(self.value_length) {
-            *text = clean[..end].to_owned().into();
+        if let Some(short) = shortened(text.as_str(), self.value_length) {
+            *text = short.into();
         }
     }
+}
+
+fn shorten_name(text: &mut Cow<'static, str>) {
+    if let Some(short) = shortened(text, DEFAULT_VALUE_LENGTH) {
+        *text = short.into();
+    }
+}
+
+/// The first `limit` characters of a text that has more.
+fn shortened(text: &str, limit: usize) -> Option<String> {
+    // A text has at least as many bytes as characters, so nearly all are settled by their length.
+    if text.len() <= limit {
+        return None;
+    }
+    // Secrets first: half of one would no longer be told by its look.
+    let clean = scrub(text);
+    let (end, _) = clean.char_indices().nth(limit)?;
+    Some(clean[..end].to_owned())
 }
 
 fn count<T: std::str::FromStr>(env: &mut Env<'_>, name: &'static str, default: T) -> T {

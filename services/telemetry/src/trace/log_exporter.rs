@@ -8,6 +8,8 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
+use super::Backend;
+
 /// Target of these lines, to filter them by `RUST_LOG=tracewell::span=debug`.
 pub(crate) const TARGET: &str = "tracewell::span";
 
@@ -28,6 +30,8 @@ impl LogExporter {
         Self { at_info: false }
     }
 }
+
+impl Backend for LogExporter {}
 
 impl SpanExporter for LogExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {

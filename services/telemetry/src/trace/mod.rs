@@ -19,7 +19,7 @@ use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
     resource::TelemetryResourceDetector,
-    trace::{BatchSpanProcessor, SdkTracerProvider, SpanExporter, SpanProcessor},
+    trace::{BatchSpanProcessor, SdkTracerProvider, SpanProcessor},
 };
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -37,6 +37,7 @@ use log_exporter::LogExporter;
 pub(crate) use open::OpenSpan;
 use otlp::OtlpExporter;
 use pipeline::Pipeline;
+pub(crate) use queue::Backend;
 pub(crate) use redact::redact;
 
 /// The id of the current trace as 32 hex digits: what a problem document shows, and what finds the
@@ -57,7 +58,8 @@ pub(crate) fn provider(
 ) -> Result<SdkTracerProvider, InitError> {
     Ok(match &settings.exporter {
         ExporterKind::Otlp { url, timeout } => {
-            let exporter = OtlpExporter::new(url, *timeout).map_err(InitError::Exporter)?;
+            let exporter = OtlpExporter::new(url, *timeout);
+            let exporter = exporter.map_err(|error| InitError::Exporter(error.into()))?;
             provider_with(exporter, settings, service, extra)
         }
         ExporterKind::Console => provider_with(LogExporter::console(), settings, service, extra),
@@ -68,7 +70,7 @@ pub(crate) fn provider(
 
 /// A tracer provider that hands spans to `exporter` from a thread of its own, through a bounded queue.
 pub(crate) fn provider_with(
-    exporter: impl SpanExporter + 'static,
+    exporter: impl Backend + 'static,
     settings: &Settings,
     service: &ServiceInfo,
     extra: Option<TransactionProcessor>,

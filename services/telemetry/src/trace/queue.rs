@@ -24,11 +24,24 @@ use crate::{
     settings::QueueSettings,
 };
 
+/// An exporter that may know of a batch that not all of it was taken.
+pub(crate) trait Backend: SpanExporter {
+    /// What of the last batch, which was exported, the backend rejected all the same.
+    fn take_rejection(&self) -> Option<Rejection> {
+        None
+    }
+}
+
+/// Spans that a backend rejected, out of a batch that it took.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejection {
+    pub(crate) spans: usize,
+    /// In the backend's words.
+    pub(crate) reason: String,
+}
+
 /// A processor that exports in batches on a thread of its own and never blocks the caller.
-pub(crate) fn processor(
-    exporter: impl SpanExporter + 'static,
-    settings: QueueSettings,
-) -> impl SpanProcessor {
+pub(crate) fn processor(exporter: impl Backend + 'static, settings: QueueSettings) -> impl SpanProcessor {
     let ledger = Arc::new(Ledger::default());
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(settings.max_queue_size)
@@ -39,6 +52,7 @@ pub(crate) fn processor(
         inner: exporter,
         ledger: ledger.clone(),
         failing: AtomicBool::new(false),
+        rejected: AtomicBool::new(false),
     };
     AdmittingProcessor {
         inner: BatchSpanProcessor::new(exporter, config),
@@ -73,11 +87,19 @@ impl SpanProcessor for AdmittingProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout).map_err(|error| {
-            let lost = self.ledger.abandon();
-            Metrics::global().spans_dropped(lost, SpanLoss::Shutdown);
-            OTelSdkError::InternalFailure(format!("{lost} spans were not sent in time ({error})"))
-        })
+        let result = self.inner.shutdown_with_timeout(timeout);
+        // Also an orderly end leaves spans behind: those that ended after the last batch was made.
+        let lost = self.ledger.abandon();
+        if lost == 0 {
+            return result;
+        }
+        Metrics::global().spans_dropped(lost, SpanLoss::Shutdown);
+        let reason = match result {
+            Ok(()) => "they ended behind the last batch".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let told = format!("{lost} spans were not sent in time ({reason})");
+        Err(OTelSdkError::InternalFailure(told))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -130,9 +152,30 @@ struct CountingExporter<E> {
     inner: E,
     ledger: Arc<Ledger>,
     failing: AtomicBool,
+    rejected: AtomicBool,
 }
 
-impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
+impl<E: Backend> CountingExporter<E> {
+    /// Counts a batch of `count` spans that the backend took, but for those that it rejected.
+    fn count_taken(&self, count: usize) {
+        let rejection = self.inner.take_rejection();
+        let rejected = rejection
+            .as_ref()
+            .map_or(0, |rejection| rejection.spans.min(count));
+        Metrics::global().spans_exported(count - rejected);
+        Metrics::global().spans_dropped(rejected, SpanLoss::Rejected);
+        let rejected_before = self.rejected.swap(rejection.is_some(), Ordering::AcqRel);
+        if let Some(Rejection { spans, reason }) = rejection.filter(|_| !rejected_before) {
+            tracing::warn!(
+                spans,
+                reason,
+                "the tracing backend rejects spans; requests are unaffected"
+            );
+        }
+    }
+}
+
+impl<E: Backend> SpanExporter for CountingExporter<E> {
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
         self.ledger.taken(count);
@@ -140,7 +183,7 @@ impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
         let result = self.inner.export(batch).await;
         if self.ledger.settle(count) {
             match &result {
-                Ok(()) => Metrics::global().spans_exported(count),
+                Ok(()) => self.count_taken(count),
                 Err(_) => Metrics::global().spans_dropped(count, SpanLoss::ExportFailed),
             }
         }
@@ -165,5 +208,77 @@ impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::OnceLock, time::SystemTime};
+
+    use opentelemetry::{
+        InstrumentationScope,
+        trace::{SpanContext, SpanId, SpanKind, Status},
+    };
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    use super::*;
+
+    /// Takes every batch. A span ends between the last one and its end.
+    #[derive(Clone, Debug, Default)]
+    struct Late(Arc<OnceLock<Box<dyn SpanProcessor>>>);
+
+    impl Backend for Late {}
+
+    impl SpanExporter for Late {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            self.0.get().unwrap().on_end(span());
+            Ok(())
+        }
+    }
+
+    fn span() -> SpanData {
+        SpanData {
+            span_context: SpanContext::NONE,
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: "late".into(),
+            start_time: SystemTime::UNIX_EPOCH,
+            end_time: SystemTime::UNIX_EPOCH,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::builder("test").build(),
+        }
+    }
+
+    #[test]
+    fn a_span_behind_the_last_batch_is_lost_and_counted() {
+        let late = Late::default();
+        let queue = processor(
+            late.clone(),
+            QueueSettings {
+                max_queue_size: 8,
+                max_export_batch_size: 8,
+                scheduled_delay: Duration::from_hours(1),
+            },
+        );
+        let queue = late.0.get_or_init(|| Box::new(queue));
+        queue.on_end(span());
+        let told = queue.shutdown_with_timeout(Duration::from_secs(10)).unwrap_err();
+        assert!(told.to_string().contains("1 spans"), "{told}");
+        assert_eq!(
+            queue
+                .shutdown_with_timeout(Duration::ZERO)
+                .map_err(|error| error.to_string().contains("spans")),
+            Err(false),
+            "once"
+        );
     }
 }

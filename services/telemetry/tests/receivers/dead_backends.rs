@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State};
+use futures::future::join_all;
 use http::StatusCode;
 use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -19,8 +20,10 @@ use crate::fixture::{Greeter, JaegerProcess, LIMIT, Tools};
 const OUTAGE: Duration = Duration::from_mins(1);
 /// Before the outage, so that memory is compared with that of a service at work.
 const WARM_UP: Duration = Duration::from_secs(5);
-/// Between two requests. The spans of an outage fill the queue (2048) some times over.
-const PACE: Duration = Duration::from_millis(10);
+/// Requests come from so many side by side.
+const CLIENTS: u64 = 16;
+/// Between two requests of one client. The spans of an outage fill the queue (2048) some times over.
+const PACE: Duration = Duration::from_millis(160);
 /// `GET /hello/ada` is one for the request and one for its query.
 const SPANS_PER_REQUEST: u64 = 2;
 /// A full queue and what the allocator keeps of it, in bytes.
@@ -91,6 +94,8 @@ async fn refusing() {
 /// A greeter under a steady load.
 struct Load {
     greeter: Greeter,
+    /// Connections are made to it, and nobody answers on them.
+    _sentry: std::net::TcpListener,
     /// How many it has recorded.
     spans: u64,
     /// Of the first load, when everything worked.
@@ -98,23 +103,26 @@ struct Load {
 }
 
 impl Load {
-    /// With a Sentry that nobody answers for, too.
+    /// With a Sentry that stalls, too.
     async fn start(endpoint: &str) -> Self {
+        let sentry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let dsn = format!("http://key@{}/1", sentry.local_addr().unwrap());
         let variables = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
-            ("SENTRY_DSN", "http://key@127.0.0.1:9/1"),
+            ("SENTRY_DSN", &dsn),
             ("SENTRY_TRACES_SAMPLE_RATE", "1"),
             // What naming functions takes of memory in a debug build has nothing to do with the outage.
             ("SENTRY_PROFILES_SAMPLE_RATE", "0"),
         ];
         Self {
             greeter: Greeter::start(&variables).await,
+            _sentry: sentry,
             spans: 0,
             resident_bytes: None,
         }
     }
 
-    async fn request(&mut self) {
+    async fn request(&self) {
         let started = Instant::now();
         let answer = self.greeter.get("/hello/ada").await;
         assert_eq!(
@@ -123,17 +131,26 @@ impl Load {
         );
         let latency = started.elapsed();
         assert!(latency < MAX_LATENCY, "an answer took {latency:?}");
-        self.spans += SPANS_PER_REQUEST;
     }
 
-    async fn run(&mut self, duration: Duration) {
+    /// One client, for so long; tells how many requests it made.
+    async fn client(&self, duration: Duration) -> u64 {
         let end = Instant::now() + duration;
         let mut pace = time::interval(PACE);
         pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut requests = 0;
         while Instant::now() < end {
             pace.tick().await;
             self.request().await;
+            requests += 1;
         }
+        requests
+    }
+
+    async fn run(&mut self, duration: Duration) {
+        let clients = (0..CLIENTS).map(|_| self.client(duration));
+        let requests: u64 = join_all(clients).await.into_iter().sum();
+        self.spans += requests * SPANS_PER_REQUEST;
         assert_eq!(self.greeter.get("/readyz").await.status, StatusCode::OK);
         let now = self.greeter.resident_bytes();
         let before = *self.resident_bytes.get_or_insert(now);

@@ -186,6 +186,24 @@ async fn a_panic_is_one_fatal_event() {
 }
 
 #[tokio::test]
+async fn a_panic_while_the_body_is_sent_is_one_too() {
+    let Some(scene) = Scene::start(&[]).await else {
+        return;
+    };
+    let request = scene.greeter.request(http::Method::GET, "/debug/body");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.text().await.unwrap_err();
+    let outcome = scene.end_after(1).await;
+    assert_eq!(outcome.event()["level"], "fatal");
+    let line = outcome.line("/debug/body");
+    assert_eq!(
+        (&line["level"], &line["err"]["type"], &line["sentry_event_id"]),
+        (&60.into(), &"panic".into(), &outcome.event()["event_id"])
+    );
+}
+
+#[tokio::test]
 async fn a_captured_message_carries_the_breadcrumbs_of_its_request_only() {
     let Some(scene) = Scene::start(&[]).await else {
         return;
@@ -204,6 +222,7 @@ async fn a_captured_message_carries_the_breadcrumbs_of_its_request_only() {
             .is_empty()
     );
     assert!(message["message"].is_string(), "{message:#}");
+    assert_eq!(message["breadcrumbs"], Value::Null, "those of another request");
 }
 
 #[tokio::test]
@@ -221,11 +240,15 @@ async fn the_same_ids_lead_from_the_log_to_jaeger_to_sentry_and_back() {
     };
     scene.greeter.get("/hello/ada").await;
     let failed = scene.greeter.get("/debug/error").await;
-    let outcome = scene.end_after(1).await;
+    scene.greeter.get("/debug/panic").await;
+    let outcome = scene.end_after(2).await;
 
     let line = outcome.line("/debug/error");
     let trace_id = line["trace_id"].as_str().unwrap();
-    let event = outcome.event();
+    let id = failed.headers["x-sentry-event-id"].to_str().unwrap();
+    let events = outcome.payloads("event");
+    let event = events.iter().find(|event| event["event_id"] == id);
+    let event = event.unwrap_or_else(|| panic!("no event {id} in {events:#?}"));
     assert_eq!(event["contexts"]["trace"]["trace_id"], trace_id);
     assert!(
         event["contexts"]
@@ -237,10 +260,16 @@ async fn the_same_ids_lead_from_the_log_to_jaeger_to_sentry_and_back() {
     let trace = jaeger.query.trace(trace_id).await.unwrap().unwrap();
     let server = &trace.spans[0];
     assert_eq!(server.kind, Kind::Server);
-    assert_eq!(server.attribute("sentry.event_id"), event["event_id"]);
+    assert_eq!(server.attribute("sentry.event_id"), id);
     assert_eq!(
-        failed.headers["x-sentry-event-id"].to_str().unwrap(),
-        event["event_id"]
+        (server.is_error, server.attribute("error.type")),
+        (true, "LoadError")
+    );
+    let panic = outcome.line("/debug/panic")["trace_id"].as_str().unwrap();
+    let panic = jaeger.query.trace(panic).await.unwrap().unwrap();
+    assert_eq!(
+        (panic.spans[0].is_error, panic.spans[0].attribute("error.type")),
+        (true, "panic")
     );
 
     let trace_id = outcome.line("/hello/ada")["trace_id"].as_str().unwrap();

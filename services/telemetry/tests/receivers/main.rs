@@ -1,6 +1,6 @@
 //! The telemetry of a whole service, judged by the receivers themselves: Jaeger, Spotlight, Sentry's own normaliser and
 //! profile parser, and promtool. The service is `examples/greeter`, as a process with the environment that the operator
-//! sets; each test starts what it needs and takes it down.
+//! sets, once behind the gateway; each test starts what it needs and takes it down.
 //!
 //! `TRACEWELL_ASSETS` names the folder of the tools; `make test` installs them.
 
@@ -9,7 +9,10 @@
 mod dead_backends;
 mod errors;
 mod fixture;
+mod gateway;
+mod judges;
 mod metrics;
 mod profiles;
+mod sampling;
 mod secrets;
 mod traces;

@@ -1,8 +1,9 @@
-//! `/metrics` as Prometheus' own checker reads it.
+//! `/metrics` as Prometheus and its checker read it.
 
 use http::Method;
+use tracewell_e2e::wait::{Look, until};
 
-use crate::fixture::{Answer, Greeter, Tools, promtool_complaints};
+use crate::fixture::{Answer, Greeter, LIMIT, Prometheus, Tools, promtool_complaints};
 
 #[tokio::test]
 async fn promtool_has_nothing_to_say_about_the_metrics() {
@@ -24,4 +25,40 @@ async fn promtool_has_nothing_to_say_about_the_metrics() {
         assert!(exposition.contains(name), "no {name} in\n{exposition}");
     }
     assert_eq!(promtool_complaints(&tools, &exposition), "", "on\n{exposition}");
+}
+
+#[tokio::test]
+async fn from_a_bucket_in_prometheus_an_exemplar_leads_to_the_trace_of_a_log_line() {
+    let Some(tools) = Tools::find() else { return };
+    let greeter = Greeter::start(&[]).await;
+    let host = greeter.url().trim_start_matches("http://");
+    let prometheus = Prometheus::scraping(&tools, host).await;
+    assert_eq!(greeter.get("/hello/ada").await.status, 200);
+    // The spelling of the bound is the same in both formats, or the series would not be found.
+    let queries = [
+        r#"http_server_request_duration_seconds_bucket{http_route="/hello/{name}",le!="1"}"#,
+        r#"db_client_operation_duration_seconds_bucket{db_collection_name="people"}"#,
+    ];
+    let mut found = Vec::new();
+    for query in queries {
+        let exemplar = until("Prometheus has an exemplar", LIMIT, async || {
+            let exemplars = prometheus.exemplars(query).await;
+            Ok(match exemplars.first() {
+                Some(exemplar) => Look::Done(exemplar.clone()),
+                None => Look::NotYet("none".to_owned()),
+            })
+        });
+        found.push(exemplar.await.unwrap());
+    }
+    let log = greeter.end().await.log;
+    let line = log
+        .iter()
+        .find(|line| line["req"]["url"] == "/hello/ada")
+        .unwrap();
+    let [request, query] = &found[..] else {
+        panic!("{found:#?}")
+    };
+    assert_eq!(request["labels"]["trace_id"], line["trace_id"]);
+    assert_eq!(request["labels"]["span_id"], line["span_id"]);
+    assert_eq!(query["labels"]["trace_id"], line["trace_id"]);
 }

@@ -8,6 +8,8 @@ const PASSWORD: &str = "correct-horse-battery";
 const TOKEN: &str = "tok_5f4dcc3b5aa765d6";
 const COOKIE: &str = "sess_d8578edf8458ce06";
 const JWT: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJldmUifQ.c2lnbmF0dXJl";
+/// In a breadcrumb of `/debug/breadcrumbs`.
+const NOTE: &str = "never sent";
 /// It passes the check digit, as one of a person does.
 const CARD: &str = "4111111111111111";
 
@@ -17,7 +19,11 @@ async fn planted_secrets_are_in_no_log_span_envelope_or_metric() {
     let (jaeger, spotlight) = (JaegerProcess::start(&tools).await, Spotlight::start(&tools).await);
     let (endpoint, dsn) = (jaeger.endpoint(), spotlight.dsn());
     let elder = format!("http://user:{PASSWORD}@127.0.0.1:{}", free_ports::<1>()[0]);
+    let resource = format!(
+        "k8s.pod.name=greeter-0,db.password={PASSWORD},k8s.note=token%3D{TOKEN},k8s.db=pg%3A%2F%2Fapp%3A{PASSWORD}%40db"
+    );
     let greeter = Greeter::start(&[
+        ("OTEL_RESOURCE_ATTRIBUTES", &resource),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ("SENTRY_DSN", &dsn),
         ("SENTRY_TRACES_SAMPLE_RATE", "1"),
@@ -35,6 +41,7 @@ async fn planted_secrets_are_in_no_log_span_envelope_or_metric() {
         (Method::POST, "/hello/ada".to_owned()),
         (Method::GET, format!("/debug/error?token={TOKEN}")),
         (Method::GET, format!("/debug/panic?password={PASSWORD}")),
+        (Method::GET, "/debug/breadcrumbs".to_owned()),
         (Method::GET, format!("/nowhere/{CARD}?token={TOKEN}")),
     ];
     for (method, target) in targets {
@@ -50,8 +57,8 @@ async fn planted_secrets_are_in_no_log_span_envelope_or_metric() {
             .body(format!(r#"{{"password": "{PASSWORD}", "card": "{CARD}"}}"#));
         Answer::to(request).await;
     }
-    // Two times 502, for the elder is not there; 405, 500 and the panic.
-    spotlight.until_events(5).await;
+    // Two times 502, for the elder is not there; 405, 500, the panic, and the error with breadcrumbs.
+    spotlight.until_events(6).await;
     let metrics = greeter.get("/metrics").await.body;
     let ended = greeter.end().await;
     let log = serde_json::to_string(&ended.log).unwrap() + &ended.errors.join("\n");
@@ -61,11 +68,14 @@ async fn planted_secrets_are_in_no_log_span_envelope_or_metric() {
     for (signal, text, expected) in [
         ("log", &log, "/debug/error"),
         ("spans", &spans, "GET /debug/panic"),
+        ("spans", &spans, "greeter-0"),
         ("envelopes", &envelopes, "fatal"),
+        ("envelopes", &envelopes, "asked the disk"),
+        ("envelopes", &envelopes, "pod_name"),
         ("metrics", &metrics, "/hello/{name}"),
     ] {
         assert!(text.contains(expected), "no {expected} in the {signal}: {text}");
-        for secret in [PASSWORD, TOKEN, COOKIE, JWT, CARD] {
+        for secret in [PASSWORD, TOKEN, COOKIE, JWT, CARD, NOTE] {
             let found = text
                 .find(secret)
                 .map(|at| &text[at.saturating_sub(200)..at + secret.len()]);

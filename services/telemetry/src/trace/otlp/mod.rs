@@ -3,6 +3,7 @@
 //! The exporter knows endpoint, headers, resource, retries and answers. It is given an empty batch; the transport puts the spans
 //! into the request that it makes of that.
 
+mod answer;
 mod encode;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use opentelemetry_sdk::{
 };
 use ureq::{Agent, Body};
 
+use super::{Backend, queue::Rejection};
+
 /// An answer that is longer is cut off: what a collector has to say about a batch is short.
 const MAX_ANSWER: u64 = 64 << 10;
 
@@ -39,17 +42,28 @@ impl Batch {
     }
 }
 
+/// What the collector rejected of the batch that it answered last.
+#[derive(Clone, Debug, Default)]
+struct Rejected(Arc<Mutex<Option<Rejection>>>);
+
+impl Rejected {
+    fn lock(&self) -> MutexGuard<'_, Option<Rejection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Sends spans to a collector.
 #[derive(Debug)]
 pub(super) struct OtlpExporter {
     exporter: opentelemetry_otlp::SpanExporter,
     batch: Batch,
+    rejected: Rejected,
 }
 
 impl OtlpExporter {
     /// To this URL, of which one request may take so long.
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ExporterBuildError> {
-        let batch = Batch::default();
+        let (batch, rejected) = (Batch::default(), Rejected::default());
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(timeout))
@@ -58,6 +72,7 @@ impl OtlpExporter {
         let transport = Transport {
             agent,
             batch: batch.clone(),
+            rejected: rejected.clone(),
         };
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
@@ -66,7 +81,17 @@ impl OtlpExporter {
             .with_timeout(timeout)
             .with_retry_policy(RetryPolicy::recommended())
             .build()?;
-        Ok(Self { exporter, batch })
+        Ok(Self {
+            exporter,
+            batch,
+            rejected,
+        })
+    }
+}
+
+impl Backend for OtlpExporter {
+    fn take_rejection(&self) -> Option<Rejection> {
+        self.rejected.lock().take()
     }
 }
 
@@ -99,6 +124,7 @@ impl SpanExporter for OtlpExporter {
 struct Transport {
     agent: Agent,
     batch: Batch,
+    rejected: Rejected,
 }
 
 impl HttpClient for Transport {
@@ -123,6 +149,7 @@ impl Transport {
         let answer = self.agent.run(Request::from_parts(head, body))?;
         let (head, mut body) = answer.into_parts();
         let body = read(&mut body)?;
+        *self.rejected.lock() = answer::rejection(&body);
         Ok(Response::from_parts(head, body))
     }
 }
