@@ -164,6 +164,7 @@ fn environment(service: &Service, data: &Path, exporting: bool) -> Vec<(&'static
         ("GATEWAY_ROUTES", routes.join(",")),
         ("LOG_FORMAT", "pretty".to_owned()),
         ("DEBUG_ENDPOINTS", "1".to_owned()),
+        ("DEBUG_MAIL", "1".to_owned()),
         ("SHUTDOWN_DELAY_SECONDS", "0".to_owned()),
         ("OTEL_SERVICE_NAME", service.name.to_owned()),
         (

@@ -209,6 +209,38 @@ impl BaseConfig {
     }
 }
 
+/// Whether something is on: `1`, or `0` for not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl Flag {
+    /// What is allowed.
+    pub const EXPECTED: &'static str = "0 or 1";
+}
+
+/// The text is neither of the two.
+#[derive(Debug, thiserror::Error)]
+#[error("not {}", Flag::EXPECTED)]
+pub struct InvalidFlag;
+
+impl FromStr for Flag {
+    type Err = InvalidFlag;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "0" => Ok(Self(false)),
+            "1" => Ok(Self(true)),
+            _ => Err(InvalidFlag),
+        }
+    }
+}
+
+impl Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        u8::from(self.0).fmt(f)
+    }
+}
+
 /// Base URL of another service of the platform: plain `http`, since encryption between pods is the network's
 /// business (a mesh, or an encrypting CNI), and no query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -347,6 +379,20 @@ mod tests {
         ] {
             assert!(text.parse::<BaseUrl>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_flag_is_on_or_off_and_nothing_else() {
+        let mut env = Env::from_pairs([("ON", "1"), ("OFF", "0"), ("ODD", "2")]);
+        let mut read = |name| env.or(name, Flag(false), Flag::EXPECTED).0;
+        assert_eq!(
+            ["ON", "OFF", "ODD", "UNSET"].map(&mut read),
+            [true, false, false, false]
+        );
+        assert_eq!(
+            env.finish().unwrap_err().to_string(),
+            "invalid configuration\n  ODD: expected 0 or 1"
+        );
     }
 
     #[test]

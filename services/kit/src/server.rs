@@ -76,7 +76,7 @@ impl Server {
         let state = S::start(service, &resources).await?;
         let db = resources.database().ok().cloned();
         let readiness = readiness(db.clone(), S::MIGRATIONS.unwrap_or_default());
-        let ops: Router = telemetry.ops_routes(readiness.clone());
+        let ops = S::operations(&state, telemetry.ops_routes(readiness.clone()));
         let app = telemetry.wrap(api::<S>(&state, &base));
         let (app, ops) = match ops_listener {
             None => (app.merge(ops), None),

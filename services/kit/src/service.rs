@@ -86,6 +86,12 @@ pub trait Service: Sized + 'static {
         router
     }
 
+    /// Adds routes for those who operate the service, which are where its metrics are: never on the API's port where
+    /// `METRICS_PORT` gives them one of their own.
+    fn operations(_state: &Self::State, router: Router) -> Router {
+        router
+    }
+
     /// Documents of other services that the UI offers besides this one's.
     fn documents(_state: &Self::State) -> Vec<DocumentLink> {
         Vec::new()

@@ -42,9 +42,13 @@ async fn auth(engine: Engine) -> Setup<Running> {
     start(engine, &[]).await
 }
 
-/// With the outbox readable, and passwords hashed as cheaply as argon2 allows.
+/// Behind a proxy, with the outbox readable, and passwords hashed as cheaply as argon2 allows.
 async fn open_auth(engine: Engine) -> Setup<Running> {
-    start(engine, &[("DEBUG_ENDPOINTS", "1"), ("HASH_COST", "m=8,t=1")]).await
+    let variables = [
+        ("DEBUG_MAIL", "1"),
+        ("HASH_COST", "m=8,t=1"),
+    ];
+    start(engine, &variables).await
 }
 
 /// What a sign-in gave.

@@ -31,6 +31,7 @@ pub use publisher::CALLER;
 #[derive(Debug)]
 pub struct Running {
     url: String,
+    ops_url: String,
     client: reqwest::Client,
     database: TestDatabase,
     /// Who signs the tokens that it trusts, where it cannot keep a key beside its database.
@@ -120,6 +121,10 @@ impl Running {
         let env = Env::from_pairs(own.into_iter().chain(auth).chain(variables.iter().copied()));
         let server = Server::start::<S>(env, &Telemetry::detached()).await?;
         let url = format!("http://{}", server.address()?);
+        let ops_url = match server.metrics_address() {
+            Some(address) => format!("http://{}", address?),
+            None => url.clone(),
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
             // A dropped sender stops the service too.
@@ -131,6 +136,7 @@ impl Running {
             .build()?;
         Ok(Self {
             url,
+            ops_url,
             client,
             database,
             publisher,
@@ -142,6 +148,11 @@ impl Running {
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it listens for those who operate it.
+    pub fn ops_url(&self) -> &str {
+        &self.ops_url
     }
 
     /// Its database.
