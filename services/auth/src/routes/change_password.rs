@@ -45,11 +45,11 @@ pub(crate) async fn change_password(
 ) -> Result<StatusCode, ApiError> {
     reauthenticate(&db, &hasher, &caller, &client, body.current_password).await?;
     let hash = hasher.hash(body.new_password).await.map_err(AuthError::from)?;
-    let user = &caller.user;
+    let (user, now) = (&caller.user, clock::now());
     let mut tx = db.begin().await?;
     store::users::set_password_hash(&mut tx, &user.id, hash).await?;
-    store::challenges::void_all(&mut tx, &user.id).await?;
-    store::sessions::revoke_all(&mut tx, &user.id, Some(&caller.session_id), clock::now()).await?;
+    account_change::void_begun(&mut tx, user, now).await?;
+    store::sessions::revoke_all(&mut tx, &user.id, Some(&caller.session_id), now).await?;
     let (change, mail) = (AuditKind::PasswordChanged, MailKind::PasswordChanged);
     account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -12,6 +12,7 @@ use tracewell_kit::{
 use utoipa::ToSchema;
 
 use crate::{
+    account_change,
     client::Client,
     domain::{AuditKind, MailKind, Password},
     error::AuthError,
@@ -38,6 +39,7 @@ pub(crate) struct PasswordReset {
     responses(
         (status = 204, description = "The new password is in force"),
         (status = 400, description = "`invalid_mail_token`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
@@ -50,32 +52,28 @@ pub(crate) async fn reset_password(
 ) -> Result<StatusCode, ApiError> {
     const PURPOSE: MailKind = MailKind::ResetPassword;
     // Looked at before the password is hashed, which is the dear part, and spent after.
-    if !store::mail_tokens::is_good(&db, &body.token, PURPOSE, clock::now()).await? {
-        return Err(AuthError::InvalidMailToken.into());
-    }
+    let user_id = store::mail_tokens::user_of(&db, &body.token, PURPOSE, clock::now())
+        .await?
+        .ok_or(AuthError::InvalidMailToken)?;
     let hash = hasher.hash(body.password).await.map_err(AuthError::from)?;
     let now = clock::now();
     let mut tx = db.begin().await?;
-    let user_id = store::mail_tokens::spend(&mut tx, &body.token, PURPOSE, now)
+    let user = store::users::hold(&mut tx, &user_id)
         .await?
         .ok_or(AuthError::InvalidMailToken)?
-        .user_id;
-    store::mail_tokens::spend_all(&mut tx, &user_id, PURPOSE, now).await?;
+        .unless_locked()?;
+    store::mail_tokens::spend(&mut tx, &body.token, &user_id, PURPOSE, now)
+        .await?
+        .ok_or(AuthError::InvalidMailToken)?;
+    account_change::void_begun(&mut tx, &user, now).await?;
     store::users::set_password_hash(&mut tx, &user_id, hash).await?;
     store::users::set_email_verified(&mut tx, &user_id, now).await?;
-    store::challenges::void_all(&mut tx, &user_id).await?;
     store::sessions::revoke_all(&mut tx, &user_id, None, now).await?;
-    store::audit::record(
-        &mut tx,
-        AuditKind::PasswordReset,
+    let (subject, change, mail) = (
         Subject::user(&user_id),
-        &client,
-    )
-    .await?;
-    if let Some(email) = store::users::email(&mut tx, &user_id).await? {
-        store::mails::request(&mut tx, MailKind::PasswordChanged, &email).await?;
-    }
-    tx.commit().await?;
-    mailer.wake();
+        AuditKind::PasswordReset,
+        MailKind::PasswordChanged,
+    );
+    account_change::finish_for(tx, subject, &user.email, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,11 +7,13 @@ mod authorization;
 mod conformance;
 mod contract;
 mod cookies;
+mod endings;
 mod forged_tokens;
 mod lockout;
 mod mail;
 mod passkeys;
 mod passwords;
+mod races;
 mod second_factor;
 mod sessions;
 mod smtp;
@@ -44,10 +46,7 @@ async fn auth(engine: Engine) -> Setup<Running> {
 
 /// Behind a proxy, with the outbox readable, and passwords hashed as cheaply as argon2 allows.
 async fn open_auth(engine: Engine) -> Setup<Running> {
-    let variables = [
-        ("DEBUG_MAIL", "1"),
-        ("HASH_COST", "m=8,t=1"),
-    ];
+    let variables = [("DEBUG_MAIL", "1"), ("HASH_COST", "m=8,t=1")];
     start(engine, &variables).await
 }
 

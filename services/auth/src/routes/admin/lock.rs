@@ -9,6 +9,7 @@ use tracewell_kit::{
 
 use super::no_such_user;
 use crate::{
+    account_change,
     caller::Admin,
     client::Client,
     domain::{Account, AuditKind},
@@ -71,8 +72,7 @@ async fn set_locked(
 ) -> Result<Json<Account>, ApiError> {
     let now = clock::now();
     let mut tx = db.begin().await?;
-    tx.lock(&id).await?;
-    let mut account = store::users::by_id(&mut tx, id).await?.ok_or_else(no_such_user)?;
+    let mut account = store::users::hold(&mut tx, &id).await?.ok_or_else(no_such_user)?;
     if account.locked_at.is_some() == locked {
         return Ok(Json(account));
     }
@@ -80,6 +80,7 @@ async fn set_locked(
     account.locked_at = locked.then_some(now);
     store::users::set_locked(&mut tx, user_id, account.locked_at).await?;
     let kind = if locked {
+        account_change::void_begun(&mut tx, &account.user, now).await?;
         store::sessions::revoke_all(&mut tx, user_id, None, now).await?;
         AuditKind::AccountLocked
     } else {

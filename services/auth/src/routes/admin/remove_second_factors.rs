@@ -49,8 +49,7 @@ pub(crate) async fn remove_second_factors(
     }
     let now = clock::now();
     let mut tx = db.begin().await?;
-    tx.lock(&id).await?;
-    let user = store::users::by_id(&mut tx, id)
+    let user = store::users::hold(&mut tx, &id)
         .await?
         .ok_or_else(no_such_user)?
         .user;
@@ -59,7 +58,7 @@ pub(crate) async fn remove_second_factors(
     if !had_device && !had_passkeys {
         return Err(AuthError::NoSecondFactor.into());
     }
-    store::challenges::void_all(&mut tx, &user.id).await?;
+    account_change::void_begun(&mut tx, &user, now).await?;
     store::sessions::revoke_all(&mut tx, &user.id, None, now).await?;
     let subject = Subject::user(&user.id).by(&admin.0.user.id);
     let (change, mail) = (AuditKind::SecondFactorsRemoved, MailKind::SecondFactorsRemoved);
