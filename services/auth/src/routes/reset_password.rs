@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use tracewell_kit::{
     clock,
-    db::Db,
+    db::{Db, DbError, Tx},
     json::ValidJson,
     problem::{ApiError, PROBLEM_JSON, Problem},
 };
@@ -33,7 +33,8 @@ pub(crate) struct PasswordReset {
 
 /// Chooses a new password with a token that was mailed, and ends every session of the account.
 ///
-/// Who reads the mail has confirmed the address by that.
+/// Who reads the mail has confirmed the address by that. If nobody had before, one-time passwords and passkeys are taken
+/// away: whoever added them need not be who reads the mail.
 #[utoipa::path(
     post, path = "/reset-password", tag = "passwords", request_body = PasswordReset,
     responses(
@@ -65,6 +66,9 @@ pub(crate) async fn reset_password(
     store::mail_tokens::spend(&mut tx, &body.token, &user_id, PURPOSE, now)
         .await?
         .ok_or(AuthError::InvalidMailToken)?;
+    if user.email_verified_at.is_none() {
+        remove_ways_in_of_strangers(&mut tx, &user_id, &client).await?;
+    }
     account_change::void_begun(&mut tx, &user, now).await?;
     store::users::set_password_hash(&mut tx, &user_id, hash).await?;
     store::users::set_email_verified(&mut tx, &user_id, now).await?;
@@ -76,4 +80,16 @@ pub(crate) async fn reset_password(
     );
     account_change::finish_for(tx, subject, &user.email, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes away the second factors and passkeys that were added before anybody proved to read the address: who signed up
+/// with it may have been somebody else, who would keep a way in.
+async fn remove_ways_in_of_strangers(tx: &mut Tx, user_id: &str, client: &Client) -> Result<(), DbError> {
+    let had_device = store::totp::remove(tx, user_id).await?;
+    let had_passkeys = store::passkeys::remove_all(tx, user_id).await?;
+    if had_device || had_passkeys {
+        let subject = Subject::user(user_id);
+        store::audit::record(tx, AuditKind::SecondFactorsRemoved, subject, client).await?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 use tracewell_kit::{
+    clock,
     db::{
         Db,
         Engine::{self, Postgres, Sqlite},
@@ -17,7 +18,7 @@ use crate::{
     mail::{ask, mailed_token, mails, reset, verify},
     open_auth,
     second_factor::{enable, remove},
-    signed_in, start,
+    sign_in, signed_in, start,
 };
 
 /// What an owner, or an admin for them, does about somebody who knows the password.
@@ -37,6 +38,22 @@ async fn change_email(auth: &Running, user: &SignedIn, email: &str) -> Setup<Ans
 pub(crate) async fn change_password(auth: &Running, user: &SignedIn, new: &str) -> Setup<Answer> {
     let body = json!({"current_password": PASSWORD, "new_password": new});
     auth.post("/v1/change-password", &user.access, &body).await
+}
+
+/// Adds a passkey that no device has, past the service.
+async fn insert_passkey(auth: &Running, user: &SignedIn) -> Setup<()> {
+    let db = Db::open(auth.database().url()).await?;
+    let mut tx = db.begin().await?;
+    query(
+        "passkeys",
+        "INSERT INTO passkeys (id, user_id, credential_id, name, public_key, sign_count, created_at) \
+         VALUES ('pky_1', $1, 'Y3JlZA', 'theirs', '', 0, $2)",
+    )
+    .bind(user.user_id.clone())
+    .bind(clock::now().as_microsecond())
+    .execute(&mut tx)
+    .await?;
+    Ok(tx.commit().await?)
 }
 
 #[rstest]
@@ -95,6 +112,48 @@ async fn a_mail_that_waits_is_not_sent_any_more(#[values(Sqlite, Postgres)] engi
         .await?;
     waiting.sort();
     assert_eq!(waiting, ["email_change_requested", "password_changed"]);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_signed_up_with_an_address_of_others_keeps_no_way_in(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let thief = signed_in(&auth, "ada@example.com").await?;
+    enable(&auth, &thief.access).await?;
+    insert_passkey(&auth, &thief).await?;
+    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
+    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
+
+    let ada = SignedIn::read(&sign_in(&auth, "ada@example.com", "a new password").await?)?;
+    let passkeys = auth.get("/v1/me/passkeys", &ada.access).await?;
+    assert_eq!(passkeys.json(), json!({"passkeys": []}));
+    let trail = auth.get("/v1/me/audit-events", &ada.access).await?.text;
+    assert!(trail.contains("second_factors_removed"), "{trail}");
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_owner_who_had_confirmed_the_address_keeps_their_ways_in(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
+    assert_eq!(verify(&auth, &proof).await?.status, 204);
+    enable(&auth, &ada.access).await?;
+    insert_passkey(&auth, &ada).await?;
+    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
+    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
+    assert_eq!(
+        sign_in(&auth, "ada@example.com", "a new password").await?.status,
+        202
+    );
     Ok(())
 }
 
