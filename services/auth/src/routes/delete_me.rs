@@ -41,6 +41,7 @@ pub(crate) async fn delete_me(
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
     let id = &caller.user.id;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     store::audit::forget(&mut tx, id).await?;
     store::users::delete(&mut tx, id).await?;
     // Without the address: of somebody who has left nothing personal is kept.

@@ -10,6 +10,7 @@ use tracewell_kit::{
 use crate::{
     PASSWORD, SignedIn,
     admin::{admin, lock},
+    endings::change_password,
     mail::{ask, mailed_token, mails, reset},
     open_auth, refresh, sign_in, signed_in,
 };
@@ -26,6 +27,50 @@ async fn forgetful(auth: &Running, round: usize) -> Setup<(SignedIn, String)> {
     let user = signed_in(auth, &email(round)).await?;
     ask(auth, "/v1/forgot-password", &email(round)).await?;
     Ok((user, mailed_token(auth, &email(round), "reset_password").await?))
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_reset_has_the_last_word_over_a_change(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    for round in 0..ROUNDS {
+        let (thief, token) = forgetful(&auth, round).await?;
+        let (changed, reset) = tokio::join!(
+            change_password(&auth, &thief, "the thief's password"),
+            reset(&auth, &token, "the owner's password")
+        );
+        let (changed, reset) = (changed?, reset?);
+        if reset.status == 204 {
+            let owner = sign_in(&auth, &email(round), "the owner's password").await?;
+            assert_eq!(owner.status, 200, "{} {}", changed.text, owner.text);
+        } else {
+            // The change came first, and what was mailed before it is void.
+            reset.assert_problem(400, "invalid_mail_token");
+            assert_eq!(changed.status, 204, "{}", changed.text);
+        }
+    }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_two_changes_one_counts(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    for round in 0..ROUNDS {
+        let one = signed_in(&auth, &email(round)).await?;
+        let other = SignedIn::read(&sign_in(&auth, &email(round), PASSWORD).await?)?;
+        let (first, second) = tokio::join!(
+            change_password(&auth, &one, "one new password"),
+            change_password(&auth, &other, "other new password")
+        );
+        let statuses = [first?.status.as_u16(), second?.status.as_u16()];
+        assert_eq!(
+            statuses.iter().filter(|status| **status == 204).count(),
+            1,
+            "{statuses:?}"
+        );
+    }
+    Ok(())
 }
 
 #[rstest]

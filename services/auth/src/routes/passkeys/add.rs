@@ -67,6 +67,7 @@ pub(crate) async fn add_passkey(
         last_used_at: None,
     };
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     let asked = store::challenges::take(&mut tx, &made.challenge, Purpose::PasskeyRegistration, now).await?;
     if asked != Some(Some(user.id.clone())) {
         return Err(AuthError::InvalidChallenge.into());

@@ -36,6 +36,7 @@ pub(crate) async fn remove_passkey(
 ) -> Result<StatusCode, ApiError> {
     let user = &caller.user;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::passkeys::remove(&mut tx, &user.id, &id).await? {
         return Err(ApiError::not_found("you have no passkey with this id"));
     }

@@ -51,10 +51,11 @@ pub(crate) async fn begin(
     ValidJson(body): ValidJson<Consent>,
 ) -> Result<(StatusCode, Json<TotpSetup>), ApiError> {
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
-    let user = caller.user;
+    let user = &caller.user;
     let secret = TotpSecret::generate().map_err(AuthError::from)?;
     let sealed = second_factor::seal(&sealing, &user.id, &secret).map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::totp::begin(&mut tx, &user.id, sealed, clock::now()).await? {
         return Err(AuthError::TotpEnabled.into());
     }

@@ -68,6 +68,7 @@ pub(crate) async fn confirm(
     store::attempts::forgive(&db, &target, &client).await?;
     let codes = BackupCode::generate_set().map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::totp::confirm(&mut tx, &user.id, &device.sealed_secret, step, now).await? {
         return Err(AuthError::NoTotpSetup.into());
     }

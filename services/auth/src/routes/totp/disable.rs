@@ -42,6 +42,7 @@ pub(crate) async fn disable(
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
     let user = &caller.user;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::totp::remove(&mut tx, &user.id).await? {
         return Err(AuthError::NoTotp.into());
     }
