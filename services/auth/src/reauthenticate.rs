@@ -24,12 +24,12 @@ pub(crate) async fn reauthenticate(
     let target = Target::Password(&caller.user.email);
     store::attempts::begin(db, &target, client, clock::now()).await?;
     let stored = store::users::password_hash(db, &caller.user.id).await?;
-    let verdict = place.verify(password, stored.clone()).await;
-    if !matches!(verdict, Ok(Verdict::Wrong)) {
-        store::attempts::forgive(db, &target, client).await?;
-    }
-    match (verdict?, stored) {
-        (Verdict::Right | Verdict::Outdated, Some(hash)) => Ok(hash),
+    let verdict = place.verify(password, stored.clone()).await?;
+    match (verdict, stored) {
+        (Verdict::Right | Verdict::Outdated, Some(hash)) => {
+            store::attempts::forgive(db, &target, client).await?;
+            Ok(hash)
+        }
         (Verdict::Wrong, _) | (_, None) => Err(AuthError::WrongPassword),
     }
 }

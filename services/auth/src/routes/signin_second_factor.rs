@@ -87,9 +87,8 @@ async fn attempt(
         let mut tx = db.begin().await?;
         store::audit::record(&mut tx, AuditKind::SigninFailed, Subject::user(user_id), client).await?;
         tx.commit().await?;
-    } else {
-        store::attempts::forgive(db, &target, client).await?;
     }
+    store::attempts::forgive_if_right(&signed_in, db, &target, client).await?;
     signed_in
 }
 

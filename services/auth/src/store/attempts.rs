@@ -74,6 +74,21 @@ pub(crate) async fn begin(
     Ok(tx.commit().await?)
 }
 
+/// Takes the attempt back if what was tried was right. An attempt that ended with an error was none that was right: else
+/// guesses would be free while the database, or a hasher, fails.
+pub(crate) async fn forgive_if_right<T>(
+    attempt: &Result<T, AuthError>,
+    db: &Db,
+    target: &Target<'_>,
+    client: &Client,
+) -> Result<(), DbError> {
+    match attempt {
+        // Of a locked account nobody is told but who knows the password.
+        Ok(_) | Err(AuthError::AccountLocked) => forgive(db, target, client).await,
+        Err(_) => Ok(()),
+    }
+}
+
 /// Takes the attempt back. For the account at the client's address everything before is forgotten too.
 pub(crate) async fn forgive(db: &Db, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
     let mut tx = db.begin().await?;

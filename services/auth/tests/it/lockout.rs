@@ -4,7 +4,11 @@ use http::Method;
 use rstest::rstest;
 use serde_json::json;
 use tracewell_kit::{
-    db::Engine::{self, Postgres, Sqlite},
+    db::{
+        Db,
+        Engine::{self, Postgres, Sqlite},
+        query,
+    },
     testing::{Answer, Running, Setup},
 };
 
@@ -70,5 +74,30 @@ async fn a_right_password_wipes_the_slate(#[values(Sqlite, Postgres)] engine: En
         let right = attempt(&auth, "203.0.113.7", "ada@example.com", PASSWORD).await?;
         assert_eq!(right.status, 200, "{}", right.text);
     }
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_database_that_fails_gives_no_free_guesses(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    sign_up(&auth, "ada@example.com").await?;
+    // A wrong password cannot be written down any more, so each guess ends with an error.
+    let db = Db::open(auth.database().url()).await?;
+    let mut tx = db.begin().await?;
+    query("audit_events", "ALTER TABLE audit_events RENAME TO gone")
+        .execute(&mut tx)
+        .await?;
+    tx.commit().await?;
+    for _ in 0..5 {
+        attempt(&auth, "203.0.113.7", "ada@example.com", "not the password")
+            .await?
+            .assert_problem(500, "internal");
+    }
+    attempt(&auth, "203.0.113.7", "ada@example.com", "not the password")
+        .await?
+        .assert_problem(429, "too_many_attempts");
     Ok(())
 }
