@@ -19,7 +19,7 @@ use crate::{
     hashing::Hasher,
     mail::Mailer,
     opaque::OpaqueToken,
-    store::{self, audit::Subject},
+    store::{self, attempts::Target, audit::Subject},
 };
 
 /// A new password, and the right to choose it.
@@ -72,6 +72,7 @@ pub(crate) async fn reset_password(
     account_change::void_begun(&mut tx, &user, now).await?;
     store::users::set_password_hash(&mut tx, &user_id, hash).await?;
     store::users::set_email_verified(&mut tx, &user_id, now).await?;
+    store::attempts::clear(&mut tx, &Target::Password(&user.email), &client).await?;
     store::sessions::revoke_all(&mut tx, &user_id, None, now).await?;
     let (subject, change, mail) = (
         Subject::user(&user_id),
