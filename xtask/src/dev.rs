@@ -172,6 +172,9 @@ fn environment(service: &Service, data: &Path, exporting: bool) -> Vec<(&'static
             "service.namespace=dev,deployment.environment.name=dev".to_owned(),
         ),
     ];
+    if service.name != "gateway" {
+        environment.push(("TRUSTED_PROXIES", "1".to_owned()));
+    }
     if exporting {
         environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{OTLP}")));
     }
@@ -381,6 +384,12 @@ mod tests {
             value(&SERVICES[2], "BILLING_URL").as_deref(),
             Some("http://127.0.0.1:3003")
         );
+        let proxies: Vec<_> = SERVICES
+            .iter()
+            .map(|service| value(service, "TRUSTED_PROXIES"))
+            .collect();
+        let one = Some("1".to_owned());
+        assert_eq!(proxies, [None, one.clone(), one.clone(), one]);
         let routes = "/auth=http://127.0.0.1:3001,/billing=http://127.0.0.1:3003,/chat=http://127.0.0.1:3002";
         assert_eq!(value(&SERVICES[0], "GATEWAY_ROUTES").as_deref(), Some(routes));
     }

@@ -8,11 +8,11 @@ use tracewell_kit::{
     config::Env,
     db::{Db, Migration},
     docs::Routes,
+    forwarded::TrustedProxies,
     service::{Resources, Service, StartError},
 };
 
 use crate::{
-    client::TrustedProxies,
     config::Config,
     create_admin,
     hashing::Hasher,
@@ -111,7 +111,7 @@ impl Service for Auth {
             readable_outbox: ReadableOutbox(config.debug_mail),
             sealing,
             relying_party: Arc::new(relying_party),
-            trusted_proxies: TrustedProxies(config.trusted_proxies),
+            trusted_proxies: resources.trusted_proxies,
             db,
         })
     }

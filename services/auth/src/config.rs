@@ -30,8 +30,6 @@ pub struct Config {
     pub(crate) passkey_rp_id: RelyingPartyId,
     /// The origins in it whose pages may use them.
     pub(crate) passkey_origins: PasskeyOrigins,
-    /// How many proxies stand before the service; the gateway is one.
-    pub(crate) trusted_proxies: u8,
 }
 
 /// What one password hash costs: `m=<KiB>,t=<passes>`, as a PHC string writes it. The lanes are always 1: a sign-in
@@ -121,7 +119,6 @@ impl Config {
                 RelyingPartyId::localhost_origins(),
                 "origins in that domain such as https://app.example.com, separated by commas",
             ),
-            trusted_proxies: env.or("TRUSTED_PROXIES", 1, "a number of proxies, 0 to 255"),
         }
     }
 }

@@ -13,6 +13,8 @@ use std::{
 
 use reqwest::Url;
 
+use crate::forwarded::TrustedProxies;
+
 /// The variables a service reads, with what it made of them.
 #[derive(Debug, Default)]
 pub struct Env {
@@ -145,6 +147,8 @@ pub struct BaseConfig {
     pub cors_origins: Origins,
     /// Which API documents are served.
     pub api_docs: ApiDocs,
+    /// Whose word about clients and hosts is believed.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Which API documents a service serves.
@@ -205,6 +209,7 @@ impl BaseConfig {
             shutdown_delay: Duration::from_secs(delay.into()),
             cors_origins,
             api_docs: env.or("API_DOCS", ApiDocs::default(), "Portal, PerService or Disabled"),
+            trusted_proxies: TrustedProxies(env.or("TRUSTED_PROXIES", 0, "a number of proxies, 0 to 255")),
         }
     }
 }
@@ -343,10 +348,11 @@ mod tests {
             ("PORT", "hunter2"),
             ("HOST", "nowhere"),
             ("SHUTDOWN_DELAY_SECONDS", "-1"),
+            ("TRUSTED_PROXIES", "many"),
         ]);
         BaseConfig::read(&mut env, 3001);
         let error = env.finish().unwrap_err().to_string();
-        for name in ["PORT", "HOST", "SHUTDOWN_DELAY_SECONDS"] {
+        for name in ["PORT", "HOST", "SHUTDOWN_DELAY_SECONDS", "TRUSTED_PROXIES"] {
             assert!(error.contains(&format!("\n  {name}: expected ")), "{error}");
         }
         assert!(!error.contains("hunter2"), "{error}");

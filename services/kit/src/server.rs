@@ -72,7 +72,8 @@ impl Server {
             Some(address) => Some(listen(address, "HOST, METRICS_PORT").await?),
             None => None,
         };
-        let resources = Resources::open(telemetry, database.as_ref().zip(S::MIGRATIONS)).await?;
+        let database = database.as_ref().zip(S::MIGRATIONS);
+        let resources = Resources::open(telemetry, base.trusted_proxies, database).await?;
         let state = S::start(service, &resources).await?;
         let db = resources.database().ok().cloned();
         let readiness = readiness(db.clone(), S::MIGRATIONS.unwrap_or_default());

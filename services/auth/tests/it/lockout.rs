@@ -16,7 +16,7 @@ use tracewell_kit::{
 use crate::{
     PASSWORD,
     mail::{ask, mailed_token, reset},
-    open_auth, sign_up,
+    open_auth, sign_up, start,
 };
 
 async fn attempt(auth: &Running, address: &str, email: &str, password: &str) -> Setup<Answer> {
@@ -158,4 +158,23 @@ async fn guessed_at(auth: &Running, email: &str) -> Setup<()> {
     .execute(&mut tx)
     .await?;
     Ok(tx.commit().await?)
+}
+
+#[tokio::test]
+async fn no_client_chooses_its_address() -> Setup<()> {
+    let auth = start(Sqlite, &[("HASH_COST", "m=8,t=1")]).await?;
+    sign_up(&auth, "ada@example.com").await?;
+    for round in 0..5 {
+        attempt(
+            &auth,
+            &format!("203.0.113.{round}"),
+            "ada@example.com",
+            "not the password",
+        )
+        .await?;
+    }
+    attempt(&auth, "203.0.113.9", "ada@example.com", PASSWORD)
+        .await?
+        .assert_problem(429, "too_many_attempts");
+    Ok(())
 }

@@ -46,7 +46,11 @@ async fn auth(engine: Engine) -> Setup<Running> {
 
 /// Behind a proxy, with the outbox readable, and passwords hashed as cheaply as argon2 allows.
 async fn open_auth(engine: Engine) -> Setup<Running> {
-    let variables = [("DEBUG_MAIL", "1"), ("HASH_COST", "m=8,t=1")];
+    let variables = [
+        ("DEBUG_MAIL", "1"),
+        ("HASH_COST", "m=8,t=1"),
+        ("TRUSTED_PROXIES", "1"),
+    ];
     start(engine, &variables).await
 }
 

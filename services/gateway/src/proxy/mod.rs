@@ -15,6 +15,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::request::Parts;
 use tracewell_kit::connections::Connections;
+use tracewell_kit::forwarded::TrustedProxies;
 use tracewell_telemetry::TracedClient;
 
 use crate::error::GatewayError;
@@ -25,18 +26,18 @@ use crate::routing::{Upstream, is_ambiguous, is_for_operators};
 pub struct Proxy {
     client: TracedClient,
     answer_timeout: Duration,
-    trusted_proxies: usize,
+    trusted_proxies: TrustedProxies,
     connections: Connections,
 }
 
 impl Proxy {
     /// `answer_timeout` bounds the time from the request to the head of the answer; the answer's body may take as
-    /// long as it likes, as event streams do. `trusted_proxies` see [`headers::client_address`].
+    /// long as it likes, as event streams do.
     /// Upgraded connections go to `connections`.
     pub fn new(
         client: TracedClient,
         answer_timeout: Duration,
-        trusted_proxies: usize,
+        trusted_proxies: TrustedProxies,
         connections: Connections,
     ) -> Self {
         Self {
