@@ -23,6 +23,7 @@ use crate::{
     connections::Connections,
     db::{Db, Migration},
     docs,
+    forwarded::TrustedProxies,
     linger::linger,
     problem::{self, ApiError},
     service::{Resources, Service, Settings, StartError},
@@ -214,7 +215,12 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
     // Each layer goes around those before it: read from the bottom to follow a request inwards.
     let router = S::mount(state, router);
     let router = if S::COOKIES {
-        router.layer(same_origin(base))
+        router
+            .layer(same_origin(base))
+            .layer(middleware::map_request_with_state(
+                base.trusted_proxies,
+                restore_host,
+            ))
     } else {
         router
     };
@@ -255,6 +261,15 @@ fn cors(base: &BaseConfig) -> CorsLayer {
         ])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .max_age(Duration::from_mins(10))
+}
+
+/// Gives a request the host that its client asked for, which a proxy may have replaced by the service's own: pages of the
+/// same host are told by it.
+async fn restore_host(State(proxies): State<TrustedProxies>, mut request: Request) -> Request {
+    if let Some(host) = proxies.host(request.headers()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
 }
 
 /// Refuses what a page of another site makes a browser send, as Go's `net/http` does since 1.25; what is no browser
