@@ -1,5 +1,6 @@
 //! What ends when a password, a lock or an admin ends what somebody else may have begun.
 
+use http::Method;
 use rstest::rstest;
 use serde_json::json;
 use tracewell_kit::{
@@ -172,5 +173,32 @@ async fn a_lock_holds_against_who_reads_the_mail(#[values(Sqlite, Postgres)] eng
     // It is not spent by that.
     lock(&auth, &admin, &ada.user_id, "unlock").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_asks_for_the_cookie_in_vain_loses_it(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let refresh = auth
+        .request(Method::POST, "/v1/refresh", "")
+        .header("cookie", "__Host-refresh=unknown")
+        .json(&json!({}));
+    let refused = auth.send(refresh).await?;
+    refused.assert_problem(401, "invalid_refresh_token");
+    assert_cleared(&refused)?;
+    let delete = auth.request(Method::DELETE, "/v1/me", &ada.access);
+    let deleted = auth.send(delete.json(&json!({"password": PASSWORD}))).await?;
+    assert_eq!(deleted.status, 204);
+    assert_cleared(&deleted)
+}
+
+fn assert_cleared(answer: &Answer) -> Setup<()> {
+    let set = answer.headers.get("set-cookie").ok_or("no cookie")?.to_str()?;
+    assert!(
+        set.starts_with("__Host-refresh=; ") && set.ends_with("Max-Age=0"),
+        "{set}"
+    );
     Ok(())
 }
