@@ -266,3 +266,26 @@ async fn the_outbox_is_on_the_port_of_the_metrics() -> Setup<()> {
     );
     Ok(())
 }
+
+#[rstest]
+#[tokio::test]
+async fn every_change_is_told_however_many_there_are(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let passwords = [
+        PASSWORD,
+        "a new password",
+        "a newer password",
+        "a third password",
+        PASSWORD,
+    ];
+    for [old, new] in passwords.array_windows() {
+        let body = json!({"current_password": old, "new_password": new});
+        let changed = auth.post("/v1/change-password", &ada.access, &body).await?;
+        assert_eq!(changed.status, 204, "{}", changed.text);
+    }
+    mails(&auth, "ada@example.com", "password_changed", 4).await?;
+    Ok(())
+}
