@@ -39,7 +39,7 @@ pub(crate) struct EmailChange {
 /// The answer is the same if another account has the address; then no mail is sent.
 #[utoipa::path(
     post, path = "/me/email", tag = "accounts", security(("bearer" = [])), request_body = EmailChange,
-    responses((status = 202, description = "The mail will be sent if the address is free"), OwnerRefused)
+    responses(OwnerRefused, (status = 202, description = "The mail will be sent if the address is free"))
 )]
 pub(crate) async fn change_email(
     State(db): State<Db>,

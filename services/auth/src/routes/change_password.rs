@@ -31,8 +31,8 @@ pub(crate) struct PasswordChange {
 #[utoipa::path(
     post, path = "/change-password", tag = "passwords", security(("bearer" = [])), request_body = PasswordChange,
     responses(
-        (status = 204, description = "The new password is in force"),
         OwnerRefused,
+        (status = 204, description = "The new password is in force"),
     )
 )]
 pub(crate) async fn change_password(

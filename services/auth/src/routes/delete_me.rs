@@ -28,8 +28,8 @@ pub(crate) struct Deletion {
 #[utoipa::path(
     delete, path = "/me", tag = "accounts", security(("bearer" = [])), request_body = Deletion,
     responses(
-        (status = 204, description = "The account is gone"),
         OwnerRefused,
+        (status = 204, description = "The account is gone"),
     )
 )]
 pub(crate) async fn delete_me(

@@ -48,8 +48,6 @@ pub(crate) struct Refresh {
             ("refresh" = (operation_id = "refresh", description = "Refresh the access token again",
                 request_body = json!({"refresh_token": "$response.body#/refresh_token"}))),
         )),
-        (status = 403, description = "`cross_origin`: a page of another site sent it",
-            body = Problem, content_type = PROBLEM_JSON),
         (status = 401, description = "`invalid_refresh_token`, `refresh_token_reused` or `session_ended`",
             body = Problem, content_type = PROBLEM_JSON),
     )

@@ -53,9 +53,7 @@ pub(crate) struct MessagePage {
     params(("id" = String, Path, description = "Id of the conversation"), Window),
     responses(
         (status = 200, description = "The messages", body = MessagePage),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 401, description = "No good token", body = Problem, content_type = PROBLEM_JSON),
-        (status = 404, description = "No conversation of the caller", body = Problem, content_type = PROBLEM_JSON),
+        (status = 404, description = "`not_found`: no conversation of the caller", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn list_messages(

@@ -8,6 +8,7 @@
 mod browser;
 mod contract;
 mod database;
+mod described;
 mod postgres;
 mod process;
 mod publisher;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tracewell_telemetry::Telemetry;
 
-use self::publisher::Publisher;
+use self::{described::Described, publisher::Publisher};
 use crate::{alone, config::Env, db::Engine, server::Server, service::Service};
 
 pub use browser::Browser;
@@ -33,6 +34,7 @@ pub struct Running {
     url: String,
     ops_url: String,
     client: reqwest::Client,
+    described: Described,
     database: TestDatabase,
     /// Who signs the tokens that it trusts, where it cannot keep a key beside its database.
     publisher: Option<Publisher>,
@@ -138,6 +140,7 @@ impl Running {
             url,
             ops_url,
             client,
+            described: Described::of::<S>()?,
             database,
             publisher,
             stop: Some(stop),
@@ -189,15 +192,19 @@ impl Running {
         }
     }
 
-    /// Sends a request.
+    /// Sends a request. Stops the test if the answer is none that the service's API document lists.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Setup<Answer> {
-        let response = request.send().await?;
+        let request = request.build()?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer {
+        let answer = Answer {
             status,
             headers,
             text: response.text().await?,
-        })
+        };
+        self.described.assert_lists(&method, &path, &answer);
+        Ok(answer)
     }
 
     /// Stops the service in order and waits for its end.

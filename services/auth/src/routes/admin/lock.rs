@@ -24,9 +24,9 @@ use crate::{
     post, path = "/admin/users/{id}/lock", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account")),
     responses(
-        (status = 200, description = "The account as it is now", body = Account),
         AdminRefused,
-        (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
+        (status = 200, description = "The account as it is now", body = Account),
+        (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`own_account`: an admin cannot lock themselves out",
             body = Problem, content_type = PROBLEM_JSON),
     )
@@ -48,9 +48,9 @@ pub(crate) async fn lock(
     post, path = "/admin/users/{id}/unlock", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account")),
     responses(
-        (status = 200, description = "The account as it is now", body = Account),
         AdminRefused,
-        (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
+        (status = 200, description = "The account as it is now", body = Account),
+        (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn unlock(

@@ -28,9 +28,9 @@ use crate::{
     delete, path = "/admin/users/{id}/second-factors", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account")),
     responses(
-        (status = 204, description = "The password alone lets in"),
         AdminRefused,
-        (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
+        (status = 204, description = "The password alone lets in"),
+        (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`no_second_factor`: there is nothing to take away; or `own_account`: an admin's own \
             are taken away with the password, at `/v1/me`",
             body = Problem, content_type = PROBLEM_JSON),

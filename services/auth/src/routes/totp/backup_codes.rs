@@ -24,9 +24,9 @@ use crate::{
 #[utoipa::path(
     post, path = "/me/totp/backup-codes", tag = "second factor", security(("bearer" = [])), request_body = Consent,
     responses(
+        OwnerRefused,
         (status = 200, description = "The codes", body = BackupCodes),
         (status = 409, description = "`totp_not_enabled`", body = Problem, content_type = PROBLEM_JSON),
-        OwnerRefused,
     )
 )]
 pub(crate) async fn backup_codes(

@@ -37,9 +37,9 @@ pub(crate) struct TotpSetup {
 #[utoipa::path(
     post, path = "/me/totp", tag = "second factor", security(("bearer" = [])), request_body = Consent,
     responses(
+        OwnerRefused,
         (status = 201, description = "The secret", body = TotpSetup),
         (status = 409, description = "`totp_enabled`", body = Problem, content_type = PROBLEM_JSON),
-        OwnerRefused,
     )
 )]
 pub(crate) async fn begin(

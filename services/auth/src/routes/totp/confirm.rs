@@ -38,12 +38,12 @@ pub(crate) struct DeviceCode {
 #[utoipa::path(
     post, path = "/me/totp/confirm", tag = "second factor", security(("bearer" = [])), request_body = DeviceCode,
     responses(
+        CallerRefused,
         (status = 200, description = "One-time passwords are on; the backup codes", body = BackupCodes),
         (status = 409, description = "`no_totp_setup`", body = Problem, content_type = PROBLEM_JSON),
         (status = 429, description = "`too_many_attempts`", body = Problem, content_type = PROBLEM_JSON),
         (status = 403, description = "`wrong_code` or `account_locked`",
             body = Problem, content_type = PROBLEM_JSON),
-        CallerRefused,
     )
 )]
 pub(crate) async fn confirm(

@@ -26,9 +26,9 @@ use crate::{
 #[utoipa::path(
     delete, path = "/me/totp", tag = "second factor", security(("bearer" = [])), request_body = Consent,
     responses(
+        OwnerRefused,
         (status = 204, description = "One-time passwords are off"),
         (status = 409, description = "`totp_not_enabled`", body = Problem, content_type = PROBLEM_JSON),
-        OwnerRefused,
     )
 )]
 pub(crate) async fn disable(
