@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::json;
 use tracewell_auth::Auth;
-use tracewell_kit::testing::Running;
+use tracewell_kit::testing::{Running, assert_conforms};
 
 use crate::support::{Setup, assert_problem};
 
@@ -46,4 +46,12 @@ async fn a_client_cannot_choose_the_host() {
         .await
         .unwrap()
         .assert_problem(403, "cross_origin");
+}
+
+#[tokio::test]
+async fn the_gateway_is_as_its_document_says() {
+    let auth = Running::start::<Auth>(&[]).await.unwrap();
+    let gateway = Setup::new().existing("auth", auth.url()).start().await;
+    let url = format!("http://{}", gateway.address);
+    assert_conforms(&url, "", &[]).await.unwrap();
 }

@@ -6,6 +6,7 @@
 )]
 
 mod browser;
+mod conformance;
 mod contract;
 mod database;
 mod described;
@@ -22,6 +23,7 @@ use self::{described::Described, publisher::Publisher};
 use crate::{alone, config::Env, db::Engine, server::Server, service::Service};
 
 pub use browser::Browser;
+pub use conformance::{assert_conforms, python};
 pub use contract::{assert_committed, assert_contract};
 pub use database::TestDatabase;
 pub use postgres::{Identity, TlsServer};
