@@ -105,7 +105,10 @@ async fn continue_session(
             user_id,
             session_id,
             token,
-        } => Tokens::issue(key, &user_id, &session_id, token, keep, now),
+        } => {
+            tracewell_telemetry::user(&user_id, None);
+            Tokens::issue(key, &user_id, &session_id, token, keep, now)
+        }
         Refreshed::Reused => Err(AuthError::RefreshTokenReused),
         Refreshed::Ended => Err(AuthError::SessionEnded),
         Refreshed::Unknown => Err(AuthError::InvalidRefreshToken),
