@@ -241,6 +241,7 @@ fn wait_until_ready(running: &mut Running, interrupted: &Receiver<()>) -> anyhow
     say("gateway   http://localhost:3000");
     say("API docs  http://localhost:3000/api-docs");
     say("health    http://localhost:3000/v1/health");
+    say("mail      http://localhost:3001/debug/mail");
     say("Ctrl-C stops all");
     Ok(true)
 }

@@ -109,6 +109,6 @@ async fn sign_in(
             return Err(AuthError::PasskeyCloned);
         }
     }
-    let user = account.unless_locked()?;
-    SignedIn::finish(tx, key, client, user, Keep::of_browser(body.cookie)).await
+    let owner = account.unless_locked()?;
+    SignedIn::finish(tx, key, client, owner, Keep::of_browser(body.cookie)).await
 }
