@@ -164,6 +164,7 @@ fn environment(service: &Service, data: &Path, exporting: bool) -> Vec<(&'static
         ("GATEWAY_ROUTES", routes.join(",")),
         ("LOG_FORMAT", "pretty".to_owned()),
         ("DEBUG_ENDPOINTS", "1".to_owned()),
+        ("DEBUG_MAIL", "1".to_owned()),
         ("SHUTDOWN_DELAY_SECONDS", "0".to_owned()),
         ("OTEL_SERVICE_NAME", service.name.to_owned()),
         (
@@ -171,6 +172,9 @@ fn environment(service: &Service, data: &Path, exporting: bool) -> Vec<(&'static
             "service.namespace=dev,deployment.environment.name=dev".to_owned(),
         ),
     ];
+    if service.name != "gateway" {
+        environment.push(("TRUSTED_PROXIES", "1".to_owned()));
+    }
     if exporting {
         environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{OTLP}")));
     }
@@ -237,6 +241,7 @@ fn wait_until_ready(running: &mut Running, interrupted: &Receiver<()>) -> anyhow
     say("gateway   http://localhost:3000");
     say("API docs  http://localhost:3000/api-docs");
     say("health    http://localhost:3000/v1/health");
+    say("mail      http://localhost:3001/debug/mail");
     say("Ctrl-C stops all");
     Ok(true)
 }
@@ -380,6 +385,12 @@ mod tests {
             value(&SERVICES[2], "BILLING_URL").as_deref(),
             Some("http://127.0.0.1:3003")
         );
+        let proxies: Vec<_> = SERVICES
+            .iter()
+            .map(|service| value(service, "TRUSTED_PROXIES"))
+            .collect();
+        let one = Some("1".to_owned());
+        assert_eq!(proxies, [None, one.clone(), one.clone(), one]);
         let routes = "/auth=http://127.0.0.1:3001,/billing=http://127.0.0.1:3003,/chat=http://127.0.0.1:3002";
         assert_eq!(value(&SERVICES[0], "GATEWAY_ROUTES").as_deref(), Some(routes));
     }

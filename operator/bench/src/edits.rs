@@ -24,6 +24,9 @@ use crate::{
 /// Edits of which the latency is taken.
 const EDITS: usize = 200;
 
+/// Time between two of them, so that the rollout of one is not what the next one waits for.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Time between two edits of the Platform that flaps: 50 in a second.
 const FLAP: Duration = Duration::from_millis(20);
 
@@ -146,7 +149,10 @@ async fn edit_in_turn(
     revision: usize,
 ) -> Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(EDITS);
+    let mut pace = interval(PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for edit in 0..EDITS {
+        pace.tick().await;
         let number = 1 + edit % (platforms - 1).max(1);
         let revision = revision * EDITS + edit;
         let change = apply(&world.client, number, revision);

@@ -1,14 +1,24 @@
 //! What every change of how somebody signs in ends with: an entry in the audit trail, and a mail that tells its owner.
+//! And what a change ends that somebody else may have begun.
 
+use jiff::Timestamp;
 use tracewell_kit::db::{DbError, Tx};
 
 use crate::{
     caller::Caller,
     client::Client,
-    domain::{AuditKind, Email, MailKind},
+    domain::{AuditKind, Email, MailKind, User},
     mail::Mailer,
     store::{self, audit::Subject},
 };
+
+/// Ends all that was begun with the account and is not finished: who began it may be the one who is to be kept out.
+/// Sessions are the caller's to end.
+pub(crate) async fn void_begun(tx: &mut Tx, user: &User, now: Timestamp) -> Result<(), DbError> {
+    store::mails::withdraw(tx, user).await?;
+    store::mail_tokens::spend_all(tx, &user.id, now).await?;
+    store::challenges::void_all(tx, &user.id).await
+}
 
 /// Writes down the change and the mail as the last part of the transaction, and has the mail sent.
 pub(crate) async fn finish(

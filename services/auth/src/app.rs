@@ -8,11 +8,11 @@ use tracewell_kit::{
     config::Env,
     db::{Db, Migration},
     docs::Routes,
+    forwarded::TrustedProxies,
     service::{Resources, Service, StartError},
 };
 
 use crate::{
-    client::TrustedProxies,
     config::Config,
     create_admin,
     hashing::Hasher,
@@ -40,13 +40,13 @@ pub struct AppState {
     pub(crate) sealing: SealingKey,
     relying_party: Arc<RelyingParty>,
     trusted_proxies: TrustedProxies,
-    debug_endpoints: DebugEndpoints,
+    readable_outbox: ReadableOutbox,
     verifier: Verifier,
 }
 
-/// Whether there are routes for those who debug.
+/// Whether the mails that were sent can be read.
 #[derive(Debug, Clone, Copy)]
-struct DebugEndpoints(bool);
+struct ReadableOutbox(bool);
 
 impl Service for Auth {
     const NAME: &'static str = "auth";
@@ -86,11 +86,12 @@ impl Service for Auth {
         routes::all()
     }
 
-    fn mount(state: &AppState, router: Router) -> Router {
-        if !state.debug_endpoints.0 {
-            return router;
+    fn operations(state: &AppState, router: Router) -> Router {
+        if state.readable_outbox.0 {
+            router.merge(routes::outbox().with_state(state.clone()))
+        } else {
+            router
         }
-        router.merge(routes::debug().with_state(state.clone()))
     }
 
     async fn start(config: Config, resources: &Resources) -> Result<AppState, StartError> {
@@ -107,10 +108,10 @@ impl Service for Auth {
             keys,
             housekeeping: Housekeeping::start(db.clone()),
             mailer: Mailer::start(db.clone(), config.mail)?,
-            debug_endpoints: DebugEndpoints(config.debug_endpoints),
+            readable_outbox: ReadableOutbox(config.debug_mail),
             sealing,
             relying_party: Arc::new(relying_party),
-            trusted_proxies: TrustedProxies(config.trusted_proxies),
+            trusted_proxies: resources.trusted_proxies,
             db,
         })
     }

@@ -6,12 +6,12 @@ use http::request::Parts;
 use tracewell_kit::{
     auth::{CurrentUser, Verifier},
     clock,
-    db::Db,
+    db::{Db, Tx},
     problem::ApiError,
 };
 
 use crate::{
-    domain::{Role, User},
+    domain::{Account, Role, User},
     error::AuthError,
     store,
 };
@@ -21,6 +21,28 @@ use crate::{
 pub(crate) struct Caller {
     pub(crate) user: User,
     pub(crate) session_id: String,
+}
+
+impl Account {
+    /// The user, unless an admin keeps them out.
+    pub(crate) fn unless_locked(self) -> Result<User, AuthError> {
+        match self.locked_at {
+            None => Ok(self.user),
+            Some(_) => Err(AuthError::AccountLocked),
+        }
+    }
+}
+
+impl Caller {
+    /// Holds the account for the rest of a transaction that has only begun, if the session still goes on: it may have
+    /// been ended while a password was hashed.
+    pub(crate) async fn hold(&self, tx: &mut Tx) -> Result<(), AuthError> {
+        store::users::hold(tx, &self.user.id).await?;
+        store::sessions::account(tx, &self.session_id, &self.user.id, clock::now())
+            .await?
+            .map(drop)
+            .ok_or(AuthError::SessionEnded)
+    }
 }
 
 /// A caller who is an admin.
@@ -40,11 +62,8 @@ where
         let account = store::sessions::account(&Db::from_ref(state), &session_id, &token.id, clock::now())
             .await?
             .ok_or(AuthError::SessionEnded)?;
-        if account.locked_at.is_some() {
-            return Err(AuthError::AccountLocked.into());
-        }
         Ok(Self {
-            user: account.user,
+            user: account.unless_locked()?,
             session_id,
         })
     }

@@ -3,7 +3,7 @@
 use std::{fmt, num::NonZeroU16, str::FromStr, thread};
 
 use argon2::Params;
-use tracewell_kit::config::Env;
+use tracewell_kit::config::{Env, Flag};
 
 use crate::{
     mail::MailConfig,
@@ -23,14 +23,13 @@ pub struct Config {
     pub(crate) key_encryption_key: Option<SealingKey>,
     /// How mail is sent.
     pub(crate) mail: MailConfig,
-    /// Whether the outbox can be read at `/debug/mail`.
-    pub(crate) debug_endpoints: bool,
+    /// Whether the outbox can be read at `/debug/mail`, beside the metrics. Apart from `DEBUG_ENDPOINTS`: the mails have
+    /// tokens in them, and who reads one has the account.
+    pub(crate) debug_mail: bool,
     /// The domain that passkeys are made for.
     pub(crate) passkey_rp_id: RelyingPartyId,
     /// The origins in it whose pages may use them.
     pub(crate) passkey_origins: PasskeyOrigins,
-    /// How many proxies stand before the service; the gateway is one.
-    pub(crate) trusted_proxies: u8,
 }
 
 /// What one password hash costs: `m=<KiB>,t=<passes>`, as a PHC string writes it. The lanes are always 1: a sign-in
@@ -109,7 +108,7 @@ impl Config {
             hash_cost,
             key_encryption_key: env.optional("KEY_ENCRYPTION_KEY", "32 bytes in base64"),
             mail: MailConfig::read(env),
-            debug_endpoints: env.or("DEBUG_ENDPOINTS", 0_u8, "0 or 1") == 1,
+            debug_mail: env.or("DEBUG_MAIL", Flag(false), Flag::EXPECTED).0,
             passkey_rp_id: env.or(
                 "PASSKEY_RP_ID",
                 RelyingPartyId::localhost(),
@@ -120,7 +119,6 @@ impl Config {
                 RelyingPartyId::localhost_origins(),
                 "origins in that domain such as https://app.example.com, separated by commas",
             ),
-            trusted_proxies: env.or("TRUSTED_PROXIES", 1, "a number of proxies, 0 to 255"),
         }
     }
 }

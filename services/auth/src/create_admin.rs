@@ -3,7 +3,12 @@
 use std::io;
 
 use clap::{Arg, ArgMatches, Command};
-use tracewell_kit::{clock, db::Db, id, service::StartError};
+use tracewell_kit::{
+    clock,
+    db::{Db, DbError, Tx},
+    id,
+    service::StartError,
+};
 
 use crate::{
     client::Client,
@@ -23,6 +28,14 @@ enum CreateAdminError {
     Email(#[from] lettre::address::AddressError),
     #[error("the password on standard input must have 12 to 128 characters")]
     Password,
+    // Whoever signed up with it may be anybody.
+    #[error(
+        "there is an account with this address, whose owner has not confirmed it: let them confirm it first, by the mail that \
+         POST /v1/verify-email/resend sends"
+    )]
+    NotConfirmed,
+    #[error("somebody has signed up with this address just now: run this again")]
+    Taken,
 }
 
 pub(crate) fn command() -> Command {
@@ -44,21 +57,27 @@ pub(crate) async fn run(arguments: &ArgMatches, config: Config, db: &Db) -> Resu
         .parse()
         .map_err(CreateAdminError::from)?;
     let email = Email::from(address.to_string());
-    let user_id = match store::users::by_email(db, &email).await? {
-        Some((account, _)) => account.user.id,
+    let known = store::users::by_email(db, &email).await?;
+    let (tx, user_id) = match known.map(|(account, _)| account.user) {
+        Some(user) if user.email_verified_at.is_none() => return Err(CreateAdminError::NotConfirmed.into()),
+        Some(user) => (db.begin().await?, user.id),
         None => create(config, db, &email).await?,
     };
-    let mut tx = db.begin().await?;
-    store::users::set_admin(&mut tx, &user_id).await?;
-    let (subject, nobody) = (Subject::user(&user_id), Client::default());
-    store::audit::record(&mut tx, AuditKind::AdminAppointed, subject, &nobody).await?;
-    tx.commit().await?;
+    appoint(tx, &user_id).await?;
     println!("{} ({user_id}) is an admin", email.as_str());
     Ok(())
 }
 
-/// Makes the account that becomes an admin, and gives its id.
-async fn create(config: Config, db: &Db, email: &Email) -> Result<String, StartError> {
+async fn appoint(mut tx: Tx, user_id: &str) -> Result<(), DbError> {
+    store::users::set_admin(&mut tx, user_id).await?;
+    let (subject, nobody) = (Subject::user(user_id), Client::default());
+    store::audit::record(&mut tx, AuditKind::AdminAppointed, subject, &nobody).await?;
+    tx.commit().await
+}
+
+/// Makes the account that becomes an admin, in a transaction that is still open, and gives its id. Who runs this vouches for
+/// the address.
+async fn create(config: Config, db: &Db, email: &Email) -> Result<(Tx, String), StartError> {
     let line = io::read_to_string(io::stdin())?;
     let password = Password::new(line.trim_end_matches(['\r', '\n'])).ok_or(CreateAdminError::Password)?;
     let hasher = Hasher::new(config.hash_concurrency, config.hash_cost.params())?;
@@ -72,7 +91,9 @@ async fn create(config: Config, db: &Db, email: &Email) -> Result<String, StartE
         created_at: clock::now(),
     };
     let mut tx = db.begin().await?;
-    store::users::insert(&mut tx, &user, hash).await?;
-    tx.commit().await?;
-    Ok(user.id)
+    if !store::users::insert(&mut tx, &user, hash).await? {
+        return Err(CreateAdminError::Taken.into());
+    }
+    store::users::set_email_verified(&mut tx, &user.id, user.created_at).await?;
+    Ok((tx, user.id))
 }

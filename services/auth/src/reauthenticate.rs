@@ -11,24 +11,25 @@ use crate::{
     store::{self, attempts::Target},
 };
 
-/// Whether `password` is the caller's; wrong ones count against the account as failed sign-ins do.
+/// The hash that `password`, which is the caller's, was held against; a wrong one counts against the account as a failed
+/// sign-in does.
 pub(crate) async fn reauthenticate(
     db: &Db,
     hasher: &Hasher,
     caller: &Caller,
     client: &Client,
     password: Password,
-) -> Result<(), AuthError> {
+) -> Result<String, AuthError> {
     let place = hasher.queue()?;
     let target = Target::Password(&caller.user.email);
     store::attempts::begin(db, &target, client, clock::now()).await?;
     let stored = store::users::password_hash(db, &caller.user.id).await?;
-    let verdict = place.verify(password, stored).await;
-    if !matches!(verdict, Ok(Verdict::Wrong)) {
-        store::attempts::forgive(db, &target, client).await?;
-    }
-    match verdict? {
-        Verdict::Wrong => Err(AuthError::WrongPassword),
-        Verdict::Right | Verdict::Outdated => Ok(()),
+    let verdict = place.verify(password, stored.clone()).await?;
+    match (verdict, stored) {
+        (Verdict::Right | Verdict::Outdated, Some(hash)) => {
+            store::attempts::forgive(db, &target, client).await?;
+            Ok(hash)
+        }
+        (Verdict::Wrong, _) | (_, None) => Err(AuthError::WrongPassword),
     }
 }

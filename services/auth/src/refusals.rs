@@ -1,11 +1,12 @@
-//! What operations have in common in the API document: the answers to those whom they do not let in.
+//! What operations have in common in the API document: the answers to those whom they do not let in. An operation lists them
+//! before its own, which stand for those of the same status.
 
 use std::collections::BTreeMap;
 
-use tracewell_kit::problem::{PROBLEM_JSON, Problem};
+use tracewell_kit::docs;
 use utoipa::{
-    IntoResponses, ToSchema as _,
-    openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder},
+    IntoResponses,
+    openapi::{RefOr, Response},
 };
 
 type Responses = BTreeMap<String, RefOr<Response>>;
@@ -19,7 +20,7 @@ pub(crate) struct AdminRefused;
 /// Of an operation that asks a signed-in caller for the password again.
 pub(crate) struct OwnerRefused;
 
-const NO_TOKEN: (u16, &str) = (401, "No good token, or `session_ended`");
+const NO_TOKEN: (u16, &str) = (401, "`session_ended`");
 
 impl IntoResponses for CallerRefused {
     fn responses() -> Responses {
@@ -45,14 +46,7 @@ impl IntoResponses for OwnerRefused {
 }
 
 fn problems(statuses: &[(u16, &str)]) -> Responses {
-    let describe = |(status, description): &(u16, &str)| {
-        let schema = Ref::from_schema_name(Problem::name());
-        let content = ContentBuilder::new().schema(Some(schema)).build();
-        let response = ResponseBuilder::new()
-            .description(*description)
-            .content(PROBLEM_JSON, content)
-            .build();
-        (status.to_string(), RefOr::T(response))
-    };
+    let describe =
+        |(status, description): &(u16, &str)| (status.to_string(), RefOr::T(docs::problem(description)));
     statuses.iter().map(describe).collect()
 }

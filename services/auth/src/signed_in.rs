@@ -31,6 +31,8 @@ impl SignedIn {
         user: User,
         keep: Keep,
     ) -> Result<(Self, HeaderMap), AuthError> {
+        // No token has named the caller yet.
+        tracewell_telemetry::user(&user.id, None);
         let now = clock::now();
         let (session_id, token) = (id::new("ses"), OpaqueToken::generate()?);
         store::sessions::open(&mut tx, &user.id, &session_id, &token, client, now).await?;

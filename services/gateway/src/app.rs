@@ -11,13 +11,14 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use tracewell_kit::config::Env;
 use tracewell_kit::docs::{DocumentLink, Routes};
+use tracewell_kit::forwarded::TrustedProxies;
 use tracewell_kit::service::{Resources, Service, StartError};
 use tracewell_telemetry::TracedClient;
 use utoipa_axum::routes;
 
 use crate::config::Config;
 use crate::error::GatewayError;
-use crate::proxy::{Proxy, headers};
+use crate::proxy::Proxy;
 use crate::rate_limit::ClientRateLimit;
 use crate::request_id;
 use crate::routes::{api_docs, health};
@@ -37,7 +38,7 @@ pub struct GatewayState {
     proxy: Proxy,
     /// None: no limit.
     rate_limit: Option<Arc<ClientRateLimit>>,
-    trusted_proxies: usize,
+    trusted_proxies: TrustedProxies,
 }
 
 impl Service for Gateway {
@@ -48,7 +49,6 @@ impl Service for Gateway {
     const DESCRIPTION: &'static str = "The one way into the platform: routes each prefix to its service, limits rates, \
         names requests, and shows the API documents of all services.";
     const PORT: u16 = 3000;
-    const TRUSTED_PROXIES: u8 = 0;
     /// Above the longest `UPSTREAM_TIMEOUT_SECONDS`, so that the answer names the upstream.
     const REQUEST_TIMEOUT: Duration = Duration::from_mins(5);
     /// Bodies are streamed, never held: this only bounds what one request may move. Services have limits of their own.
@@ -71,13 +71,13 @@ impl Service for Gateway {
             proxy: Proxy::new(
                 client.clone(),
                 config.upstream_timeout,
-                config.trusted_proxies,
+                resources.trusted_proxies,
                 resources.connections.clone(),
             ),
             client,
             upstreams: config.routes.upstreams().iter().cloned().map(Arc::new).collect(),
             rate_limit: config.rate_limit.0.map(ClientRateLimit::new).map(Arc::new),
-            trusted_proxies: config.trusted_proxies,
+            trusted_proxies: resources.trusted_proxies,
         })
     }
 
@@ -121,10 +121,12 @@ async fn limit_rate(
     next: Next,
 ) -> Result<Response, GatewayError> {
     if let Some(limit) = &state.rate_limit {
-        let client = headers::client_address(request.headers(), peer.ip(), state.trusted_proxies);
-        limit.check(client).map_err(|wait| GatewayError::RateLimited {
-            retry_after_seconds: wait.as_secs() + 1,
-        })?;
+        let client = state.trusted_proxies.client(request.headers(), Some(peer.ip()));
+        limit
+            .check(client.unwrap_or(peer.ip()))
+            .map_err(|wait| GatewayError::RateLimited {
+                retry_after_seconds: wait.as_secs() + 1,
+            })?;
     }
     Ok(next.run(request).await)
 }

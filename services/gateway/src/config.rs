@@ -22,8 +22,6 @@ pub struct Config {
     pub rate_limit: RateLimit,
     /// How long an upstream may take until its answer begins.
     pub upstream_timeout: Duration,
-    /// How many proxies of our own stand before the gateway and tell of the client in `X-Forwarded-For`.
-    pub trusted_proxies: usize,
 }
 
 impl Config {
@@ -34,7 +32,6 @@ impl Config {
             DEFAULT_TIMEOUT_SECONDS,
             "whole seconds, 1 to 255",
         );
-        let trusted_proxies = env.or("TRUSTED_PROXIES", 0_u8, "a number of proxies, 0 to 255");
         Self {
             routes: env
                 .or("GATEWAY_ROUTES", RoutingTable::default(), RoutingTable::EXPECTED)
@@ -49,7 +46,6 @@ impl Config {
                 "requests per second and client, 0 for no limit",
             ),
             upstream_timeout: Duration::from_secs(timeout.get().into()),
-            trusted_proxies: trusted_proxies.into(),
         }
     }
 }
@@ -92,15 +88,13 @@ mod tests {
             ("GATEWAY_ROUTES", "/v1=http://auth:3001"),
             ("RATE_LIMIT_PER_SECOND", "-1"),
             ("UPSTREAM_TIMEOUT_SECONDS", "0"),
-            ("TRUSTED_PROXIES", "many"),
         ]);
         Config::read(&mut env);
-        let message = env.finish().expect_err("four wrong values").to_string();
+        let message = env.finish().expect_err("three wrong values").to_string();
         for name in [
             "GATEWAY_ROUTES",
             "RATE_LIMIT_PER_SECOND",
             "UPSTREAM_TIMEOUT_SECONDS",
-            "TRUSTED_PROXIES",
         ] {
             assert!(message.contains(&format!("{name}: expected ")), "{message}");
         }

@@ -15,6 +15,9 @@ pub enum GatewayError {
         "the path has a dot segment or a backslash, which servers read differently; write the path plainly"
     )]
     AmbiguousPath,
+    /// See [`crate::routing::is_for_operators`].
+    #[error("there is no route {0}")]
+    NotPassedOn(String),
     /// No connection, or one that broke before the answer.
     #[error("{upstream} cannot be reached")]
     Unreachable {
@@ -73,6 +76,7 @@ impl GatewayError {
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::AmbiguousPath => (StatusCode::BAD_REQUEST, "ambiguous_path"),
+            Self::NotPassedOn(_) => (StatusCode::NOT_FOUND, "unknown_route"),
             Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "broken_body"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use tracewell_kit::docs::DOCUMENT_PATH;
 
@@ -188,6 +189,15 @@ pub fn is_ambiguous(path: &str) -> bool {
             let dots = segment.replace("%2e", ".").replace("%2E", ".");
             matches!(dots.as_str(), "." | "..")
         })
+}
+
+/// Whether a path of a service is for those who operate it: `/debug` and what is below, however it is written.
+///
+/// A service that runs alone has it on the port of its API, where the gateway must not lead the world to.
+pub fn is_for_operators(path: &str) -> bool {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    let first = decoded.split('/').find(|segment| !segment.is_empty());
+    first.is_some_and(|segment| segment.eq_ignore_ascii_case("debug"))
 }
 
 #[cfg(test)]

@@ -93,8 +93,7 @@ fn sentence(error: &(dyn Error + 'static)) -> String {
 
 fn serve<S: Service>() -> Result<(), StartError> {
     // Before the runtime: the exporter's own thread must not live inside of it.
-    let service = ServiceInfo::new(S::NAME, S::VERSION).behind_proxies(S::TRUSTED_PROXIES);
-    let telemetry = Telemetry::init(service)?;
+    let telemetry = Telemetry::init(ServiceInfo::new(S::NAME, S::VERSION))?;
     runtime()?.block_on(async {
         let served = serve_until_stopped::<S>(&telemetry).await;
         // Whatever happened, the spans that tell of it must leave.

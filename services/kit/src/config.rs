@@ -3,6 +3,8 @@
 //! [`Env`] reads variables and remembers every mistake, so that a person who starts a service sees all
 //! of them at once. An empty variable counts as unset, as OpenTelemetry's specification has it.
 
+mod origins;
+
 use std::{
     collections::BTreeMap,
     fmt::{self, Display},
@@ -12,6 +14,10 @@ use std::{
 };
 
 use reqwest::Url;
+
+use crate::forwarded::TrustedProxies;
+
+pub use self::origins::Origins;
 
 /// The variables a service reads, with what it made of them.
 #[derive(Debug, Default)]
@@ -145,6 +151,8 @@ pub struct BaseConfig {
     pub cors_origins: Origins,
     /// Which API documents are served.
     pub api_docs: ApiDocs,
+    /// Whose word about clients and hosts is believed.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Which API documents a service serves.
@@ -205,7 +213,40 @@ impl BaseConfig {
             shutdown_delay: Duration::from_secs(delay.into()),
             cors_origins,
             api_docs: env.or("API_DOCS", ApiDocs::default(), "Portal, PerService or Disabled"),
+            trusted_proxies: TrustedProxies(env.or("TRUSTED_PROXIES", 0, "a number of proxies, 0 to 255")),
         }
+    }
+}
+
+/// Whether something is on: `1`, or `0` for not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl Flag {
+    /// What is allowed.
+    pub const EXPECTED: &'static str = "0 or 1";
+}
+
+/// The text is neither of the two.
+#[derive(Debug, thiserror::Error)]
+#[error("not {}", Flag::EXPECTED)]
+pub struct InvalidFlag;
+
+impl FromStr for Flag {
+    type Err = InvalidFlag;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "0" => Ok(Self(false)),
+            "1" => Ok(Self(true)),
+            _ => Err(InvalidFlag),
+        }
+    }
+}
+
+impl Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        u8::from(self.0).fmt(f)
     }
 }
 
@@ -255,52 +296,6 @@ pub(crate) fn without_password(url: &Url) -> String {
 #[error("not an http URL without query")]
 pub struct InvalidBaseUrl;
 
-/// Origins that a browser may call from, separated by commas in the environment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origins(Vec<http::HeaderValue>);
-
-impl Origins {
-    /// The origins as values of the `Origin` header.
-    pub fn as_slice(&self) -> &[http::HeaderValue] {
-        &self.0
-    }
-}
-
-impl FromIterator<http::HeaderValue> for Origins {
-    fn from_iter<I: IntoIterator<Item = http::HeaderValue>>(origins: I) -> Self {
-        Self(origins.into_iter().collect())
-    }
-}
-
-impl FromStr for Origins {
-    type Err = InvalidBaseUrl;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split(',')
-            .map(|part| {
-                let url = part.trim().parse::<Url>().map_err(|_| InvalidBaseUrl)?;
-                let origin = url.origin();
-                if !origin.is_tuple() || url.path() != "/" {
-                    return Err(InvalidBaseUrl);
-                }
-                origin.ascii_serialization().parse().map_err(|_| InvalidBaseUrl)
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-}
-
-impl Display for Origins {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts: Vec<_> = self
-            .0
-            .iter()
-            .map(|origin| String::from_utf8_lossy(origin.as_bytes()))
-            .collect();
-        f.write_str(&texts.join(","))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,10 +306,11 @@ mod tests {
             ("PORT", "hunter2"),
             ("HOST", "nowhere"),
             ("SHUTDOWN_DELAY_SECONDS", "-1"),
+            ("TRUSTED_PROXIES", "many"),
         ]);
         BaseConfig::read(&mut env, 3001);
         let error = env.finish().unwrap_err().to_string();
-        for name in ["PORT", "HOST", "SHUTDOWN_DELAY_SECONDS"] {
+        for name in ["PORT", "HOST", "SHUTDOWN_DELAY_SECONDS", "TRUSTED_PROXIES"] {
             assert!(error.contains(&format!("\n  {name}: expected ")), "{error}");
         }
         assert!(!error.contains("hunter2"), "{error}");
@@ -350,10 +346,16 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_a_list_without_paths() {
-        let origins: Origins = "https://a.example, http://localhost:5173".parse().unwrap();
-        assert_eq!(origins.to_string(), "https://a.example,http://localhost:5173");
-        assert!("https://a.example/path".parse::<Origins>().is_err());
-        assert!("*".parse::<Origins>().is_err());
+    fn a_flag_is_on_or_off_and_nothing_else() {
+        let mut env = Env::from_pairs([("ON", "1"), ("OFF", "0"), ("ODD", "2")]);
+        let mut read = |name| env.or(name, Flag(false), Flag::EXPECTED).0;
+        assert_eq!(
+            ["ON", "OFF", "ODD", "UNSET"].map(&mut read),
+            [true, false, false, false]
+        );
+        assert_eq!(
+            env.finish().unwrap_err().to_string(),
+            "invalid configuration\n  ODD: expected 0 or 1"
+        );
     }
 }

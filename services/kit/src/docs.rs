@@ -1,5 +1,7 @@
 //! The API documents: an OpenAPI 3.1 document per service, and Swagger UI over one or several of them.
 
+mod answers;
+
 use std::sync::Arc;
 
 use axum::{
@@ -12,9 +14,7 @@ use http::{HeaderValue, StatusCode, header};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-        ResponseBuilder,
-        path::{Operation, PathItem},
+        Components, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -22,9 +22,13 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::{
     auth::BEARER,
-    problem::{ApiError, FieldError, PROBLEM_JSON, Problem},
+    problem::{ApiError, FieldError, Problem},
     service::Service,
 };
+
+use self::answers::Ground;
+
+pub use self::answers::problem;
 
 /// Path of a service's own document.
 pub const DOCUMENT_PATH: &str = "/api-docs.json";
@@ -102,49 +106,19 @@ pub(crate) fn routes_and_document<S: Service>() -> (Router<S::State>, OpenApi) {
     ] {
         components.schemas.insert(name.into_owned(), schema);
     }
-    let problem = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(Problem::name())))
-        .build();
-    components.responses.insert(
-        "Problem".into(),
-        RefOr::T(
-            ResponseBuilder::new()
-                .description("Anything that went wrong")
-                .content(PROBLEM_JSON, problem)
-                .build(),
-        ),
-    );
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .description(Some("The access_token of POST /v1/signin of the auth service"))
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        operation
-            .responses
-            .responses
-            .entry("default".into())
-            .or_insert_with(|| Ref::from_response_name("Problem").into());
-    }
+    answers::complete(&mut document, Ground::of::<S>());
     (router, document)
 }
 
 /// The document of `S`.
 pub fn document<S: Service>() -> OpenApi {
     routes_and_document::<S>().1
-}
-
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
-        &mut item.put,
-        &mut item.post,
-        &mut item.delete,
-        &mut item.patch,
-    ]
-    .into_iter()
-    .flatten()
 }
 
 /// A document that the UI offers.

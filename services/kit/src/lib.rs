@@ -19,6 +19,7 @@ pub mod config;
 pub mod connections;
 pub mod db;
 pub mod docs;
+pub mod forwarded;
 pub mod id;
 pub mod json;
 mod linger;

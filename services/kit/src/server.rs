@@ -23,6 +23,7 @@ use crate::{
     connections::Connections,
     db::{Db, Migration},
     docs,
+    forwarded::TrustedProxies,
     linger::linger,
     problem::{self, ApiError},
     service::{Resources, Service, Settings, StartError},
@@ -72,11 +73,12 @@ impl Server {
             Some(address) => Some(listen(address, "HOST, METRICS_PORT").await?),
             None => None,
         };
-        let resources = Resources::open(telemetry, database.as_ref().zip(S::MIGRATIONS)).await?;
+        let database = database.as_ref().zip(S::MIGRATIONS);
+        let resources = Resources::open(telemetry, base.trusted_proxies, database).await?;
         let state = S::start(service, &resources).await?;
         let db = resources.database().ok().cloned();
         let readiness = readiness(db.clone(), S::MIGRATIONS.unwrap_or_default());
-        let ops: Router = telemetry.ops_routes(readiness.clone());
+        let ops = S::operations(&state, telemetry.ops_routes(readiness.clone()));
         let app = telemetry.wrap(api::<S>(&state, &base));
         let (app, ops) = match ops_listener {
             None => (app.merge(ops), None),
@@ -213,7 +215,12 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
     // Each layer goes around those before it: read from the bottom to follow a request inwards.
     let router = S::mount(state, router);
     let router = if S::COOKIES {
-        router.layer(same_origin(base))
+        router
+            .layer(same_origin(base))
+            .layer(middleware::map_request_with_state(
+                base.trusted_proxies,
+                restore_host,
+            ))
     } else {
         router
     };
@@ -254,6 +261,15 @@ fn cors(base: &BaseConfig) -> CorsLayer {
         ])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .max_age(Duration::from_mins(10))
+}
+
+/// Gives a request the host that its client asked for, which a proxy may have replaced by the service's own: pages of the
+/// same host are told by it.
+async fn restore_host(State(proxies): State<TrustedProxies>, mut request: Request) -> Request {
+    if let Some(host) = proxies.host(request.headers()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
 }
 
 /// Refuses what a page of another site makes a browser send, as Go's `net/http` does since 1.25; what is no browser

@@ -13,6 +13,7 @@ use crate::{
     connections::Connections,
     db::{self, DatabaseUrl, Db, DbError, Migration},
     docs::{DocumentLink, Routes},
+    forwarded::TrustedProxies,
     token::JwkSet,
     upstream::Upstream,
 };
@@ -38,8 +39,6 @@ pub trait Service: Sized + 'static {
     const MIGRATIONS: Option<&'static [Migration]> = None;
     /// Whether the service, running alone, trusts a key of its own, for which `token` prints a token.
     const TRUSTS_OWN_KEY: bool = false;
-    /// How many proxies of our own stand before the service, unless `TRUSTED_PROXIES` says otherwise: the gateway.
-    const TRUSTED_PROXIES: u8 = 1;
     /// The longest a request may take until its answer begins.
     const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
     /// The largest body that a handler is given, in bytes.
@@ -86,6 +85,12 @@ pub trait Service: Sized + 'static {
         router
     }
 
+    /// Adds routes for those who operate the service, which are where its metrics are: never on the API's port where
+    /// `METRICS_PORT` gives them one of their own.
+    fn operations(_state: &Self::State, router: Router) -> Router {
+        router
+    }
+
     /// Documents of other services that the UI offers besides this one's.
     fn documents(_state: &Self::State) -> Vec<DocumentLink> {
         Vec::new()
@@ -99,6 +104,8 @@ pub struct Resources {
     pub client: TracedClient,
     /// Where connections go that outlive their request.
     pub connections: Connections,
+    /// Whose word about clients and hosts is believed.
+    pub trusted_proxies: TrustedProxies,
     database: Option<(DatabaseUrl, Db)>,
 }
 
@@ -121,6 +128,7 @@ pub enum VerifierError {
 impl Resources {
     pub(crate) async fn open(
         telemetry: &Telemetry,
+        trusted_proxies: TrustedProxies,
         database: Option<(&Database, &[Migration])>,
     ) -> Result<Self, OpenError> {
         let client = reqwest::Client::builder()
@@ -141,6 +149,7 @@ impl Resources {
         Ok(Self {
             client: telemetry.client(client),
             connections: Connections::default(),
+            trusted_proxies,
             database,
         })
     }

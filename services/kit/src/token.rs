@@ -36,6 +36,9 @@ pub struct Claims {
     pub iat: i64,
     /// Expires at, seconds since 1970.
     pub exp: i64,
+    /// Not good before, seconds since 1970; ours have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     /// The token's own id.
     pub jti: String,
     /// The session that the token was issued in, by which the auth service knows whether it goes on.
@@ -52,6 +55,7 @@ impl Claims {
             sub: user_id.into(),
             iat: now.as_second(),
             exp: now.as_second() + LIFETIME.as_secs(),
+            nbf: None,
             jti: crate::id::new("tok"),
             sid: None,
         }
@@ -124,8 +128,8 @@ pub enum TokenError {
     /// The signature does not fit.
     #[error("the token's signature is wrong")]
     Signature,
-    /// Made by or for somebody else, or not yet good.
-    #[error("the token's issuer, audience or time of issue is wrong")]
+    /// Made by or for somebody else, not yet good, or good for too long.
+    #[error("the token's issuer, audience or times are wrong")]
     Claims,
     /// Its time is over.
     #[error("the token has expired")]
@@ -206,7 +210,8 @@ pub fn verify(token: &str, keys: &JwkSet, now: Timestamp) -> Result<Claims, Toke
     if header.alg != "EdDSA" {
         return Err(TokenError::Algorithm);
     }
-    if header.crit.is_some() {
+    let is_other_kind = header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"));
+    if header.crit.is_some() || is_other_kind {
         return Err(TokenError::Malformed);
     }
     let kid = header.kid.ok_or(TokenError::UnknownKey)?;
@@ -220,7 +225,10 @@ pub fn verify(token: &str, keys: &JwkSet, now: Timestamp) -> Result<Claims, Toke
     // Read only now: whatever an unsigned token says is of no interest.
     let claims: Claims = decode(claims)?;
     let (leeway, now) = (LEEWAY.as_secs(), now.as_second());
-    if claims.iss != ISSUER || claims.aud != AUDIENCE || claims.iat > now + leeway {
+    let is_early = claims.iat.max(claims.nbf.unwrap_or(claims.iat)) > now + leeway;
+    // Whoever could sign one that is good for ever signs nothing for us.
+    let is_lasting = claims.exp.saturating_sub(claims.iat) > LIFETIME.as_secs();
+    if claims.iss != ISSUER || claims.aud != AUDIENCE || is_early || is_lasting {
         return Err(TokenError::Claims);
     }
     if claims.exp.saturating_add(leeway) <= now {
@@ -350,6 +358,13 @@ mod tests {
             Err(TokenError::Claims)
         );
         assert_eq!(check(&|c| c.iat += 31, now()), Err(TokenError::Claims));
+        assert_eq!(check(&|c| c.exp += 1, now()), Err(TokenError::Claims));
+        assert_eq!(check(&|c| c.exp = i64::MAX, now()), Err(TokenError::Claims));
+        assert_eq!(check(&|c| c.nbf = Some(c.iat + 30), now()), Ok(()));
+        assert_eq!(
+            check(&|c| c.nbf = Some(c.iat + 31), now()),
+            Err(TokenError::Claims)
+        );
         let end = now() + LIFETIME + LEEWAY;
         assert_eq!(check(&|_| {}, end - jiff::SignedDuration::from_secs(1)), Ok(()));
         assert_eq!(check(&|_| {}, end), Err(TokenError::Expired));

@@ -11,15 +11,12 @@ use crate::resolve::{Exposure, Resolved, Service};
 /// The variables that depend on the way in.
 pub(super) fn entrance_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
     let exposure = &resolved.exposure;
-    let mut variables = Vec::new();
-    // Without a proxy before the gateway, each of Tracewell's services knows its place by itself.
-    if exposure.proxies() > 0 {
-        let own = i32::from(service.name.as_str() != GATEWAY);
-        variables.push(variable(
-            "TRUSTED_PROXIES",
-            (exposure.proxies() + own).to_string(),
-        ));
-    }
+    // A service believes nobody unless it is told to: behind the gateway that is the gateway's place too.
+    let own = i32::from(service.name.as_str() != GATEWAY);
+    let mut variables = vec![variable(
+        "TRUSTED_PROXIES",
+        (exposure.proxies() + own).to_string(),
+    )];
     if service.name.as_str() == AUTH {
         variables.extend(passkey_variables(exposure));
     }

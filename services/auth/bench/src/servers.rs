@@ -70,6 +70,7 @@ impl Bench {
         command
             .env("HOST", "127.0.0.1")
             .env("DATABASE_URL", format!("sqlite://{}", database(folder).display()))
+            .env("TRUSTED_PROXIES", "1")
             .env("HASH_CONCURRENCY", self.cores.to_string());
         self.start(command, AUTH)
             .await

@@ -34,7 +34,8 @@ pub(crate) enum AuditKind {
     /// A passkey that counts its uses did not count on, so there are two of it.
     PasskeyCloned,
     EmailChanged,
-    /// An admin took one-time passwords and passkeys away, which their owner had lost.
+    /// One-time passwords and passkeys were taken away: by an admin, whose owner had lost them, or by a reset of the
+    /// password, since nobody had proved to read the address when they were added.
     SecondFactorsRemoved,
 }
 

@@ -1,7 +1,9 @@
 //! Failed attempts at a password, and how long the next one has to wait.
 //!
-//! Nothing is locked for ever, so nobody can be shut out of an account for good by who guesses at it. Three counters
-//! stand against three kinds of guessing; each lets some failures pass before it delays.
+//! Three counters stand against three kinds of guessing; each lets some failures pass before it delays. A delay has an end,
+//! but many machines that never stop guessing at one account make one delay follow the other, for whoever comes from where
+//! nobody has signed in to it. Its owner still gets in: from a network that they have signed in from, which the counter of
+//! the account does not delay, or by a new password, whose choice by mail clears the counter.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +19,7 @@ pub(crate) enum Scope {
     AccountAndAddress,
     /// One address at any account: somebody tries leaked passwords.
     Address,
-    /// One account from any address: many machines guess together.
+    /// One account from any address: many machines guess together. Networks that have been in are not delayed by it.
     Account,
 }
 

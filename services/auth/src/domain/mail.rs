@@ -23,6 +23,8 @@ pub(crate) enum MailKind {
     SecondFactorsRemoved,
     /// Asks to prove that an address, which is to become that of the account, is read.
     ConfirmNewEmail,
+    /// Tells the address of an account that it is to be replaced, while that can still be stopped.
+    EmailChangeRequested,
     /// Tells the old address that the account has another one now.
     EmailChanged,
 }
@@ -40,6 +42,9 @@ impl MailKind {
         Self::deserialize(text).ok()
     }
 
+    /// Those that have a token.
+    pub(crate) const WITH_TOKEN: [Self; 3] = [Self::VerifyEmail, Self::ResetPassword, Self::ConfirmNewEmail];
+
     /// How long the token of such a mail is good; `None`: the mail has no token.
     pub(crate) fn token_lifetime(self) -> Option<SignedDuration> {
         match self {
@@ -48,6 +53,7 @@ impl MailKind {
             Self::PasswordChanged
             | Self::SigninMethodsChanged
             | Self::SecondFactorsRemoved
+            | Self::EmailChangeRequested
             | Self::EmailChanged => None,
         }
     }
@@ -87,6 +93,24 @@ impl Mail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_a_token_is_listed() {
+        use MailKind::*;
+        for kind in [
+            VerifyEmail,
+            ResetPassword,
+            PasswordChanged,
+            SigninMethodsChanged,
+            SecondFactorsRemoved,
+            ConfirmNewEmail,
+            EmailChangeRequested,
+            EmailChanged,
+        ] {
+            let is_listed = MailKind::WITH_TOKEN.contains(&kind);
+            assert_eq!(kind.token_lifetime().is_some(), is_listed, "{kind}");
+        }
+    }
 
     #[test]
     fn a_mail_is_tried_again_later_and_later_and_then_given_up() {

@@ -96,6 +96,13 @@ impl Letter {
                  this within 24 hours:",
                 "If it was not you, do nothing.",
             ),
+            MailKind::EmailChangeRequested => (
+                "Your account is to have another e-mail address",
+                "",
+                "Somebody, we hope you, wants another address for the account with this one. It is changed once the new one \
+                 is confirmed, which it can be for 24 hours.",
+                "If it was not you, choose a new password at once: that stops it.",
+            ),
             MailKind::EmailChanged => (
                 "Your account has another e-mail address now",
                 "",

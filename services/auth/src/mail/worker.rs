@@ -2,6 +2,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tracewell_kit::{
     clock,
@@ -98,9 +99,8 @@ impl Worker {
     /// Sends the mail; `false` if there is nothing to send.
     async fn try_deliver(&self, mail: &Mail) -> Result<bool, DeliveryError> {
         let (db, now) = (&self.db, clock::now());
-        let sent = store::mails::sent_since(db, mail, now - jiff::SignedDuration::from_hours(1)).await?;
         let user_id = match self.user_of(mail).await? {
-            Some(user_id) if sent < MAILS_PER_HOUR => user_id,
+            Some(user_id) if !self.is_one_too_many(mail, now).await? => user_id,
             _ => {
                 store::mails::discard(db, &mail.id).await?;
                 return Ok(false);
@@ -112,7 +112,9 @@ impl Worker {
                 let token = OpaqueToken::generate()?;
                 let new_email = (mail.kind == MailKind::ConfirmNewEmail).then_some(&mail.recipient);
                 let end = now + lifetime;
-                store::mail_tokens::insert(db, &token, mail.kind, &user_id, new_email, end).await?;
+                if !store::mail_tokens::insert(db, &token, mail, &user_id, new_email, end).await? {
+                    return Ok(false);
+                }
                 Some(token)
             }
         };
@@ -126,6 +128,16 @@ impl Worker {
 }
 
 impl Worker {
+    /// Whether the address has had as many such mails as it may. What tells an owner of a change always goes out:
+    /// somebody who knows the password could use the notices up before a change that matters.
+    async fn is_one_too_many(&self, mail: &Mail, now: Timestamp) -> Result<bool, DbError> {
+        if mail.kind.token_lifetime().is_none() {
+            return Ok(false);
+        }
+        let since = now - SignedDuration::from_hours(1);
+        Ok(store::mails::sent_since(&self.db, mail, since).await? >= MAILS_PER_HOUR)
+    }
+
     /// The account that the mail is about; `None`: there is no reason to send it.
     async fn user_of(&self, mail: &Mail) -> Result<Option<String>, DbError> {
         let account = store::users::by_email(&self.db, &mail.recipient).await?;
@@ -140,7 +152,9 @@ impl Worker {
             | MailKind::SecondFactorsRemoved => account.map(|user| user.id),
             // Of an address that is another account's, nobody is told.
             MailKind::ConfirmNewEmail if account.is_some() => None,
-            MailKind::ConfirmNewEmail | MailKind::EmailChanged => mail.user_id.clone(),
+            MailKind::ConfirmNewEmail | MailKind::EmailChangeRequested | MailKind::EmailChanged => {
+                mail.user_id.clone()
+            }
         })
     }
 }
@@ -153,6 +167,7 @@ fn kind_label(kind: MailKind) -> &'static str {
         MailKind::SigninMethodsChanged => "signin_methods_changed",
         MailKind::SecondFactorsRemoved => "second_factors_removed",
         MailKind::ConfirmNewEmail => "confirm_new_email",
+        MailKind::EmailChangeRequested => "email_change_requested",
         MailKind::EmailChanged => "email_changed",
     }
 }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use tracewell_kit::{
     db::Db,
-    problem::{ApiError, PROBLEM_JSON, Problem, Query},
+    problem::{ApiError, Query},
 };
 use utoipa::ToSchema;
 
@@ -38,9 +38,8 @@ impl AuditTrail {
 #[utoipa::path(
     get, path = "/me/audit-events", tag = "accounts", security(("bearer" = [])), params(Paging),
     responses(
-        (status = 200, description = "The events", body = AuditTrail),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
         CallerRefused,
+        (status = 200, description = "The events", body = AuditTrail),
     )
 )]
 pub(crate) async fn audit_trail(

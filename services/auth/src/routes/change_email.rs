@@ -12,6 +12,7 @@ use tracewell_kit::{
 use utoipa::ToSchema;
 
 use crate::{
+    account_change,
     caller::Caller,
     client::Client,
     domain::{AuditKind, Email, MailKind, Password},
@@ -32,12 +33,13 @@ pub(crate) struct EmailChange {
     password: Password,
 }
 
-/// Mails a token to the address that the account is to have; nothing changes before it comes back.
+/// Mails a token to the address that the account is to have; nothing changes before it comes back. The address that the
+/// account has is told, so that its owner can stop it by a new password.
 ///
 /// The answer is the same if another account has the address; then no mail is sent.
 #[utoipa::path(
     post, path = "/me/email", tag = "accounts", security(("bearer" = [])), request_body = EmailChange,
-    responses((status = 202, description = "The mail will be sent if the address is free"), OwnerRefused)
+    responses(OwnerRefused, (status = 202, description = "The mail will be sent if the address is free"))
 )]
 pub(crate) async fn change_email(
     State(db): State<Db>,
@@ -49,7 +51,10 @@ pub(crate) async fn change_email(
 ) -> Result<StatusCode, ApiError> {
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
     let mut tx = db.begin().await?;
-    store::mails::request_about(&mut tx, MailKind::ConfirmNewEmail, &body.email, &caller.user.id).await?;
+    caller.hold(&mut tx).await?;
+    let user = &caller.user;
+    store::mails::request_about(&mut tx, MailKind::ConfirmNewEmail, &body.email, &user.id).await?;
+    store::mails::request_about(&mut tx, MailKind::EmailChangeRequested, &user.email, &user.id).await?;
     tx.commit().await?;
     mailer.wake();
     Ok(StatusCode::ACCEPTED)
@@ -70,6 +75,7 @@ pub(crate) struct NewEmailProof {
     responses(
         (status = 204, description = "The account has the new address"),
         (status = 400, description = "`invalid_mail_token`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`email_taken`: another account got the address meanwhile",
             body = Problem, content_type = PROBLEM_JSON),
     )
@@ -80,29 +86,28 @@ pub(crate) async fn confirm_email_change(
     client: Client,
     ValidJson(body): ValidJson<NewEmailProof>,
 ) -> Result<StatusCode, ApiError> {
+    const PURPOSE: MailKind = MailKind::ConfirmNewEmail;
     let now = clock::now();
-    let mut tx = db.begin().await?;
-    let spent = store::mail_tokens::spend(&mut tx, &body.token, MailKind::ConfirmNewEmail, now).await?;
-    let (user_id, new_email) = spent
-        .and_then(|spent| Some((spent.user_id, spent.new_email?)))
+    let user_id = store::mail_tokens::user_of(&db, &body.token, PURPOSE, now)
+        .await?
         .ok_or(AuthError::InvalidMailToken)?;
-    let old_email = store::users::email(&mut tx, &user_id).await?;
+    let mut tx = db.begin().await?;
+    let user = store::users::hold(&mut tx, &user_id)
+        .await?
+        .ok_or(AuthError::InvalidMailToken)?
+        .unless_locked()?;
+    let new_email = store::mail_tokens::spend(&mut tx, &body.token, &user_id, PURPOSE, now)
+        .await?
+        .flatten()
+        .ok_or(AuthError::InvalidMailToken)?;
+    account_change::void_begun(&mut tx, &user, now).await?;
     match store::users::set_email(&mut tx, &user_id, &new_email, now).await {
         Err(DbError::UniqueViolation) => return Err(AuthError::EmailTaken.into()),
         changed => changed?,
     }
-    for purpose in [
-        MailKind::VerifyEmail,
-        MailKind::ResetPassword,
-        MailKind::ConfirmNewEmail,
-    ] {
-        store::mail_tokens::spend_all(&mut tx, &user_id, purpose, now).await?;
-    }
     let subject = Subject::user(&user_id);
     store::audit::record(&mut tx, AuditKind::EmailChanged, subject, &client).await?;
-    if let Some(old) = old_email {
-        store::mails::request_about(&mut tx, MailKind::EmailChanged, &old, &user_id).await?;
-    }
+    store::mails::request_about(&mut tx, MailKind::EmailChanged, &user.email, &user_id).await?;
     tx.commit().await?;
     mailer.wake();
     Ok(StatusCode::NO_CONTENT)

@@ -36,8 +36,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NewName>
 #[utoipa::path(
     patch, path = "/me", tag = "accounts", security(("bearer" = [])), request_body = ProfileChange,
     responses(
-        (status = 200, description = "The account as it is now", body = User),
         CallerRefused,
+        (status = 200, description = "The account as it is now", body = User),
     )
 )]
 pub(crate) async fn change_me(

@@ -31,8 +31,8 @@ pub(crate) struct PasswordChange {
 #[utoipa::path(
     post, path = "/change-password", tag = "passwords", security(("bearer" = [])), request_body = PasswordChange,
     responses(
-        (status = 204, description = "The new password is in force"),
         OwnerRefused,
+        (status = 204, description = "The new password is in force"),
     )
 )]
 pub(crate) async fn change_password(
@@ -43,13 +43,17 @@ pub(crate) async fn change_password(
     caller: Caller,
     ValidJson(body): ValidJson<PasswordChange>,
 ) -> Result<StatusCode, ApiError> {
-    reauthenticate(&db, &hasher, &caller, &client, body.current_password).await?;
+    let known = reauthenticate(&db, &hasher, &caller, &client, body.current_password).await?;
     let hash = hasher.hash(body.new_password).await.map_err(AuthError::from)?;
-    let user = &caller.user;
+    let (user, now) = (&caller.user, clock::now());
     let mut tx = db.begin().await?;
-    store::users::set_password_hash(&mut tx, &user.id, hash).await?;
-    store::challenges::void_all(&mut tx, &user.id).await?;
-    store::sessions::revoke_all(&mut tx, &user.id, Some(&caller.session_id), clock::now()).await?;
+    caller.hold(&mut tx).await?;
+    if !store::users::confirm_password_hash(&mut tx, &user.id, &known, &hash).await? {
+        // Another change was faster.
+        return Err(AuthError::WrongPassword.into());
+    }
+    account_change::void_begun(&mut tx, user, now).await?;
+    store::sessions::revoke_all(&mut tx, &user.id, Some(&caller.session_id), now).await?;
     let (change, mail) = (AuditKind::PasswordChanged, MailKind::PasswordChanged);
     account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)

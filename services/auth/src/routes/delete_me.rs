@@ -1,7 +1,7 @@
 //! DELETE /v1/me
 
 use axum::extract::State;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tracewell_kit::{db::Db, json::ValidJson, problem::ApiError};
 use utoipa::ToSchema;
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     caller::Caller,
     client::Client,
+    cookie,
     domain::{AuditKind, Password},
     hashing::Hasher,
     reauthenticate::reauthenticate,
@@ -23,12 +24,12 @@ pub(crate) struct Deletion {
     password: Password,
 }
 
-/// Deletes the caller's account for good, with its sessions and its audit trail.
+/// Deletes the caller's account for good, with its sessions and its audit trail, and takes away the cookie of a browser.
 #[utoipa::path(
     delete, path = "/me", tag = "accounts", security(("bearer" = [])), request_body = Deletion,
     responses(
-        (status = 204, description = "The account is gone"),
         OwnerRefused,
+        (status = 204, description = "The account is gone"),
     )
 )]
 pub(crate) async fn delete_me(
@@ -37,10 +38,11 @@ pub(crate) async fn delete_me(
     client: Client,
     caller: Caller,
     ValidJson(body): ValidJson<Deletion>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1]), ApiError> {
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
     let id = &caller.user.id;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     store::audit::forget(&mut tx, id).await?;
     store::users::delete(&mut tx, id).await?;
     // Without the address: of somebody who has left nothing personal is kept.
@@ -52,5 +54,5 @@ pub(crate) async fn delete_me(
     )
     .await?;
     tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie::CLEAR)]))
 }

@@ -17,11 +17,11 @@ pub(crate) struct Sessions {
 #[utoipa::path(
     get, path = "/sessions", tag = "sessions", security(("bearer" = [])),
     responses(
+        CallerRefused,
         (status = 200, description = "The sessions", body = Sessions, links(
             ("revoke" = (operation_id = "revoke_session", description = "End the newest session",
                 parameters(("id" = "$response.body#/sessions/0/id")))),
         )),
-        CallerRefused,
     )
 )]
 pub(crate) async fn list_sessions(State(db): State<Db>, caller: Caller) -> Result<Json<Sessions>, ApiError> {

@@ -8,8 +8,8 @@ use crate::{caller::Caller, domain::User, refusals::CallerRefused};
 #[utoipa::path(
     get, path = "/me", tag = "accounts", security(("bearer" = [])),
     responses(
-        (status = 200, description = "The account", body = User),
         CallerRefused,
+        (status = 200, description = "The account", body = User),
     )
 )]
 pub(crate) async fn me(caller: Caller) -> Json<User> {

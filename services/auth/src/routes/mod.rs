@@ -50,7 +50,7 @@ pub(crate) fn all() -> Routes<AppState> {
     admin::add_to(passkeys::add_to(totp::add_to(own)))
 }
 
-/// Routes for those who debug, outside of the document.
-pub(crate) fn debug() -> Router<AppState> {
+/// The mails that were sent, for those who operate the service: outside of the document and of the API.
+pub(crate) fn outbox() -> Router<AppState> {
     Router::new().route("/debug/mail", get(outbox::outbox))
 }

@@ -1,4 +1,4 @@
-//! GET /debug/mail, there with `DEBUG_ENDPOINTS=1` only: the mails have tokens in them.
+//! GET /debug/mail beside the metrics, there with `DEBUG_MAIL=1` only: the mails have tokens in them.
 
 use axum::{Json, extract::State};
 use tracewell_kit::{db::Db, problem::ApiError};

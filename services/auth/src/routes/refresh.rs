@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::{Json, extract::State};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use tracewell_kit::{
     clock,
@@ -48,8 +48,6 @@ pub(crate) struct Refresh {
             ("refresh" = (operation_id = "refresh", description = "Refresh the access token again",
                 request_body = json!({"refresh_token": "$response.body#/refresh_token"}))),
         )),
-        (status = 403, description = "`cross_origin`: a page of another site sent it",
-            body = Problem, content_type = PROBLEM_JSON),
         (status = 401, description = "`invalid_refresh_token`, `refresh_token_reused` or `session_ended`",
             body = Problem, content_type = PROBLEM_JSON),
     )
@@ -60,13 +58,13 @@ pub(crate) async fn refresh(
     client: Client,
     headers: HeaderMap,
     ValidJson(body): ValidJson<Refresh>,
-) -> Result<(HeaderMap, Json<Tokens>), ApiError> {
+) -> Result<(HeaderMap, Json<Tokens>), (HeaderMap, ApiError)> {
     let presented = match body.refresh_token {
         Some(token) => Some((token, Keep::Client)),
         None => cookie::read(&headers).map(|token| (token, Keep::Cookie)),
     };
-    let refreshed = match presented {
-        Some((token, keep)) => continue_session(&db, &keys.signing(), &client, &token, keep).await,
+    let refreshed = match &presented {
+        Some((token, keep)) => continue_session(&db, &keys.signing(), &client, token, *keep).await,
         None => Err(AuthError::InvalidRefreshToken),
     };
     let outcome = match &refreshed {
@@ -77,8 +75,21 @@ pub(crate) async fn refresh(
         Err(_) => "error",
     };
     REFRESHES.add(1, &[("outcome", outcome)]);
-    let (tokens, headers) = refreshed?;
-    Ok((headers, Json(tokens)))
+    match refreshed {
+        Ok((tokens, headers)) => Ok((headers, Json(tokens))),
+        Err(error) => {
+            let is_in_cookie = matches!(presented, Some((_, Keep::Cookie)));
+            Err(refused(error.into(), is_in_cookie))
+        }
+    }
+}
+
+/// The answer to a refresh that failed. A cookie that is good no longer is taken away: a browser would send it again and
+/// again.
+fn refused(error: ApiError, is_in_cookie: bool) -> (HeaderMap, ApiError) {
+    let is_useless = is_in_cookie && error.status() == StatusCode::UNAUTHORIZED;
+    let cleared = is_useless.then_some((header::SET_COOKIE, cookie::CLEAR));
+    (cleared.into_iter().collect(), error)
 }
 
 async fn continue_session(
@@ -94,7 +105,10 @@ async fn continue_session(
             user_id,
             session_id,
             token,
-        } => Tokens::issue(key, &user_id, &session_id, token, keep, now),
+        } => {
+            tracewell_telemetry::user(&user_id, None);
+            Tokens::issue(key, &user_id, &session_id, token, keep, now)
+        }
         Refreshed::Reused => Err(AuthError::RefreshTokenReused),
         Refreshed::Ended => Err(AuthError::SessionEnded),
         Refreshed::Unknown => Err(AuthError::InvalidRefreshToken),

@@ -21,9 +21,9 @@ use crate::{
     delete, path = "/sessions/{id}", tag = "sessions", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the session")),
     responses(
-        (status = 204, description = "The session has ended"),
         CallerRefused,
-        (status = 404, description = "No session of the caller that goes on",
+        (status = 204, description = "The session has ended"),
+        (status = 404, description = "`not_found`: no session of the caller that goes on",
             body = Problem, content_type = PROBLEM_JSON),
     )
 )]

@@ -138,9 +138,7 @@ async fn attempt(
     let target = Target::Password(&email);
     store::attempts::begin(db, &target, client, clock::now()).await?;
     let signed_in = sign_in(db, hasher, place, key, client, body).await;
-    if !matches!(signed_in, Err(AuthError::InvalidCredentials)) {
-        store::attempts::forgive(db, &target, client).await?;
-    }
+    store::attempts::forgive_if_right(&signed_in, db, &target, client).await?;
     signed_in
 }
 

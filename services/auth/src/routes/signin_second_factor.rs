@@ -87,9 +87,8 @@ async fn attempt(
         let mut tx = db.begin().await?;
         store::audit::record(&mut tx, AuditKind::SigninFailed, Subject::user(user_id), client).await?;
         tx.commit().await?;
-    } else {
-        store::attempts::forgive(db, &target, client).await?;
     }
+    store::attempts::forgive_if_right(&signed_in, db, &target, client).await?;
     signed_in
 }
 
@@ -102,16 +101,14 @@ async fn sign_in(
     body: SecondFactor,
 ) -> Result<(SignedIn, HeaderMap), AuthError> {
     let mut tx = db.begin().await?;
+    let account = store::users::hold(&mut tx, user_id)
+        .await?
+        .ok_or(AuthError::InvalidChallenge)?;
     // A wrong code gives the challenge back, since the transaction ends with it.
     store::challenges::take(&mut tx, &body.challenge, Purpose::SecondFactor, clock::now())
         .await?
         .ok_or(AuthError::InvalidChallenge)?;
     second_factor::take_code(&mut tx, sealing, client, user_id, &body.code).await?;
-    let account = store::users::by_id(&mut tx, user_id.to_owned())
-        .await?
-        .ok_or(AuthError::InvalidChallenge)?;
-    if account.locked_at.is_some() {
-        return Err(AuthError::AccountLocked);
-    }
-    SignedIn::finish(tx, key, client, account.user, Keep::of_browser(body.cookie)).await
+    let user = account.unless_locked()?;
+    SignedIn::finish(tx, key, client, user, Keep::of_browser(body.cookie)).await
 }

@@ -19,8 +19,8 @@ use crate::{
 #[utoipa::path(
     post, path = "/signout", tag = "sessions", security(("bearer" = [])),
     responses(
-        (status = 204, description = "The session has ended"),
         CallerRefused,
+        (status = 204, description = "The session has ended"),
     )
 )]
 pub(crate) async fn signout(

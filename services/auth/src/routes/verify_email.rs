@@ -40,12 +40,16 @@ pub(crate) async fn verify_email(
     client: Client,
     ValidJson(body): ValidJson<EmailProof>,
 ) -> Result<StatusCode, ApiError> {
+    const PURPOSE: MailKind = MailKind::VerifyEmail;
     let now = clock::now();
-    let mut tx = db.begin().await?;
-    let user_id = store::mail_tokens::spend(&mut tx, &body.token, MailKind::VerifyEmail, now)
+    let user_id = store::mail_tokens::user_of(&db, &body.token, PURPOSE, now)
         .await?
-        .ok_or(AuthError::InvalidMailToken)?
-        .user_id;
+        .ok_or(AuthError::InvalidMailToken)?;
+    let mut tx = db.begin().await?;
+    store::users::hold(&mut tx, &user_id).await?;
+    store::mail_tokens::spend(&mut tx, &body.token, &user_id, PURPOSE, now)
+        .await?
+        .ok_or(AuthError::InvalidMailToken)?;
     store::users::set_email_verified(&mut tx, &user_id, now).await?;
     store::audit::record(
         &mut tx,

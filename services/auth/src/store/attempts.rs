@@ -61,7 +61,9 @@ pub(crate) async fn begin(
     for (scope, key) in &scopes {
         let failures = failures(&mut tx, key, now).await?;
         let wait = failures.map_or(SignedDuration::ZERO, |failures| failures.wait(*scope, now));
-        if !wait.is_zero() {
+        let is_exempt =
+            *scope == Scope::Account && !wait.is_zero() && has_been_in(&mut tx, target, client).await?;
+        if !wait.is_zero() && !is_exempt {
             LOCKOUTS.add(1, &[("scope", scope.name())]);
             // Rounded up: who comes at the second named must not be early.
             let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
@@ -72,6 +74,21 @@ pub(crate) async fn begin(
         count(&mut tx, key, now).await?;
     }
     Ok(tx.commit().await?)
+}
+
+/// Takes the attempt back if what was tried was right. An attempt that ended with an error was none that was right: else
+/// guesses would be free while the database, or a hasher, fails.
+pub(crate) async fn forgive_if_right<T>(
+    attempt: &Result<T, AuthError>,
+    db: &Db,
+    target: &Target<'_>,
+    client: &Client,
+) -> Result<(), DbError> {
+    match attempt {
+        // Of a locked account nobody is told but who knows the password.
+        Ok(_) | Err(AuthError::AccountLocked) => forgive(db, target, client).await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// Takes the attempt back. For the account at the client's address everything before is forgotten too.
@@ -101,6 +118,44 @@ pub(crate) async fn forgive(db: &Db, target: &Target<'_>, client: &Client) -> Re
         .await?;
     }
     tx.commit().await
+}
+
+/// Forgets the failures at an account, of all and of this client: its owner has proved to be it.
+pub(crate) async fn clear(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
+    for (scope, key) in scopes(target, client) {
+        if scope != Scope::Address {
+            query("failed_attempts", "DELETE FROM failed_attempts WHERE scope = $1")
+                .bind(key)
+                .execute(&mut *tx)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody has signed in to the account from the client's network, as far as sessions are remembered. Guesses of
+/// others then do not delay the client's own.
+async fn has_been_in(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Result<bool, DbError> {
+    let (sql, value) = match target {
+        Target::Password(email) => (
+            "SELECT DISTINCT s.address FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.email = $1",
+            email.as_str(),
+        ),
+        Target::Codes(user_id) => (
+            "SELECT DISTINCT address FROM sessions WHERE user_id = $1",
+            *user_id,
+        ),
+    };
+    let addresses = query("sessions", sql)
+        .bind(value.to_owned())
+        .all(tx, |row| row.get::<Option<String>>("address"))
+        .await?;
+    let networks = addresses
+        .iter()
+        .flatten()
+        .filter_map(|address| address.parse().ok());
+    let own = client.address.map(network);
+    Ok(own.is_some() && networks.map(network).any(|known| Some(known) == own))
 }
 
 /// What the attempt counts for, with the name of each counter; always in the same order, in which they are locked.

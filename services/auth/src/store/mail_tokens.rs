@@ -3,101 +3,95 @@
 use jiff::Timestamp;
 use tracewell_kit::db::{Db, DbError, Tx, query};
 
+use super::mails;
 use crate::{
-    domain::{Email, mail::MailKind},
+    domain::{
+        Email,
+        mail::{Mail, MailKind},
+    },
     opaque::OpaqueToken,
 };
 
-/// Stores a new token.
+/// Stores a new token for a mail; `false` if the mail was withdrawn meanwhile.
 pub(crate) async fn insert(
     db: &Db,
     token: &OpaqueToken,
-    purpose: MailKind,
+    mail: &Mail,
     user_id: &str,
     new_email: Option<&Email>,
     expires_at: Timestamp,
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
     let mut tx = db.begin().await?;
+    // Who withdraws mails spends tokens after that: either the mail is gone here, or the token is there then.
+    if !mails::hold(&mut tx, &mail.id).await? {
+        return Ok(false);
+    }
     query(
         "mail_tokens",
         "INSERT INTO mail_tokens (hash, purpose, user_id, expires_at, new_email) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(token.hash())
-    .bind(purpose.to_string())
+    .bind(mail.kind.to_string())
     .bind(user_id.to_owned())
     .bind(expires_at.as_microsecond())
     .bind(new_email.map(|email| email.as_str().to_owned()))
     .execute(&mut tx)
     .await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
 }
 
-/// Whether the token could be spent now.
-pub(crate) async fn is_good(
+/// Whose account the token is for, if it could be spent now.
+pub(crate) async fn user_of(
     db: &Db,
     token: &OpaqueToken,
     purpose: MailKind,
     now: Timestamp,
-) -> Result<bool, DbError> {
-    let found = query(
+) -> Result<Option<String>, DbError> {
+    query(
         "mail_tokens",
         "SELECT user_id FROM mail_tokens WHERE hash = $1 AND purpose = $2 AND spent_at IS NULL AND expires_at > $3",
     )
     .bind(token.hash())
     .bind(purpose.to_string())
     .bind(now.as_microsecond())
-    .optional(db, |row| row.get::<String>("user_id"))
-    .await?;
-    Ok(found.is_some())
+    .optional(db, |row| row.get("user_id"))
+    .await
 }
 
-/// What a token was good for.
-#[derive(Debug)]
-pub(crate) struct Spent {
-    pub(crate) user_id: String,
-    /// The address that it was mailed to, if that is to become the account's.
-    pub(crate) new_email: Option<Email>,
-}
-
-/// Spends the token; `None` if it is unknown, spent or out of date.
+/// Spends the token of a user. `None`: it is unknown, spent or out of date; else the address that it was mailed to, if
+/// that is to become the account's.
 pub(crate) async fn spend(
     tx: &mut Tx,
     token: &OpaqueToken,
+    user_id: &str,
     purpose: MailKind,
     now: Timestamp,
-) -> Result<Option<Spent>, DbError> {
+) -> Result<Option<Option<Email>>, DbError> {
     query(
         "mail_tokens",
         "UPDATE mail_tokens SET spent_at = $1 \
-         WHERE hash = $2 AND purpose = $3 AND spent_at IS NULL AND expires_at > $1 \
-         RETURNING user_id, new_email",
+         WHERE hash = $2 AND purpose = $3 AND user_id = $4 AND spent_at IS NULL AND expires_at > $1 \
+         RETURNING new_email",
     )
     .bind(now.as_microsecond())
     .bind(token.hash())
     .bind(purpose.to_string())
+    .bind(user_id.to_owned())
     .optional(tx, |row| {
-        Ok(Spent {
-            user_id: row.get("user_id")?,
-            new_email: row.get::<Option<String>>("new_email")?.map(Email::from),
-        })
+        Ok(row.get::<Option<String>>("new_email")?.map(Email::from))
     })
     .await
 }
 
-/// Spends every other token of the user for this purpose.
-pub(crate) async fn spend_all(
-    tx: &mut Tx,
-    user_id: &str,
-    purpose: MailKind,
-    now: Timestamp,
-) -> Result<(), DbError> {
+/// Spends every token of the user, whatever it is for.
+pub(crate) async fn spend_all(tx: &mut Tx, user_id: &str, now: Timestamp) -> Result<(), DbError> {
     query(
         "mail_tokens",
-        "UPDATE mail_tokens SET spent_at = $1 WHERE user_id = $2 AND purpose = $3 AND spent_at IS NULL",
+        "UPDATE mail_tokens SET spent_at = $1 WHERE user_id = $2 AND spent_at IS NULL",
     )
     .bind(now.as_microsecond())
     .bind(user_id.to_owned())
-    .bind(purpose.to_string())
     .execute(tx)
     .await
     .map(drop)

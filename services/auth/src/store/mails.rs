@@ -10,7 +10,7 @@ use tracewell_kit::{
 
 use crate::{
     domain::{
-        Email,
+        Email, User,
         mail::{LEASE, Mail, MailKind},
     },
     mail::Letter,
@@ -79,6 +79,31 @@ pub(crate) async fn take_due(db: &Db, now: Timestamp) -> Result<Option<Mail>, Db
     .await?;
     tx.commit().await?;
     Ok(mail)
+}
+
+/// Writes to a mail, so that who withdraws it waits; `false` if it is gone.
+pub(super) async fn hold(tx: &mut Tx, id: &str) -> Result<bool, DbError> {
+    let rows = query("mails", "UPDATE mails SET attempts = attempts WHERE id = $1")
+        .bind(id.to_owned())
+        .execute(tx)
+        .await?;
+    Ok(rows == 1)
+}
+
+/// Takes back the mails about an account that are still to be sent and would have a token.
+pub(crate) async fn withdraw(tx: &mut Tx, user: &User) -> Result<(), DbError> {
+    for kind in MailKind::WITH_TOKEN {
+        query(
+            "mails",
+            "DELETE FROM mails WHERE due_at IS NOT NULL AND kind = $1 AND (recipient = $2 OR user_id = $3)",
+        )
+        .bind(kind.to_string())
+        .bind(user.email.as_str().to_owned())
+        .bind(user.id.clone())
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
 }
 
 /// How many mails of this kind this recipient was sent since then.

@@ -72,14 +72,23 @@ pub(crate) async fn by_credential(db: &Db, credential_id: String) -> Result<Opti
     .await
 }
 
-/// Notes that a passkey was used; `false` if it is gone, or if it counts its uses and has not counted on: then there are
-/// two of it (Web Authentication, 6.1.1).
-pub(crate) async fn used(
+/// What became of the use of a passkey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    Noted,
+    /// It counts its uses and has not counted on, so there are two of it (Web Authentication, 6.1.1).
+    Cloned,
+    /// It was taken away meanwhile.
+    Gone,
+}
+
+/// Notes that a passkey was used.
+pub(crate) async fn note_use(
     tx: &mut Tx,
     id: &str,
     sign_count: Option<i64>,
     now: Timestamp,
-) -> Result<bool, DbError> {
+) -> Result<Use, DbError> {
     let rows = match sign_count {
         None => query("passkeys", "UPDATE passkeys SET last_used_at = $1 WHERE id = $2")
             .bind(now.as_microsecond())
@@ -92,7 +101,14 @@ pub(crate) async fn used(
         .bind(id.to_owned())
         .bind(count),
     };
-    Ok(rows.execute(tx).await? == 1)
+    if rows.execute(tx).await? == 1 {
+        return Ok(Use::Noted);
+    }
+    let found = query("passkeys", "SELECT id FROM passkeys WHERE id = $1")
+        .bind(id.to_owned())
+        .optional(tx, |row| row.get::<String>("id"))
+        .await?;
+    Ok(found.map_or(Use::Gone, |_| Use::Cloned))
 }
 
 /// Deletes a passkey of the account; `false` if it has none with this id.
@@ -121,4 +137,40 @@ fn passkey(row: &Row) -> Result<Passkey, DbError> {
         created_at: row.instant("created_at")?,
         last_used_at: row.optional_instant("last_used_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tracewell_kit::{
+        clock,
+        db::Engine::{self, Postgres, Sqlite},
+        testing::TestDatabase,
+    };
+
+    use super::*;
+    use crate::store::MIGRATIONS;
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_passkey_that_was_taken_away_is_no_copy(#[values(Sqlite, Postgres)] engine: Engine) {
+        let database = TestDatabase::create(engine).await.unwrap();
+        let db = database.open(MIGRATIONS).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        for sql in [
+            "INSERT INTO users (id, email, password_hash, created_at) VALUES ('usr_1', 'a@b.example', '', 0)",
+            "INSERT INTO passkeys (id, user_id, credential_id, name, public_key, sign_count, created_at) \
+             VALUES ('pky_1', 'usr_1', 'c', 'phone', '', 4, 0)",
+        ] {
+            query("", sql).execute(&mut tx).await.unwrap();
+        }
+        let now = clock::now();
+        let mut uses = Vec::new();
+        for count in [5, 5] {
+            uses.push(note_use(&mut tx, "pky_1", Some(count), now).await.unwrap());
+        }
+        remove(&mut tx, "usr_1", "pky_1").await.unwrap();
+        uses.push(note_use(&mut tx, "pky_1", Some(6), now).await.unwrap());
+        assert_eq!(uses, [Use::Noted, Use::Cloned, Use::Gone]);
+    }
 }

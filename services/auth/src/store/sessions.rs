@@ -1,7 +1,7 @@
 //! Sessions and their refresh tokens.
 
 use jiff::Timestamp;
-use tracewell_kit::db::{Db, DbError, Tx, query};
+use tracewell_kit::db::{Db, DbError, Reader, Tx, query};
 
 use super::{audit, audit::Subject, users};
 use crate::{
@@ -51,8 +51,8 @@ async fn insert_token(tx: &mut Tx, session_id: &str, token: &OpaqueToken) -> Res
 }
 
 /// The account of a session that goes on.
-pub(crate) async fn account(
-    db: &Db,
+pub(crate) async fn account<'c>(
+    on: impl Into<Reader<'c>>,
     session_id: &str,
     user_id: &str,
     now: Timestamp,
@@ -66,7 +66,7 @@ pub(crate) async fn account(
     .bind(session_id.to_owned())
     .bind(user_id.to_owned())
     .bind(now.as_microsecond())
-    .optional(db, users::account)
+    .optional(on, users::account)
     .await
 }
 

@@ -58,12 +58,17 @@ pub(crate) async fn by_id<'c>(on: impl Into<Reader<'c>>, id: String) -> Result<O
     .await
 }
 
-/// The address of an account.
-pub(crate) async fn email(tx: &mut Tx, id: &str) -> Result<Option<Email>, DbError> {
-    query("users", "SELECT email FROM users WHERE id = $1")
-        .bind(id.to_owned())
-        .optional(tx, |row| Ok(row.get::<String>("email")?.into()))
-        .await
+/// The account with this id, whose row is held from then on: what somebody else does to the account comes either before,
+/// and is seen here, or after. It must be the first that a transaction holds, lest two wait for each other.
+pub(crate) async fn hold(tx: &mut Tx, id: &str) -> Result<Option<Account>, DbError> {
+    query(
+        "users",
+        "UPDATE users SET created_at = created_at WHERE id = $1 \
+         RETURNING id, email, email_verified_at, display_name, role, created_at, locked_at",
+    )
+    .bind(id.to_owned())
+    .optional(tx, account)
+    .await
 }
 
 /// The hash of an account's password.
@@ -74,8 +79,8 @@ pub(crate) async fn password_hash(db: &Db, id: &str) -> Result<Option<String>, D
         .await
 }
 
-/// Writes the password's hash if the one `known` is still in force; `false` if it is not. The account's row is held
-/// from then on: whatever changes the password and ends all sessions comes either before, and is seen here, or after.
+/// Writes the password's hash if the one `known` is still in force and the account is not locked; `false` otherwise. The
+/// account's row is held from then on, as by [`hold`].
 pub(crate) async fn confirm_password_hash(
     tx: &mut Tx,
     id: &str,
@@ -84,7 +89,7 @@ pub(crate) async fn confirm_password_hash(
 ) -> Result<bool, DbError> {
     let rows = query(
         "users",
-        "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
+        "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND locked_at IS NULL",
     )
     .bind(password_hash.to_owned())
     .bind(id.to_owned())

@@ -9,7 +9,7 @@ use tracewell_kit::{
     token::{JwkSet, verify},
 };
 
-use crate::{PASSWORD, auth, keys, sign_in, sign_up, start, token};
+use crate::{PASSWORD, auth, keys, refresh, sign_in, sign_up, signed_in, start, token};
 
 #[rstest]
 #[tokio::test]
@@ -51,6 +51,23 @@ async fn an_account_is_made_and_signed_into(#[values(Sqlite, Postgres)] engine: 
 
 #[rstest]
 #[tokio::test]
+async fn letters_are_the_same_however_a_keyboard_composes_them(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = auth(engine).await?;
+    // A letter with its mark, and ligatures; then the letter and its mark apart, and letters.
+    let composed = json!({"email": "j\u{f6}rg@example.com", "password": "sch\u{f6}ner \u{fb01}scher"});
+    let apart = json!({"email": "jo\u{308}rg@example.com", "password": "scho\u{308}ner fischer"});
+    assert_eq!(auth.post("/v1/signup", "", &composed).await?.status, 201);
+    assert_eq!(auth.post("/v1/signin", "", &apart).await?.status, 200);
+    auth.post("/v1/signup", "", &apart)
+        .await?
+        .assert_problem(409, "email_taken");
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
 async fn an_address_has_one_account(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
     let auth = auth(engine).await?;
     sign_up(&auth, "ada@example.com").await?;
@@ -79,6 +96,29 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same(
         metrics.contains(r#"auth_signin_total{outcome="invalid_credentials"}"#),
         "{metrics}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_happens_is_counted() -> Setup<()> {
+    let auth = start(Sqlite, &[("HASH_COST", "m=8,t=1")]).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    refresh(&auth, &ada.refresh).await?;
+    refresh(&auth, &"x".repeat(43)).await?;
+    for _ in 0..6 {
+        sign_in(&auth, "ada@example.com", "not the password").await?;
+    }
+    let metrics = auth.get("/metrics", "").await?.text;
+    for series in [
+        "auth_hash_wait_seconds_count",
+        r#"auth_signin_total{outcome="success"}"#,
+        r#"auth_signin_total{outcome="too_many_attempts"}"#,
+        r#"auth_refresh_total{outcome="success"}"#,
+        r#"auth_refresh_total{outcome="invalid_refresh_token"}"#,
+        r#"auth_lockouts_total{scope="account_and_address"}"#,
+    ] {
+        assert!(metrics.contains(series), "{series}: {metrics}");
+    }
     Ok(())
 }
 

@@ -10,7 +10,11 @@ use tracewell_kit::{
     testing::{Answer, Running, Setup},
 };
 
-use crate::{PASSWORD, SignedIn, open_auth, refresh, sign_in, signed_in};
+use crate::{
+    PASSWORD, SignedIn,
+    mail::{mailed_token, verify},
+    open_auth, refresh, sign_in, signed_in,
+};
 
 /// Runs `create-admin` beside the running service, as an operator of it would.
 async fn create_admin(auth: &Running, email: &str, password: &str) -> Setup<std::process::Output> {
@@ -165,9 +169,36 @@ async fn a_first_admin_needs_an_address_and_a_password(
         assert!(!refused.status.success() && said.contains(reason), "{said}");
         assert!(!said.contains(password), "{said}");
     }
-    // An account that exists keeps its password.
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_account_becomes_an_admins_once_its_address_is_confirmed(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    // Anybody may have signed up with the address.
     let ada = signed_in(&auth, "ada@example.com").await?;
+    let refused = create_admin(&auth, "ADA@example.com", PASSWORD).await?;
+    let said = String::from_utf8(refused.stderr)?;
+    assert!(
+        !refused.status.success() && said.contains("has not confirmed"),
+        "{said}"
+    );
+    auth.get("/v1/admin/users", &ada.access)
+        .await?
+        .assert_problem(403, "admin_only");
+
+    let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
+    assert_eq!(verify(&auth, &proof).await?.status, 204);
+    // An account that exists keeps its password.
     assert!(create_admin(&auth, "ADA@example.com", "").await?.status.success());
     assert_eq!(auth.get("/v1/admin/users", &ada.access).await?.status, 200);
+    // Said twice it is as true.
+    for _ in 0..2 {
+        let made = create_admin(&auth, "root@example.com", PASSWORD).await?;
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
     Ok(())
 }

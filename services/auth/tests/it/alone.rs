@@ -21,6 +21,20 @@ async fn it_runs_alone_and_stops_in_order() -> Setup<()> {
             .contains("DATABASE_URL=sqlite://./auth.db  # default")
     );
     assert!(auth.call(&["openapi"]).await?.starts_with('{'));
+    let signed_in = client
+        .post(format!("{}/v1/signin", auth.url))
+        .json(&json!({"email": "ada@example.com", "password": crate::PASSWORD}))
+        .send()
+        .await?
+        .json::<Value>()
+        .await?;
+    let refresh = json!({"refresh_token": signed_in["refresh_token"]});
+    let refreshed = client
+        .post(format!("{}/v1/refresh", auth.url))
+        .json(&refresh)
+        .send()
+        .await?;
+    assert_eq!(refreshed.status(), 200);
     let (status, log) = auth.terminate().await?;
     assert!(status.success(), "{status}");
     // Every line is JSON: nothing but the log may be written to standard output.
@@ -30,5 +44,11 @@ async fn it_runs_alone_and_stops_in_order() -> Setup<()> {
         .collect::<Result<_, _>>()?;
     assert!(lines.iter().any(|line| line["msg"] == "stopped"), "{log:?}");
     assert!(!log.concat().contains(crate::PASSWORD), "no password in the log");
+    // Who signs in has no token that names them; errors and log lines of such a request are somebody's all the same.
+    let user = signed_in["user"]["id"].as_str().ok_or("no user")?;
+    for path in ["/v1/signin", "/v1/refresh"] {
+        let of_user = log.iter().any(|line| line.contains(path) && line.contains(user));
+        assert!(of_user, "{path}: {log:?}");
+    }
     Ok(())
 }

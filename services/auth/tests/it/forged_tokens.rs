@@ -80,22 +80,40 @@ fn changed(claims: &Value, name: &str, value: impl Into<Value>) -> Value {
     claims
 }
 
-/// Each with what it is.
-fn corpus(key: &Key, ada: &SignedIn, bob: &SignedIn) -> Setup<Vec<(&'static str, String)>> {
+/// What is sent, what it is, and the code that refuses it.
+struct Forged(&'static str, String, &'static str);
+
+/// Signed in a way that is never accepted, or by nobody.
+fn wrongly_signed(key: &Key, good: &Value) -> Setup<Vec<Forged>> {
     let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": key.kid});
-    let (good, now) = (claims_of(&ada.access)?, clock::now().as_second());
-    let with = |name: &str, value: Value| key.sign(&header, &changed(&good, name, value));
-    let signed = |header: Value| key.sign(&header, &good);
-    let unsigned = |header: Value| format!("{}.", message(&header, &good));
+    let signed = |header: Value| key.sign(&header, good);
+    let unsigned = |header: Value| format!("{}.", message(&header, good));
     let (other, _) = Key::generate()?;
-    let by_hmac = {
-        let message = message(&json!({"alg": "HS256", "typ": "JWT", "kid": key.kid}), &good);
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, key.pair.public_key().as_ref());
-        let tag = hmac::sign(&secret, message.as_bytes());
+    let public = BASE64_URL_SAFE_NO_PAD.encode(key.pair.public_key());
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": key.kid, "x": public}).to_string();
+    // SubjectPublicKeyInfo of an Ed25519 key is this and the key (RFC 8410, 10.1).
+    let spki = [
+        b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00",
+        key.pair.public_key().as_ref(),
+    ]
+    .concat();
+    let pem = format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        BASE64_STANDARD.encode(spki)
+    );
+    let by_hmac = |secret: &[u8]| {
+        let message = message(&json!({"alg": "HS256", "typ": "JWT", "kid": key.kid}), good);
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
         format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(tag))
     };
-    let (head, tail) = ada.access.rsplit_once('.').ok_or("no signature")?;
-    Ok(vec![
+    let elsewhere = |name: &str| {
+        let mut header = json!({"alg": "EdDSA", "kid": other.kid});
+        header[name] = "https://evil.example/keys".into();
+        other.sign(&header, good)
+    };
+    let own =
+        json!({"kty": "OKP", "crv": "Ed25519", "x": BASE64_URL_SAFE_NO_PAD.encode(other.pair.public_key())});
+    let rows = [
         (
             "algorithm none, unsigned",
             unsigned(json!({"alg": "none", "kid": key.kid})),
@@ -109,22 +127,29 @@ fn corpus(key: &Key, ada: &SignedIn, bob: &SignedIn) -> Setup<Vec<(&'static str,
             signed(json!({"alg": "none", "kid": key.kid})),
         ),
         ("algorithm EdDSA, unsigned", unsigned(header.clone())),
-        ("HMAC with the public key", by_hmac),
+        (
+            "HMAC with the public key",
+            by_hmac(key.pair.public_key().as_ref()),
+        ),
+        (
+            "HMAC with the public key in base64url",
+            by_hmac(public.as_bytes()),
+        ),
+        ("HMAC with the public key as a JWK", by_hmac(jwk.as_bytes())),
+        ("HMAC with the public key in PEM", by_hmac(pem.as_bytes())),
         (
             "algorithm HS256, signed",
             signed(json!({"alg": "HS256", "kid": key.kid})),
         ),
         ("unknown key", signed(json!({"alg": "EdDSA", "kid": "unknown"}))),
         ("no key named", signed(json!({"alg": "EdDSA"}))),
-        ("another key under our name", other.sign(&header, &good)),
+        ("another key under our name", other.sign(&header, good)),
         (
             "key in the header",
-            other.sign(
-                &json!({"alg": "EdDSA", "kid": other.kid, "jwk": {"kty": "OKP",
-            "crv": "Ed25519", "x": BASE64_URL_SAFE_NO_PAD.encode(other.pair.public_key())}}),
-                &good,
-            ),
+            other.sign(&json!({"alg": "EdDSA", "kid": other.kid, "jwk": own}), good),
         ),
+        ("key at an address of the header", elsewhere("jku")),
+        ("certificate at an address of the header", elsewhere("x5u")),
         (
             "key name that is a path",
             signed(json!({"alg": "EdDSA", "kid": "../../../dev/null"})),
@@ -133,27 +158,104 @@ fn corpus(key: &Key, ada: &SignedIn, bob: &SignedIn) -> Setup<Vec<(&'static str,
             "critical extension",
             signed(json!({"alg": "EdDSA", "kid": key.kid, "crit": ["b64"], "b64": false})),
         ),
-        ("wrong issuer", with("iss", "somebody".into())),
-        ("wrong audience", with("aud", "others".into())),
-        ("list of audiences", with("aud", json!(["others", "tracewell"]))),
-        ("expired", with("exp", (now - 60).into())),
-        ("expires as text", with("exp", "never".into())),
-        ("not yet valid", with("iat", (now + 600).into())),
-        ("no session", with("sid", Value::Null)),
-        ("unknown session", with("sid", "ses_unknown".into())),
         (
+            "another kind of token",
+            signed(json!({"alg": "EdDSA", "kid": key.kid, "typ": "dpop+jwt"})),
+        ),
+    ];
+    let refused = |(what, token)| Forged(what, token, "invalid_token");
+    Ok(rows.into_iter().map(refused).collect())
+}
+
+/// Rightly signed, and saying what is not so.
+fn wrong_claims(key: &Key, good: &Value, of_bob: &Value) -> Vec<Forged> {
+    let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": key.kid});
+    let now = clock::now().as_second();
+    let with = |name: &str, value: Value| key.sign(&header, &changed(good, name, value));
+    let without = |name: &str| {
+        let mut claims = good.clone();
+        claims.as_object_mut().map(|claims| claims.remove(name));
+        key.sign(&header, &claims)
+    };
+    let past = changed(&changed(good, "iat", now - 660), "exp", now - 60);
+    vec![
+        Forged("wrong issuer", with("iss", "somebody".into()), "invalid_token"),
+        Forged("wrong audience", with("aud", "others".into()), "invalid_token"),
+        Forged(
+            "list of audiences",
+            with("aud", json!(["others", "tracewell"])),
+            "invalid_token",
+        ),
+        Forged("expired", key.sign(&header, &past), "token_expired"),
+        Forged("expires as text", with("exp", "never".into()), "invalid_token"),
+        Forged(
+            "expires at a fraction",
+            with(
+                "exp",
+                json!(f64::from(u32::try_from(now).unwrap_or_default()) + 60.5),
+            ),
+            "invalid_token",
+        ),
+        Forged("good for ever", with("exp", i64::MAX.into()), "invalid_token"),
+        Forged(
+            "good for longer than a number has",
+            with("exp", json!(1e300)),
+            "invalid_token",
+        ),
+        Forged("no end", without("exp"), "invalid_token"),
+        Forged("no time of issue", without("iat"), "invalid_token"),
+        Forged("no subject", without("sub"), "invalid_token"),
+        Forged(
+            "issued in future",
+            with("iat", (now + 600).into()),
+            "invalid_token",
+        ),
+        Forged("not yet valid", with("nbf", (now + 600).into()), "invalid_token"),
+        Forged("no session", with("sid", Value::Null), "session_ended"),
+        Forged(
+            "unknown session",
+            with("sid", "ses_unknown".into()),
+            "session_ended",
+        ),
+        Forged(
             "somebody else's session",
-            with("sid", claims_of(&bob.access)?["sid"].clone()),
+            with("sid", of_bob["sid"].clone()),
+            "session_ended",
         ),
-        ("unknown user", with("sub", "usr_unknown".into())),
-        (
-            "claims of another token",
-            format!("{}.{tail}", message(&header, &claims_of(&bob.access)?)),
-        ),
+        Forged("unknown user", with("sub", "usr_unknown".into()), "session_ended"),
+        Forged("oversized", with("jti", "x".repeat(8000).into()), "invalid_token"),
+    ]
+}
+
+/// Of a good token, the parts put together otherwise.
+fn misshapen(good: &str, of_bob: &Value) -> Setup<Vec<Forged>> {
+    let (head, tail) = good.rsplit_once('.').ok_or("no signature")?;
+    let (header, claims) = head.split_once('.').ok_or("no claims")?;
+    let padded = |part: &str| format!("{part}{}", "=".repeat((4 - part.len() % 4) % 4).as_str());
+    let of_bob = BASE64_URL_SAFE_NO_PAD.encode(of_bob.to_string());
+    let rows = [
+        ("claims of another token", format!("{header}.{of_bob}.{tail}")),
         ("cut signature", format!("{head}.{}", &tail[..tail.len() - 2])),
-        ("oversized", with("jti", "x".repeat(8000).into())),
+        ("padded signature", format!("{head}.{}", padded(tail))),
+        ("two parts", head.to_owned()),
+        ("four parts", format!("{good}.{tail}")),
+        (
+            "five parts, as if encrypted",
+            format!("{header}.{claims}.{tail}.{tail}.{tail}"),
+        ),
+        ("a part before", format!("{header}.{good}")),
         ("no token", "e30.e30.e30".to_owned()),
-    ])
+    ];
+    let refused = |(what, token)| Forged(what, token, "invalid_token");
+    Ok(rows.into_iter().map(refused).collect())
+}
+
+fn corpus(key: &Key, ada: &SignedIn, bob: &SignedIn) -> Setup<Vec<Forged>> {
+    let (good, of_bob) = (claims_of(&ada.access)?, claims_of(&bob.access)?);
+    let mut all = wrongly_signed(key, &good)?;
+    all.extend(wrong_claims(key, &good, &of_bob));
+    all.extend(misshapen(&ada.access, &of_bob)?);
+    Ok(all)
 }
 
 #[tokio::test]
@@ -179,10 +281,11 @@ async fn no_operation_takes_a_forged_token() -> Setup<()> {
                 continue;
             }
             operations += 1;
-            for (what, token) in &corpus {
+            for Forged(what, token, code) in &corpus {
                 let method: Method = method.to_uppercase().parse()?;
                 let refused = auth.send(auth.request(method, path, token)).await?;
-                assert_eq!(refused.status, 401, "{what} at {path}: {}", refused.text);
+                let told = (refused.status.as_u16(), refused.json()["code"].clone());
+                assert_eq!(told, (401, json!(code)), "{what} at {path}: {}", refused.text);
                 assert!(
                     refused.headers.contains_key("www-authenticate"),
                     "{what} at {path}"

@@ -7,7 +7,7 @@ use tracewell_kit::{
     testing::{Answer, Running, Setup},
 };
 
-use crate::{PASSWORD, SignedIn, auth, open_auth, refresh, sign_in, sign_up, signed_in};
+use crate::{PASSWORD, SignedIn, open_auth, refresh, sign_in, sign_up, signed_in, start};
 
 /// The mails of this kind to this address, once there are as many, the latest first.
 pub(crate) async fn mails(auth: &Running, recipient: &str, kind: &str, count: usize) -> Setup<Vec<Value>> {
@@ -39,7 +39,7 @@ pub(crate) async fn mailed_token(auth: &Running, recipient: &str, kind: &str) ->
     Ok(token.ok_or_else(|| format!("no token in {text}"))?.to_owned())
 }
 
-async fn verify(auth: &Running, token: &str) -> Setup<Answer> {
+pub(crate) async fn verify(auth: &Running, token: &str) -> Setup<Answer> {
     auth.post("/v1/verify-email", "", &json!({"token": token})).await
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn reset(auth: &Running, token: &str, password: &str) -> Setup<
     auth.post("/v1/reset-password", "", &body).await
 }
 
-async fn ask(auth: &Running, path: &str, email: &str) -> Setup<Answer> {
+pub(crate) async fn ask(auth: &Running, path: &str, email: &str) -> Setup<Answer> {
     auth.post(path, "", &json!({"email": email})).await
 }
 
@@ -241,9 +241,51 @@ async fn an_address_cannot_be_flooded(#[values(Sqlite, Postgres)] engine: Engine
 #[rstest]
 #[tokio::test]
 async fn the_outbox_is_closed_unless_asked_for(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
-    let auth = auth(engine).await?;
+    // What fails on purpose is for those who operate the service; what tokens are in is for nobody.
+    let auth = start(engine, &[("DEBUG_ENDPOINTS", "1")]).await?;
     auth.get("/debug/mail", "")
         .await?
         .assert_problem(404, "unknown_route");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_outbox_is_on_the_port_of_the_metrics() -> Setup<()> {
+    let auth = start(Sqlite, &[("DEBUG_MAIL", "1"), ("METRICS_PORT", "0")]).await?;
+    auth.get("/debug/mail", "")
+        .await?
+        .assert_problem(404, "unknown_route");
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let outbox = client
+        .get(format!("{}/debug/mail", auth.ops_url()))
+        .send()
+        .await?;
+    assert_eq!(
+        (outbox.status().as_u16(), outbox.text().await?.as_str()),
+        (200, "[]")
+    );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_change_is_told_however_many_there_are(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let passwords = [
+        PASSWORD,
+        "a new password",
+        "a newer password",
+        "a third password",
+        PASSWORD,
+    ];
+    for [old, new] in passwords.array_windows() {
+        let body = json!({"current_password": old, "new_password": new});
+        let changed = auth.post("/v1/change-password", &ada.access, &body).await?;
+        assert_eq!(changed.status, 204, "{}", changed.text);
+    }
+    mails(&auth, "ada@example.com", "password_changed", 4).await?;
     Ok(())
 }

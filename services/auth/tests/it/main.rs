@@ -7,11 +7,13 @@ mod authorization;
 mod conformance;
 mod contract;
 mod cookies;
+mod endings;
 mod forged_tokens;
 mod lockout;
 mod mail;
 mod passkeys;
 mod passwords;
+mod races;
 mod second_factor;
 mod sessions;
 mod smtp;
@@ -42,9 +44,14 @@ async fn auth(engine: Engine) -> Setup<Running> {
     start(engine, &[]).await
 }
 
-/// With the outbox readable, and passwords hashed as cheaply as argon2 allows.
+/// Behind a proxy, with the outbox readable, and passwords hashed as cheaply as argon2 allows.
 async fn open_auth(engine: Engine) -> Setup<Running> {
-    start(engine, &[("DEBUG_ENDPOINTS", "1"), ("HASH_COST", "m=8,t=1")]).await
+    let variables = [
+        ("DEBUG_MAIL", "1"),
+        ("HASH_COST", "m=8,t=1"),
+        ("TRUSTED_PROXIES", "1"),
+    ];
+    start(engine, &variables).await
 }
 
 /// What a sign-in gave.

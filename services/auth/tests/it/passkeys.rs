@@ -25,7 +25,7 @@ pub(crate) async fn auth_for_browsers(engine: Engine) -> Setup<(Running, String)
     let origin = format!("http://localhost:{port}");
     let variables = [
         ("HASH_COST", "m=8,t=1"),
-        ("DEBUG_ENDPOINTS", "1"),
+        ("DEBUG_MAIL", "1"),
         ("PORT", &port),
         ("PASSKEY_ORIGINS", &origin),
     ];

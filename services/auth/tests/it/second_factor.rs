@@ -14,7 +14,7 @@ use tracewell_kit::{
 use crate::{
     PASSWORD, SignedIn,
     admin::admin,
-    mail::{mailed_token, mails, reset},
+    mail::{mailed_token, mails, reset, verify},
     open_auth, sign_in, signed_in,
 };
 
@@ -273,6 +273,8 @@ async fn a_reset_voids_what_the_old_password_had_begun(
 ) -> Setup<()> {
     let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
+    let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
+    assert_eq!(verify(&auth, &proof).await?.status, 204);
     let (device, _) = enable(&auth, &ada.access).await?;
     let begun = challenge(&auth, "ada@example.com").await?;
     auth.post("/v1/forgot-password", "", &json!({"email": "ada@example.com"}))

@@ -95,7 +95,7 @@ async fn mail_leaves_encrypted_and_with_the_password() -> Setup<()> {
             ("SMTP_CA_FILE", &authority),
             ("MAIL_FROM", "Tracewell <noreply@example.com>"),
             ("MAIL_LINK_BASE", "https://app.example.com"),
-            ("DEBUG_ENDPOINTS", "1"),
+            ("DEBUG_MAIL", "1"),
         ],
     )
     .await?;

@@ -2,11 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use tracewell_kit::{
-    auth::CurrentUser,
-    db::Db,
-    problem::{ApiError, PROBLEM_JSON, Problem},
-};
+use tracewell_kit::{auth::CurrentUser, db::Db, problem::ApiError};
 use utoipa::ToSchema;
 
 use crate::{
@@ -29,7 +25,6 @@ pub(crate) struct CallersEntitlements {
     get, path = "/entitlements", tag = "subscriptions", security(("bearer" = [])),
     responses(
         (status = 200, description = "What the plan allows", body = CallersEntitlements),
-        (status = 401, description = "No good token", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn entitlements(

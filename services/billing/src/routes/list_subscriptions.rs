@@ -2,11 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use tracewell_kit::{
-    auth::CurrentUser,
-    db::Db,
-    problem::{ApiError, PROBLEM_JSON, Problem},
-};
+use tracewell_kit::{auth::CurrentUser, db::Db, problem::ApiError};
 use utoipa::ToSchema;
 
 use crate::{domain::Subscription, store};
@@ -22,7 +18,6 @@ pub(crate) struct Subscriptions {
     get, path = "/subscriptions", tag = "subscriptions", security(("bearer" = [])),
     responses(
         (status = 200, description = "The subscriptions", body = Subscriptions),
-        (status = 401, description = "No good token", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn list_subscriptions(

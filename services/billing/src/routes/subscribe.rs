@@ -29,7 +29,6 @@ pub(crate) struct Subscribe {
     post, path = "/subscriptions", tag = "subscriptions", security(("bearer" = [])), request_body = Subscribe,
     responses(
         (status = 201, description = "The subscription", body = Subscription),
-        (status = 401, description = "No good token", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`already_subscribed`", body = Problem, content_type = PROBLEM_JSON),
         (status = 404, description = "`unknown_plan`", body = Problem, content_type = PROBLEM_JSON),
     )

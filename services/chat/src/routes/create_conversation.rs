@@ -41,7 +41,6 @@ pub(crate) struct NewConversation {
     post, path = "/conversations", tag = "conversations", security(("bearer" = [])), request_body = NewConversation,
     responses(
         (status = 201, description = "The conversation", body = Conversation),
-        (status = 401, description = "No good token", body = Problem, content_type = PROBLEM_JSON),
         (status = 403, description = "`plan_limit`: the plan allows no more", body = Problem, content_type = PROBLEM_JSON),
     )
 )]

@@ -35,6 +35,25 @@ pub(crate) struct Window {
     limit: Option<u16>,
 }
 
+impl Window {
+    /// How many messages are asked for, if the question is one that the document allows.
+    fn limit(&self) -> Result<u16, ApiError> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        let detail = if !(1..=MAX_LIMIT).contains(&limit) {
+            format!("limit must be 1 to {MAX_LIMIT}")
+        } else if [self.after_seq, self.before_seq]
+            .into_iter()
+            .flatten()
+            .any(|seq| seq < 0)
+        {
+            "after_seq and before_seq must not be below 0".to_owned()
+        } else {
+            return Ok(limit);
+        };
+        Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", detail))
+    }
+}
+
 /// A page of messages, in order of `seq`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MessagePage {
@@ -53,9 +72,7 @@ pub(crate) struct MessagePage {
     params(("id" = String, Path, description = "Id of the conversation"), Window),
     responses(
         (status = 200, description = "The messages", body = MessagePage),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 401, description = "No good token", body = Problem, content_type = PROBLEM_JSON),
-        (status = 404, description = "No conversation of the caller", body = Problem, content_type = PROBLEM_JSON),
+        (status = 404, description = "`not_found`: no conversation of the caller", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn list_messages(
@@ -64,11 +81,7 @@ pub(crate) async fn list_messages(
     Path(conversation_id): Path<String>,
     Query(window): Query<Window>,
 ) -> Result<Json<MessagePage>, ApiError> {
-    let limit = window.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        let detail = format!("limit must be 1 to {MAX_LIMIT}");
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", detail));
-    }
+    let limit = window.limit()?;
     store::conversations::require_member(&db, &conversation_id, &caller.id).await?;
     let range = Range::new(window.after_seq, window.before_seq);
     let Page {

@@ -42,8 +42,7 @@ pub(crate) struct NewMessage {
     responses(
         (status = 201, description = "The message", body = Message),
         (status = 200, description = "The message, as an earlier request made it", body = Message),
-        (status = 401, description = "No good token", body = Problem, content_type = PROBLEM_JSON),
-        (status = 404, description = "No conversation of the caller", body = Problem, content_type = PROBLEM_JSON),
+        (status = 404, description = "`not_found`: no conversation of the caller", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn send_message(

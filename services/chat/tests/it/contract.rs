@@ -4,7 +4,7 @@ use rstest::rstest;
 use tracewell_chat::Chat;
 use tracewell_kit::{
     db::Engine::{self, Postgres, Sqlite},
-    testing::{Setup, assert_committed, assert_contract},
+    testing::{Setup, assert_committed, assert_conforms, assert_contract},
 };
 
 use crate::chat;
@@ -15,6 +15,16 @@ async fn every_endpoint_refuses_what_it_must(#[values(Sqlite, Postgres)] engine:
     let chat = chat(engine).await?;
     let token = chat.own_token("usr_ada")?;
     assert_contract::<Chat>(&chat, &token).await
+}
+
+#[rstest]
+#[case::user(Postgres, true)]
+#[case::anonymous(Sqlite, false)]
+#[tokio::test]
+async fn the_service_is_as_its_document_says(#[case] engine: Engine, #[case] signed_in: bool) -> Setup<()> {
+    let chat = chat(engine).await?;
+    let token = chat.own_token("usr_ada")?;
+    assert_conforms(chat.url(), if signed_in { &token } else { "" }, &[]).await
 }
 
 #[test]

@@ -15,28 +15,29 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::request::Parts;
 use tracewell_kit::connections::Connections;
+use tracewell_kit::forwarded::TrustedProxies;
 use tracewell_telemetry::{Relayed, TracedClient};
 
 use crate::error::GatewayError;
-use crate::routing::{Upstream, is_ambiguous};
+use crate::routing::{Upstream, is_ambiguous, is_for_operators};
 
 /// How the gateway passes requests on; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     client: TracedClient,
     answer_timeout: Duration,
-    trusted_proxies: usize,
+    trusted_proxies: TrustedProxies,
     connections: Connections,
 }
 
 impl Proxy {
     /// `answer_timeout` bounds the time from the request to the head of the answer; the answer's body may take as
-    /// long as it likes, as event streams do. `trusted_proxies` see [`headers::client_address`].
+    /// long as it likes, as event streams do.
     /// Upgraded connections go to `connections`.
     pub fn new(
         client: TracedClient,
         answer_timeout: Duration,
-        trusted_proxies: usize,
+        trusted_proxies: TrustedProxies,
         connections: Connections,
     ) -> Self {
         Self {
@@ -57,6 +58,9 @@ impl Proxy {
         let (mut head, body) = request.with_limited_body().into_parts();
         if is_ambiguous(head.uri.path()) {
             return Err(GatewayError::AmbiguousPath);
+        }
+        if is_for_operators(path_below(&upstream, &head.uri)) {
+            return Err(GatewayError::NotPassedOn(head.uri.path().to_owned()));
         }
         let mut outgoing = self.outgoing_head(&upstream, &mut head);
         if let Some(upgrade) = &upgrade {
@@ -84,21 +88,22 @@ impl Proxy {
     }
 
     fn outgoing_head(&self, upstream: &Upstream, head: &mut Parts) -> reqwest::Request {
-        // The router matched the prefix on the undecoded path, so its length is the same here.
-        let rest = head
-            .uri
-            .path()
-            .get(upstream.prefix().len()..)
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or("/");
-        let mut outgoing =
-            reqwest::Request::new(head.method.clone(), upstream.address(rest, head.uri.query()));
+        let address = upstream.address(path_below(upstream, &head.uri), head.uri.query());
+        let mut outgoing = reqwest::Request::new(head.method.clone(), address);
         let mut passed = std::mem::take(&mut head.headers);
         headers::drop_hop_by_hop(&mut passed);
         headers::set_forwarded(&mut passed, peer(head), &upstream.prefix(), self.trusted_proxies);
         *outgoing.headers_mut() = passed;
         outgoing
     }
+}
+
+/// The path as the upstream knows it. The router matched the prefix on the undecoded path, so its length is the same here.
+fn path_below<'a>(upstream: &Upstream, uri: &'a http::Uri) -> &'a str {
+    uri.path()
+        .get(upstream.prefix().len()..)
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or("/")
 }
 
 /// The address at the other end of the connection.

@@ -8,6 +8,7 @@ use axum::extract::State;
 use futures::future::join_all;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tracewell_kit::problem::{PROBLEM_JSON, Problem};
 use tracewell_telemetry::TracedClient;
 use utoipa::ToSchema;
 
@@ -60,6 +61,8 @@ pub enum Health {
     tag = "health",
     responses(
         (status = 200, description = "Every service is ready", body = HealthSummary),
+        (status = 429, description = "`rate_limited`: Retry-After says when to come again",
+            body = Problem, content_type = PROBLEM_JSON),
         (status = 503, description = "At least one is not", body = HealthSummary),
     )
 )]

@@ -12,3 +12,4 @@ mod routing;
 mod streams;
 mod support;
 mod websockets;
+mod with_auth;

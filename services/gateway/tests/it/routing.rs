@@ -191,3 +191,28 @@ async fn answers_without_body_keep_their_length_and_status() {
         StatusCode::NO_CONTENT
     );
 }
+
+#[tokio::test]
+async fn what_services_show_to_who_debugs_them_is_not_passed_on() {
+    let gateway = Setup::new().upstream("auth", mirror()).await.start().await;
+    for path in [
+        "/auth/debug",
+        "/auth/debug/",
+        "/auth/debug/mail",
+        "/auth/debug?x=1",
+        "/auth//debug/mail",
+        "/auth/%64ebug/mail",
+        "/auth/DEBUG/mail",
+        "/auth/%2Fdebug%2Fmail",
+    ] {
+        let answer = gateway.get(path).send().await.unwrap();
+        drop(assert_problem(answer, StatusCode::NOT_FOUND, "unknown_route").await);
+    }
+    for path in ["/auth/debugger", "/auth/v1/debug", "/auth/v1/debug/x"] {
+        assert_eq!(
+            gateway.get(path).send().await.unwrap().status(),
+            StatusCode::OK,
+            "{path}"
+        );
+    }
+}

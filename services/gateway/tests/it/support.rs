@@ -50,6 +50,12 @@ impl Setup {
         self
     }
 
+    /// An upstream that listens already.
+    pub(crate) fn existing(mut self, name: &str, url: &str) -> Self {
+        self.routes.push(format!("/{name}={url}"));
+        self
+    }
+
     /// An upstream where nothing listens.
     pub(crate) async fn dead_upstream(mut self, name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

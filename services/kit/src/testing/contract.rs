@@ -57,6 +57,7 @@ pub async fn assert_contract<S: Service>(service: &Running, token: &str) -> Setu
             let method: Method = method.to_uppercase().parse()?;
             assert_guarded(service, &method, &path, &operation).await?;
             assert_body_checked(service, &method, &path, &operation, token).await?;
+            assert_fields_checked(service, &method, &path, &document, &operation, token).await?;
             assert_alias(service, &method, &path).await?;
         }
     }
@@ -124,6 +125,61 @@ async fn assert_body_checked(
         unknown.text
     );
     Ok(())
+}
+
+/// Each field of a body is pointed at when it is of a wrong type, and when it is missing and must not be.
+async fn assert_fields_checked(
+    service: &Running,
+    method: &Method,
+    path: &str,
+    document: &Value,
+    operation: &Value,
+    token: &str,
+) -> Setup<()> {
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let schema = resolve(document, schema);
+    let pointers = async |body: &Value| {
+        let request = service.request(method.clone(), path, token).json(body);
+        let refused = service.send(request).await?;
+        refused.assert_problem(422, "invalid_body");
+        Setup::Ok(refused.pointers())
+    };
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let wrong = if resolve(document, property)["type"] == "array" {
+            json!({})
+        } else {
+            json!([])
+        };
+        let found = pointers(&json!({name.as_str(): wrong})).await?;
+        let pointer = format!("/{name}");
+        assert!(
+            found.contains(&pointer),
+            "{method} {path}: {found:?} has no {pointer}"
+        );
+    }
+    let required = schema["required"].as_array().into_iter().flatten();
+    let required: Vec<_> = required
+        .filter_map(Value::as_str)
+        .map(|name| format!("/{name}"))
+        .collect();
+    if !required.is_empty() {
+        let found = pointers(&json!({})).await?;
+        assert!(
+            required.iter().all(|pointer| found.contains(pointer)),
+            "{method} {path}: {found:?} lacks some of {required:?}"
+        );
+    }
+    Ok(())
+}
+
+/// What a schema refers to.
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    let reference = schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix('#'));
+    reference
+        .and_then(|path| document.pointer(path))
+        .unwrap_or(schema)
 }
 
 /// The path without its version leads to the same operation.

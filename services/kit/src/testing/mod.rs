@@ -6,8 +6,10 @@
 )]
 
 mod browser;
+mod conformance;
 mod contract;
 mod database;
+mod described;
 mod postgres;
 mod process;
 mod publisher;
@@ -17,10 +19,11 @@ use serde_json::Value;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tracewell_telemetry::Telemetry;
 
-use self::publisher::Publisher;
+use self::{described::Described, publisher::Publisher};
 use crate::{alone, config::Env, db::Engine, server::Server, service::Service};
 
 pub use browser::Browser;
+pub use conformance::{assert_conforms, python};
 pub use contract::{assert_committed, assert_contract};
 pub use database::TestDatabase;
 pub use postgres::{Identity, TlsServer};
@@ -31,7 +34,9 @@ pub use publisher::CALLER;
 #[derive(Debug)]
 pub struct Running {
     url: String,
+    ops_url: String,
     client: reqwest::Client,
+    described: Described,
     database: TestDatabase,
     /// Who signs the tokens that it trusts, where it cannot keep a key beside its database.
     publisher: Option<Publisher>,
@@ -120,6 +125,10 @@ impl Running {
         let env = Env::from_pairs(own.into_iter().chain(auth).chain(variables.iter().copied()));
         let server = Server::start::<S>(env, &Telemetry::detached()).await?;
         let url = format!("http://{}", server.address()?);
+        let ops_url = match server.metrics_address() {
+            Some(address) => format!("http://{}", address?),
+            None => url.clone(),
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async {
             // A dropped sender stops the service too.
@@ -131,7 +140,9 @@ impl Running {
             .build()?;
         Ok(Self {
             url,
+            ops_url,
             client,
+            described: Described::of::<S>()?,
             database,
             publisher,
             stop: Some(stop),
@@ -142,6 +153,11 @@ impl Running {
     /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it listens for those who operate it.
+    pub fn ops_url(&self) -> &str {
+        &self.ops_url
     }
 
     /// Its database.
@@ -178,15 +194,19 @@ impl Running {
         }
     }
 
-    /// Sends a request.
+    /// Sends a request. Stops the test if the answer is none that the service's API document lists.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Setup<Answer> {
-        let response = request.send().await?;
+        let request = request.build()?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer {
+        let answer = Answer {
             status,
             headers,
             text: response.text().await?,
-        })
+        };
+        self.described.assert_lists(&method, &path, &answer);
+        Ok(answer)
     }
 
     /// Stops the service in order and waits for its end.

@@ -8,7 +8,7 @@ use tokio::{
 use tracewell_kit::{
     config::Env,
     server::Server,
-    testing::{Running, Setup, assert_contract},
+    testing::{Answer, Running, Setup, assert_contract},
 };
 use tracewell_telemetry::Telemetry;
 
@@ -60,6 +60,76 @@ async fn only_known_origins_may_call_from_a_browser() -> Setup<()> {
             "{origin}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_browser_is_told_what_known_origins_may_send() -> Setup<()> {
+    let probe = Running::start::<Probe>(&[("CORS_ORIGINS", "https://app.example")]).await?;
+    let ask = async |origin: &str| {
+        let request = probe
+            .request(http::Method::OPTIONS, "/v1/echo", "")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type");
+        probe.send(request).await
+    };
+    let list = |answer: &Answer, name: &str| {
+        let text = answer.headers.get(name).and_then(|value| value.to_str().ok());
+        let mut words: Vec<_> = text
+            .unwrap_or_default()
+            .split(',')
+            .map(|word| word.trim().to_lowercase())
+            .collect();
+        words.sort();
+        words
+    };
+    let known = ask("https://app.example").await?;
+    assert_eq!(known.status, 200, "{}", known.text);
+    assert_eq!(
+        known.headers["access-control-allow-origin"],
+        "https://app.example"
+    );
+    assert_eq!(
+        list(&known, "access-control-allow-methods"),
+        ["delete", "get", "patch", "post", "put"]
+    );
+    assert_eq!(
+        list(&known, "access-control-allow-headers"),
+        ["authorization", "content-type"]
+    );
+    assert_eq!(known.headers["access-control-max-age"], "600");
+    // Pages may send cookies to services that set some, and this one sets none.
+    assert!(!known.headers.contains_key("access-control-allow-credentials"));
+    for origin in [
+        "https://evil.example",
+        "https://app.example.evil.example",
+        "http://app.example",
+        "null",
+    ] {
+        let answer = ask(origin).await?;
+        assert!(
+            !answer.headers.contains_key("access-control-allow-origin"),
+            "{origin}: {:?}",
+            answer.headers
+        );
+        // Or a cache would give one origin the answer of another.
+        assert!(list(&answer, "vary").contains(&"origin".to_owned()), "{origin}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_may_have_64_kibibytes_and_no_byte_more() -> Setup<()> {
+    let probe = Running::start::<Probe>(&[]).await?;
+    let post = async |length: usize| {
+        let frame = r#"{"text":""}"#.len();
+        let body = serde_json::json!({"text": "x".repeat(length - frame)});
+        assert_eq!(body.to_string().len(), length);
+        probe.post("/v1/echo", "", &body).await
+    };
+    assert_eq!(post(65_536).await?.status, 200);
+    post(65_537).await?.assert_problem(413, "body_too_large");
     Ok(())
 }
 

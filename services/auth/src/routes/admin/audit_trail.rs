@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use tracewell_kit::{
     db::Db,
-    problem::{ApiError, PROBLEM_JSON, Path, Problem, Query},
+    problem::{ApiError, Path, Query},
 };
 
 use crate::{caller::Admin, paging::Paging, refusals::AdminRefused, routes::audit_trail::AuditTrail};
@@ -13,9 +13,8 @@ use crate::{caller::Admin, paging::Paging, refusals::AdminRefused, routes::audit
     get, path = "/admin/users/{id}/audit-events", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account"), Paging),
     responses(
-        (status = 200, description = "The events", body = AuditTrail),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
         AdminRefused,
+        (status = 200, description = "The events", body = AuditTrail),
     )
 )]
 pub(crate) async fn audit_trail_of(

@@ -14,9 +14,9 @@ use crate::{caller::Admin, domain::Account, refusals::AdminRefused, store};
     get, path = "/admin/users/{id}", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account")),
     responses(
-        (status = 200, description = "The account", body = Account),
         AdminRefused,
-        (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
+        (status = 200, description = "The account", body = Account),
+        (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn get_user(

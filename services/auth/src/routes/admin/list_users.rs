@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use tracewell_kit::{
     db::Db,
-    problem::{ApiError, PROBLEM_JSON, Problem, Query},
+    problem::{ApiError, Query},
 };
 use utoipa::ToSchema;
 
@@ -29,14 +29,13 @@ pub(crate) struct Accounts {
 #[utoipa::path(
     get, path = "/admin/users", tag = "admin", security(("bearer" = [])), params(Paging),
     responses(
+        AdminRefused,
         (status = 200, description = "The accounts", body = Accounts, links(
             ("account" = (operation_id = "get_user", description = "Show the first account",
                 parameters(("id" = "$response.body#/users/0/id")))),
             ("auditTrail" = (operation_id = "audit_trail_of", description = "What happened to the first account",
                 parameters(("id" = "$response.body#/users/0/id")))),
         )),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = PROBLEM_JSON),
-        AdminRefused,
     )
 )]
 pub(crate) async fn list_users(

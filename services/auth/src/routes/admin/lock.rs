@@ -9,6 +9,7 @@ use tracewell_kit::{
 
 use super::no_such_user;
 use crate::{
+    account_change,
     caller::Admin,
     client::Client,
     domain::{Account, AuditKind},
@@ -23,9 +24,9 @@ use crate::{
     post, path = "/admin/users/{id}/lock", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account")),
     responses(
-        (status = 200, description = "The account as it is now", body = Account),
         AdminRefused,
-        (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
+        (status = 200, description = "The account as it is now", body = Account),
+        (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`own_account`: an admin cannot lock themselves out",
             body = Problem, content_type = PROBLEM_JSON),
     )
@@ -47,9 +48,9 @@ pub(crate) async fn lock(
     post, path = "/admin/users/{id}/unlock", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account")),
     responses(
-        (status = 200, description = "The account as it is now", body = Account),
         AdminRefused,
-        (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
+        (status = 200, description = "The account as it is now", body = Account),
+        (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn unlock(
@@ -71,8 +72,7 @@ async fn set_locked(
 ) -> Result<Json<Account>, ApiError> {
     let now = clock::now();
     let mut tx = db.begin().await?;
-    tx.lock(&id).await?;
-    let mut account = store::users::by_id(&mut tx, id).await?.ok_or_else(no_such_user)?;
+    let mut account = store::users::hold(&mut tx, &id).await?.ok_or_else(no_such_user)?;
     if account.locked_at.is_some() == locked {
         return Ok(Json(account));
     }
@@ -80,6 +80,7 @@ async fn set_locked(
     account.locked_at = locked.then_some(now);
     store::users::set_locked(&mut tx, user_id, account.locked_at).await?;
     let kind = if locked {
+        account_change::void_begun(&mut tx, &account.user, now).await?;
         store::sessions::revoke_all(&mut tx, user_id, None, now).await?;
         AuditKind::AccountLocked
     } else {

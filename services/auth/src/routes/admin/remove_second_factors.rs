@@ -28,9 +28,9 @@ use crate::{
     delete, path = "/admin/users/{id}/second-factors", tag = "admin", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the account")),
     responses(
-        (status = 204, description = "The password alone lets in"),
         AdminRefused,
-        (status = 404, description = "No such account", body = Problem, content_type = PROBLEM_JSON),
+        (status = 204, description = "The password alone lets in"),
+        (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`no_second_factor`: there is nothing to take away; or `own_account`: an admin's own \
             are taken away with the password, at `/v1/me`",
             body = Problem, content_type = PROBLEM_JSON),
@@ -49,8 +49,7 @@ pub(crate) async fn remove_second_factors(
     }
     let now = clock::now();
     let mut tx = db.begin().await?;
-    tx.lock(&id).await?;
-    let user = store::users::by_id(&mut tx, id)
+    let user = store::users::hold(&mut tx, &id)
         .await?
         .ok_or_else(no_such_user)?
         .user;
@@ -59,7 +58,7 @@ pub(crate) async fn remove_second_factors(
     if !had_device && !had_passkeys {
         return Err(AuthError::NoSecondFactor.into());
     }
-    store::challenges::void_all(&mut tx, &user.id).await?;
+    account_change::void_begun(&mut tx, &user, now).await?;
     store::sessions::revoke_all(&mut tx, &user.id, None, now).await?;
     let subject = Subject::user(&user.id).by(&admin.0.user.id);
     let (change, mail) = (AuditKind::SecondFactorsRemoved, MailKind::SecondFactorsRemoved);

@@ -41,11 +41,11 @@ pub(crate) struct NewPasskey {
 #[utoipa::path(
     post, path = "/me/passkeys", tag = "passkeys", security(("bearer" = [])), request_body = NewPasskey,
     responses(
+        CallerRefused,
         (status = 201, description = "The passkey", body = Passkey),
         (status = 400, description = "`invalid_challenge` or `invalid_passkey`",
             body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`passkey_exists`", body = Problem, content_type = PROBLEM_JSON),
-        CallerRefused,
     )
 )]
 pub(crate) async fn add_passkey(
@@ -67,6 +67,7 @@ pub(crate) async fn add_passkey(
         last_used_at: None,
     };
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     let asked = store::challenges::take(&mut tx, &made.challenge, Purpose::PasskeyRegistration, now).await?;
     if asked != Some(Some(user.id.clone())) {
         return Err(AuthError::InvalidChallenge.into());

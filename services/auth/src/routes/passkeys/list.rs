@@ -16,7 +16,7 @@ pub(crate) struct Passkeys {
 /// Lists the caller's passkeys.
 #[utoipa::path(
     get, path = "/me/passkeys", tag = "passkeys", security(("bearer" = [])),
-    responses((status = 200, description = "The passkeys", body = Passkeys), CallerRefused)
+    responses(CallerRefused, (status = 200, description = "The passkeys", body = Passkeys))
 )]
 pub(crate) async fn list_passkeys(State(db): State<Db>, caller: Caller) -> Result<Json<Passkeys>, ApiError> {
     let passkeys = store::passkeys::of_user(&db, &caller.user.id).await?;

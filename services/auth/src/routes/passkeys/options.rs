@@ -31,7 +31,7 @@ pub(crate) struct PasskeyConsent {
 /// Gives what a browser makes a passkey by: `navigator.credentials.create`.
 #[utoipa::path(
     post, path = "/me/passkeys/options", tag = "passkeys", security(("bearer" = [])), request_body = PasskeyConsent,
-    responses((status = 200, description = "The options", body = CreationOptions), OwnerRefused)
+    responses(OwnerRefused, (status = 200, description = "The options", body = CreationOptions))
 )]
 pub(crate) async fn passkey_options(
     State(db): State<Db>,

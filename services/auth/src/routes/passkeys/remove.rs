@@ -22,9 +22,9 @@ use crate::{
     delete, path = "/me/passkeys/{id}", tag = "passkeys", security(("bearer" = [])),
     params(("id" = String, Path, description = "Id of the passkey")),
     responses(
-        (status = 204, description = "The passkey lets nobody in any more"),
-        (status = 404, description = "The caller has no such passkey", body = Problem, content_type = PROBLEM_JSON),
         CallerRefused,
+        (status = 204, description = "The passkey lets nobody in any more"),
+        (status = 404, description = "`not_found`: the caller has no such passkey", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn remove_passkey(
@@ -36,6 +36,7 @@ pub(crate) async fn remove_passkey(
 ) -> Result<StatusCode, ApiError> {
     let user = &caller.user;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::passkeys::remove(&mut tx, &user.id, &id).await? {
         return Err(ApiError::not_found("you have no passkey with this id"));
     }

@@ -23,7 +23,7 @@ use crate::{
     passkey::{Assertion, CEREMONY, RelyingParty, RequestOptions},
     routes::signin::count,
     signed_in::SignedIn,
-    store::{self, audit::Subject, challenges::Purpose},
+    store::{self, audit::Subject, challenges::Purpose, passkeys::Use},
     tokens::Keep,
 };
 
@@ -93,25 +93,22 @@ async fn sign_in(
         .ok_or(AuthError::UnknownPasskey)?;
     let used = relying_party.authenticate(&body.credential, &passkey)?;
     let mut tx = db.begin().await?;
+    let account = store::users::hold(&mut tx, &passkey.user_id)
+        .await?
+        .ok_or(AuthError::UnknownPasskey)?;
     store::challenges::take(&mut tx, &used.challenge, Purpose::PasskeySignin, now)
         .await?
         .ok_or(AuthError::InvalidChallenge)?;
-    if !store::passkeys::used(&mut tx, &passkey.id, used.sign_count, now).await? {
-        store::audit::record(
-            &mut tx,
-            AuditKind::PasskeyCloned,
-            Subject::user(&passkey.user_id),
-            client,
-        )
-        .await?;
-        tx.commit().await?;
-        return Err(AuthError::PasskeyCloned);
+    match store::passkeys::note_use(&mut tx, &passkey.id, used.sign_count, now).await? {
+        Use::Noted => {}
+        Use::Gone => return Err(AuthError::UnknownPasskey),
+        Use::Cloned => {
+            let subject = Subject::user(&passkey.user_id);
+            store::audit::record(&mut tx, AuditKind::PasskeyCloned, subject, client).await?;
+            tx.commit().await?;
+            return Err(AuthError::PasskeyCloned);
+        }
     }
-    let account = store::users::by_id(&mut tx, passkey.user_id)
-        .await?
-        .ok_or(AuthError::UnknownPasskey)?;
-    if account.locked_at.is_some() {
-        return Err(AuthError::AccountLocked);
-    }
-    SignedIn::finish(tx, key, client, account.user, Keep::of_browser(body.cookie)).await
+    let owner = account.unless_locked()?;
+    SignedIn::finish(tx, key, client, owner, Keep::of_browser(body.cookie)).await
 }

@@ -24,9 +24,9 @@ use crate::{
 #[utoipa::path(
     post, path = "/me/totp/backup-codes", tag = "second factor", security(("bearer" = [])), request_body = Consent,
     responses(
+        OwnerRefused,
         (status = 200, description = "The codes", body = BackupCodes),
         (status = 409, description = "`totp_not_enabled`", body = Problem, content_type = PROBLEM_JSON),
-        OwnerRefused,
     )
 )]
 pub(crate) async fn backup_codes(
@@ -43,6 +43,7 @@ pub(crate) async fn backup_codes(
     }
     let codes = BackupCode::generate_set().map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     store::totp::replace_codes(&mut tx, user_id, &codes).await?;
     let subject = Subject::user(user_id).in_session(&caller.session_id);
     store::audit::record(&mut tx, AuditKind::BackupCodesReplaced, subject, &client).await?;

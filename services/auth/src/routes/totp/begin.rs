@@ -37,9 +37,9 @@ pub(crate) struct TotpSetup {
 #[utoipa::path(
     post, path = "/me/totp", tag = "second factor", security(("bearer" = [])), request_body = Consent,
     responses(
+        OwnerRefused,
         (status = 201, description = "The secret", body = TotpSetup),
         (status = 409, description = "`totp_enabled`", body = Problem, content_type = PROBLEM_JSON),
-        OwnerRefused,
     )
 )]
 pub(crate) async fn begin(
@@ -51,10 +51,11 @@ pub(crate) async fn begin(
     ValidJson(body): ValidJson<Consent>,
 ) -> Result<(StatusCode, Json<TotpSetup>), ApiError> {
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
-    let user = caller.user;
+    let user = &caller.user;
     let secret = TotpSecret::generate().map_err(AuthError::from)?;
     let sealed = second_factor::seal(&sealing, &user.id, &secret).map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::totp::begin(&mut tx, &user.id, sealed, clock::now()).await? {
         return Err(AuthError::TotpEnabled.into());
     }

@@ -38,12 +38,12 @@ pub(crate) struct DeviceCode {
 #[utoipa::path(
     post, path = "/me/totp/confirm", tag = "second factor", security(("bearer" = [])), request_body = DeviceCode,
     responses(
+        CallerRefused,
         (status = 200, description = "One-time passwords are on; the backup codes", body = BackupCodes),
         (status = 409, description = "`no_totp_setup`", body = Problem, content_type = PROBLEM_JSON),
         (status = 429, description = "`too_many_attempts`", body = Problem, content_type = PROBLEM_JSON),
         (status = 403, description = "`wrong_code` or `account_locked`",
             body = Problem, content_type = PROBLEM_JSON),
-        CallerRefused,
     )
 )]
 pub(crate) async fn confirm(
@@ -68,6 +68,7 @@ pub(crate) async fn confirm(
     store::attempts::forgive(&db, &target, &client).await?;
     let codes = BackupCode::generate_set().map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::totp::confirm(&mut tx, &user.id, &device.sealed_secret, step, now).await? {
         return Err(AuthError::NoTotpSetup.into());
     }

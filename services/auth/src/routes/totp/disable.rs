@@ -26,9 +26,9 @@ use crate::{
 #[utoipa::path(
     delete, path = "/me/totp", tag = "second factor", security(("bearer" = [])), request_body = Consent,
     responses(
+        OwnerRefused,
         (status = 204, description = "One-time passwords are off"),
         (status = 409, description = "`totp_not_enabled`", body = Problem, content_type = PROBLEM_JSON),
-        OwnerRefused,
     )
 )]
 pub(crate) async fn disable(
@@ -42,6 +42,7 @@ pub(crate) async fn disable(
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
     let user = &caller.user;
     let mut tx = db.begin().await?;
+    caller.hold(&mut tx).await?;
     if !store::totp::remove(&mut tx, &user.id).await? {
         return Err(AuthError::NoTotp.into());
     }

@@ -21,7 +21,7 @@ pub(crate) struct TotpState {
 /// Shows whether one-time passwords are on.
 #[utoipa::path(
     get, path = "/me/totp", tag = "second factor", security(("bearer" = [])),
-    responses((status = 200, description = "The state", body = TotpState), CallerRefused)
+    responses(CallerRefused, (status = 200, description = "The state", body = TotpState))
 )]
 pub(crate) async fn show(State(db): State<Db>, caller: Caller) -> Result<Json<TotpState>, ApiError> {
     let device = store::totp::of_user(&db, &caller.user.id).await?;

@@ -1,0 +1,254 @@
+//! The problems that operations have in common, derived from what each of them takes and from what its service stands on:
+//! nobody writes them down, so nobody forgets them, and none is promised that cannot come.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use utoipa::{
+    ToSchema as _,
+    openapi::{
+        Components, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+        path::{Operation, ParameterIn, PathItem},
+    },
+};
+
+use crate::{
+    problem::{PROBLEM_JSON, Problem},
+    service::Service,
+};
+
+/// Codes by the status that they come with.
+type Codes = BTreeMap<u16, Vec<&'static str>>;
+
+/// What a service stands on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground {
+    database: bool,
+    cookies: bool,
+    /// The keys of tokens, and whatever else an operation asks on behalf of its caller.
+    upstreams: bool,
+}
+
+impl Ground {
+    pub(super) fn of<S: Service>() -> Self {
+        Self {
+            database: S::MIGRATIONS.is_some(),
+            cookies: S::COOKIES,
+            // Who trusts a key of its own when it runs alone has others' fetched when it does not.
+            upstreams: S::TRUSTS_OWN_KEY,
+        }
+    }
+
+    /// What can go wrong with an operation whatever it does.
+    fn codes(self, method: &Method, operation: &Operation) -> Codes {
+        let takes = |place: &ParameterIn| {
+            let mut parameters = operation.parameters.iter().flatten();
+            parameters.any(|parameter| matches!(parameter, RefOr::T(it) if it.parameter_in == *place))
+        };
+        let is_guarded = operation.security.is_some();
+        let rules: [(bool, &[(u16, &'static str)]); 8] = [
+            (
+                true,
+                &[(400, "null_character"), (500, "internal"), (504, "timeout")],
+            ),
+            (
+                operation.request_body.is_some(),
+                &[
+                    (400, "malformed_json"),
+                    (400, "unreadable_body"),
+                    (413, "body_too_large"),
+                    (415, "unsupported_media_type"),
+                    (422, "invalid_body"),
+                ],
+            ),
+            (takes(&ParameterIn::Path), &[(400, "invalid_path")]),
+            (takes(&ParameterIn::Query), &[(400, "invalid_query")]),
+            (
+                is_guarded,
+                &[
+                    (401, "missing_token"),
+                    (401, "invalid_token"),
+                    (401, "token_expired"),
+                ],
+            ),
+            (
+                is_guarded && self.upstreams,
+                &[(502, "upstream_failed"), (503, "upstream_unavailable")],
+            ),
+            (self.database, &[(503, "database_busy"), (503, "database_away")]),
+            (self.cookies && method != Method::GET, &[(403, "cross_origin")]),
+        ];
+        let mut codes = Codes::new();
+        for (status, code) in rules
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .flat_map(|(_, rule)| rule)
+        {
+            codes.entry(*status).or_default().push(code);
+        }
+        codes
+    }
+}
+
+/// Adds to every operation what can go wrong with it besides what its handler says: to the description of a status that
+/// is there, else by reference to an answer of the components.
+pub(super) fn complete(document: &mut OpenApi, ground: Ground) {
+    let components = document.components.get_or_insert_with(Components::new);
+    for (method, operation) in document.paths.paths.values_mut().flat_map(operations) {
+        for (status, codes) in ground.codes(&method, operation) {
+            match operation.responses.responses.get_mut(&status.to_string()) {
+                Some(RefOr::T(answer)) => append(answer, &codes),
+                Some(RefOr::Ref(_)) => {}
+                None => {
+                    let name = codes.join(".");
+                    let answer = Ref::from_response_name(&name).into();
+                    operation.responses.responses.insert(status.to_string(), answer);
+                    components
+                        .responses
+                        .entry(name)
+                        .or_insert_with(|| RefOr::T(problem(&quoted(&codes))));
+                }
+            }
+        }
+    }
+}
+
+/// The answer of a problem.
+pub fn problem(description: &str) -> Response {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Problem::name())))
+        .build();
+    ResponseBuilder::new()
+        .description(description)
+        .content(PROBLEM_JSON, content)
+        .build()
+}
+
+fn append(answer: &mut Response, codes: &[&'static str]) {
+    let is_new = |code: &&&'static str| !answer.description.contains(&format!("`{code}`"));
+    let new: Vec<_> = codes.iter().filter(is_new).copied().collect();
+    if !new.is_empty() {
+        answer.description = format!("{}; or {}", answer.description, quoted(&new));
+    }
+}
+
+/// "`a`, `b` or `c`".
+fn quoted(codes: &[&str]) -> String {
+    let quoted: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::PUT, &mut item.put),
+        (Method::POST, &mut item.post),
+        (Method::DELETE, &mut item.delete),
+        (Method::PATCH, &mut item.patch),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use utoipa::openapi::{
+        OpenApiBuilder, PathsBuilder,
+        path::{HttpMethod, OperationBuilder, ParameterBuilder},
+        request_body::RequestBody,
+        security::SecurityRequirement,
+    };
+
+    use super::*;
+
+    const EVERYTHING: Ground = Ground {
+        database: true,
+        cookies: true,
+        upstreams: true,
+    };
+
+    /// The answers of an operation by status: what is said of it, or what it refers to.
+    fn answers(ground: Ground, method: HttpMethod, operation: OperationBuilder) -> Value {
+        let item = PathItem::new(method, operation);
+        let mut document = OpenApiBuilder::new()
+            .paths(PathsBuilder::new().path("/x", item).build())
+            .build();
+        complete(&mut document, ground);
+        let document = serde_json::to_value(document).unwrap();
+        let (_, operation) = document["paths"]["/x"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .next()
+            .unwrap();
+        let told = operation["responses"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(status, answer)| {
+                let path = answer["$ref"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .trim_start_matches('#');
+                let answer = document
+                    .pointer(path)
+                    .filter(|_| !path.is_empty())
+                    .unwrap_or(answer);
+                assert_eq!(
+                    answer["content"].as_object().unwrap().keys().next().unwrap(),
+                    PROBLEM_JSON
+                );
+                (status.clone(), answer["description"].clone())
+            });
+        Value::Object(told.collect())
+    }
+
+    #[test]
+    fn an_operation_that_takes_nothing_promises_little() {
+        let nothing = Ground {
+            database: false,
+            cookies: false,
+            upstreams: false,
+        };
+        assert_eq!(
+            answers(nothing, HttpMethod::Post, OperationBuilder::new()),
+            json!({"400": "`null_character`", "500": "`internal`", "504": "`timeout`"})
+        );
+    }
+
+    #[test]
+    fn what_an_operation_takes_can_be_wrong_and_what_the_service_stands_on_can_be_away() {
+        let parameter = |place| ParameterBuilder::new().name("p").parameter_in(place);
+        let operation = || {
+            OperationBuilder::new()
+                .request_body(Some(RequestBody::new()))
+                .parameter(parameter(ParameterIn::Path))
+                .parameter(parameter(ParameterIn::Query))
+                .security(SecurityRequirement::new::<_, [&str; 0], &str>("bearer", []))
+                .response("403", problem("`wrong_code`"))
+                .response("401", problem("`invalid_token` and no other"))
+        };
+        let expected = json!({
+            "400": "`null_character`, `malformed_json`, `unreadable_body`, `invalid_path` or `invalid_query`",
+            "401": "`invalid_token` and no other; or `missing_token` or `token_expired`",
+            "403": "`wrong_code`; or `cross_origin`",
+            "413": "`body_too_large`",
+            "415": "`unsupported_media_type`",
+            "422": "`invalid_body`",
+            "500": "`internal`",
+            "502": "`upstream_failed`",
+            "503": "`upstream_unavailable`, `database_busy` or `database_away`",
+            "504": "`timeout`",
+        });
+        assert_eq!(answers(EVERYTHING, HttpMethod::Post, operation()), expected);
+        let read = answers(EVERYTHING, HttpMethod::Get, operation());
+        assert_eq!(
+            read["403"], "`wrong_code`",
+            "a page of another site cannot read the answer"
+        );
+    }
+}
