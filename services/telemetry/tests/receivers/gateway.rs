@@ -15,12 +15,14 @@ async fn a_failure_behind_the_gateway_is_one_event_whose_id_client_and_logs_have
     let spotlight = Spotlight::start(&tools).await;
     let dsn = spotlight.dsn();
     let to_sentry = [("SENTRY_DSN", dsn.as_str()), ("SENTRY_TRACES_SAMPLE_RATE", "0")];
-    let greeter = Greeter::start(&to_sentry).await;
+    // Nobody listens where it asks for more.
+    let alone = [("ELDER_URL", "http://127.0.0.1:1")];
+    let greeter = Greeter::start(&[&to_sentry[..], &alone].concat()).await;
     let gateway = Gateway::start(&greeter, &to_sentry).await;
 
-    let failed = gateway.get("/greeter/debug/error").await;
-    assert_eq!(failed.status, 500);
-    assert_eq!(gateway.get("/greeter/hello/eve").await.status, 404);
+    let failed = gateway.get("/greeter/hello/eve").await;
+    assert_eq!(failed.status, 502);
+    assert_eq!(gateway.get("/greeter/hello/%ff").await.status, 400);
     spotlight.until_events(2).await;
     // The first to end sends what it has: nothing of its own.
     let (gateway, greeter) = (gateway.end().await, greeter.end().await);
@@ -38,8 +40,8 @@ async fn a_failure_behind_the_gateway_is_one_event_whose_id_client_and_logs_have
         "no error {id} in {events:#?}"
     );
     let (outside, inside) = (
-        line(&gateway.log, "/greeter/debug/error"),
-        line(&greeter.log, "/debug/error"),
+        line(&gateway.log, "/greeter/hello/eve"),
+        line(&greeter.log, "/hello/eve"),
     );
     assert_eq!(
         (&outside["sentry"], &inside["sentry"]),
