@@ -4,7 +4,7 @@ use platform_core::api::Storage;
 use platform_core::resolve::{Database, Scale};
 use serde_json::{Value, json};
 
-use super::{accept, refuse};
+use super::{accept, assert_named, refuse};
 
 #[test]
 fn rules_about_databases_are_named() {
@@ -36,13 +36,7 @@ fn rules_about_databases_are_named() {
         "spec.database.postgres.resources: requests.cpu must be less than or equal to limits.cpu",
         "backup.retainCount: 0 must be between 1 and 365",
     ];
-    for sentence in expected {
-        assert!(
-            violations.iter().any(|violation| violation.contains(sentence)),
-            "{sentence}: {violations:#?}"
-        );
-    }
-    assert_eq!(violations.len(), expected.len(), "{violations:#?}");
+    assert_named(&violations, &expected);
 }
 
 #[test]
