@@ -16,7 +16,7 @@ use tracewell_kit::{
 use crate::{
     PASSWORD, SignedIn,
     admin::{admin, lock},
-    mail::{ask, mailed_token, mails, reset, verify},
+    mail::{mailed_token, mails, reset, reset_token, verify},
     open_auth,
     second_factor::{enable, remove},
     sign_in, signed_in, start,
@@ -71,8 +71,7 @@ async fn a_change_of_address_that_was_begun_ends_too(
     if ending == Ending::RemovalOfFactors {
         enable(&auth, &ada.access).await?;
     }
-    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
-    let forgotten = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    let forgotten = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(change_email(&auth, &ada, "thief@example.com").await?.status, 202);
     let pending = mailed_token(&auth, "thief@example.com", "confirm_new_email").await?;
     // The owner hears of it while it can still be stopped.
@@ -125,8 +124,7 @@ async fn who_signed_up_with_an_address_of_others_keeps_no_way_in(
     let thief = signed_in(&auth, "ada@example.com").await?;
     enable(&auth, &thief.access).await?;
     insert_passkey(&auth, &thief).await?;
-    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
-    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
 
     let ada = SignedIn::read(&sign_in(&auth, "ada@example.com", "a new password").await?)?;
@@ -148,8 +146,7 @@ async fn an_owner_who_had_confirmed_the_address_keeps_their_ways_in(
     assert_eq!(verify(&auth, &proof).await?.status, 204);
     enable(&auth, &ada.access).await?;
     insert_passkey(&auth, &ada).await?;
-    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
-    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
     assert_eq!(
         sign_in(&auth, "ada@example.com", "a new password").await?.status,
@@ -165,8 +162,7 @@ async fn a_lock_holds_against_who_reads_the_mail(#[values(Sqlite, Postgres)] eng
     let ada = signed_in(&auth, "ada@example.com").await?;
     let admin = admin(&auth).await?;
     lock(&auth, &admin, &ada.user_id, "lock").await?;
-    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
-    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    let token = reset_token(&auth, "ada@example.com").await?;
     reset(&auth, &token, "a new password")
         .await?
         .assert_problem(403, "account_locked");

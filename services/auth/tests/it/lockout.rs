@@ -15,7 +15,7 @@ use tracewell_kit::{
 
 use crate::{
     PASSWORD,
-    mail::{ask, mailed_token, reset},
+    mail::{reset, reset_token},
     open_auth, sign_up, start,
 };
 
@@ -137,8 +137,7 @@ async fn a_reset_lets_its_owner_in_at_once(#[values(Sqlite, Postgres)] engine: E
     let auth = open_auth(engine).await?;
     sign_up(&auth, "ada@example.com").await?;
     guessed_at(&auth, "ada@example.com").await?;
-    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
-    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
     let owner = attempt(&auth, "198.51.100.1", "ada@example.com", "a new password").await?;
     assert_eq!(owner.status, 200, "{}", owner.text);

@@ -52,6 +52,12 @@ pub(crate) async fn ask(auth: &Running, path: &str, email: &str) -> Setup<Answer
     auth.post(path, "", &json!({"email": email})).await
 }
 
+/// Asks for a new password, and gives the token of the mail.
+pub(crate) async fn reset_token(auth: &Running, email: &str) -> Setup<String> {
+    ask(auth, "/v1/forgot-password", email).await?;
+    mailed_token(auth, email, "reset_password").await
+}
+
 #[rstest]
 #[tokio::test]
 async fn an_address_is_confirmed_once(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
@@ -117,8 +123,7 @@ async fn no_session_by_the_old_password_outlives_a_reset(
     for round in 0..12 {
         let email = format!("ada{round}@example.com");
         sign_up(&auth, &email).await?;
-        ask(&auth, "/v1/forgot-password", &email).await?;
-        let token = mailed_token(&auth, &email, "reset_password").await?;
+        let token = reset_token(&auth, &email).await?;
         let (signed_in, reset) = tokio::join!(
             sign_in(&auth, &email, PASSWORD),
             reset(&auth, &token, "a new password")

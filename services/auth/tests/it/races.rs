@@ -11,7 +11,7 @@ use crate::{
     PASSWORD, SignedIn,
     admin::{admin, lock},
     endings::change_password,
-    mail::{ask, mailed_token, mails, reset},
+    mail::{ask, mailed_token, mails, reset, reset_token},
     open_auth, refresh, sign_in, signed_in,
 };
 
@@ -25,8 +25,7 @@ fn email(round: usize) -> String {
 /// A signed-in user who has also asked for a new password.
 async fn forgetful(auth: &Running, round: usize) -> Setup<(SignedIn, String)> {
     let user = signed_in(auth, &email(round)).await?;
-    ask(auth, "/v1/forgot-password", &email(round)).await?;
-    Ok((user, mailed_token(auth, &email(round), "reset_password").await?))
+    Ok((user, reset_token(auth, &email(round)).await?))
 }
 
 #[rstest]

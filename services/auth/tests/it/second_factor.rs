@@ -14,7 +14,7 @@ use tracewell_kit::{
 use crate::{
     PASSWORD, SignedIn,
     admin::admin,
-    mail::{mailed_token, mails, reset, verify},
+    mail::{mailed_token, mails, reset, reset_token, verify},
     open_auth, sign_in, signed_in,
 };
 
@@ -277,9 +277,7 @@ async fn a_reset_voids_what_the_old_password_had_begun(
     assert_eq!(verify(&auth, &proof).await?.status, 204);
     let (device, _) = enable(&auth, &ada.access).await?;
     let begun = challenge(&auth, "ada@example.com").await?;
-    auth.post("/v1/forgot-password", "", &json!({"email": "ada@example.com"}))
-        .await?;
-    let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
+    let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
     answer(&auth, &begun, &device.code(1))
         .await?
