@@ -27,7 +27,7 @@ pub(crate) async fn reauthenticate(
     let verdict = place.verify(password, stored.clone()).await?;
     match (verdict, stored) {
         (Verdict::Right | Verdict::Outdated, Some(hash)) => {
-            store::attempts::forgive(db, &target, client).await?;
+            store::attempts::forgive_now(db, &target, client).await?;
             Ok(hash)
         }
         (Verdict::Wrong, _) | (_, None) => Err(AuthError::WrongPassword),

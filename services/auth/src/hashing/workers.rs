@@ -17,7 +17,7 @@ use super::memory::Memory;
 
 /// How much nicer these threads are than the others. It tells the threads of one container apart, whose share among
 /// others stays as it is; an idle core is theirs all the same.
-const NICER: i32 = 10;
+const NICER: i32 = 19;
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 

@@ -138,7 +138,10 @@ async fn attempt(
     let target = Target::Password(&email);
     store::attempts::begin(db, &target, client, clock::now()).await?;
     let signed_in = sign_in(db, hasher, place, key, client, body).await;
-    store::attempts::forgive_if_right(&signed_in, db, &target, client).await?;
+    if let Err(AuthError::AccountLocked) = signed_in {
+        // Said to who knows the password only.
+        store::attempts::forgive_now(db, &target, client).await?;
+    }
     signed_in
 }
 
@@ -179,6 +182,7 @@ async fn sign_in(
         // Somebody has chosen another password since it was looked at, and ended every session.
         return Err(AuthError::InvalidCredentials);
     }
+    store::attempts::forgive(&mut tx, &Target::Password(&body.email), client).await?;
     if second_factor::is_on(&mut tx, &user.id).await? {
         let challenge = OpaqueToken::generate()?;
         let end = clock::now() + SECOND_FACTOR;

@@ -83,12 +83,16 @@ async fn attempt(
     let target = Target::Codes(user_id);
     store::attempts::begin(db, &target, client, clock::now()).await?;
     let signed_in = sign_in(db, key, sealing, client, user_id, body).await;
-    if matches!(signed_in, Err(AuthError::WrongCode)) {
-        let mut tx = db.begin().await?;
-        store::audit::record(&mut tx, AuditKind::SigninFailed, Subject::user(user_id), client).await?;
-        tx.commit().await?;
+    match signed_in {
+        Err(AuthError::WrongCode) => {
+            let mut tx = db.begin().await?;
+            store::audit::record(&mut tx, AuditKind::SigninFailed, Subject::user(user_id), client).await?;
+            tx.commit().await?;
+        }
+        // Said to who has the code only.
+        Err(AuthError::AccountLocked) => store::attempts::forgive_now(db, &target, client).await?,
+        _ => {}
     }
-    store::attempts::forgive_if_right(&signed_in, db, &target, client).await?;
     signed_in
 }
 
@@ -110,5 +114,6 @@ async fn sign_in(
         .ok_or(AuthError::InvalidChallenge)?;
     second_factor::take_code(&mut tx, sealing, client, user_id, &body.code).await?;
     let user = account.unless_locked()?;
+    store::attempts::forgive(&mut tx, &Target::Codes(user_id), client).await?;
     SignedIn::finish(tx, key, client, user, Keep::of_browser(body.cookie)).await
 }

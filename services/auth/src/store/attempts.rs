@@ -1,13 +1,14 @@
 //! Failed attempts at passwords and codes.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::LazyLock,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tracewell_kit::db::{Db, DbError, Tx, query};
+use tracewell_kit::db::{Db, DbError, Query, Tx, query};
 use tracewell_telemetry::{Counter, counter};
 
 use crate::{
@@ -45,6 +46,81 @@ impl fmt::Display for Target<'_> {
     }
 }
 
+/// The counters of an attempt, by their names in the database; an address may be unknown.
+struct Counters {
+    account: String,
+    address: Option<String>,
+    account_and_address: Option<String>,
+}
+
+impl Counters {
+    fn of(target: &Target<'_>, client: &Client) -> Self {
+        let network = client.address.map(network);
+        Self {
+            account: format!("account {target}"),
+            address: network.map(|network| format!("address {network}")),
+            account_and_address: network.map(|network| format!("{target} at {network}")),
+        }
+    }
+
+    /// Always in the same order, in which they are locked.
+    fn each(&self) -> impl Iterator<Item = (Scope, &str)> {
+        let account = Some((Scope::Account, self.account.as_str()));
+        let address = self.address.as_deref().map(|name| (Scope::Address, name));
+        let both = self.account_and_address.as_deref();
+        let both = both.map(|name| (Scope::AccountAndAddress, name));
+        account.into_iter().chain(address).chain(both)
+    }
+
+    async fn lock(&self, tx: &mut Tx) -> Result<(), DbError> {
+        for (_, name) in self.each() {
+            tx.lock(name).await?;
+        }
+        Ok(())
+    }
+
+    /// A query whose first three values are their names, null where an address is unknown.
+    fn query(&self, sql: &'static str) -> Query {
+        query("failed_attempts", sql)
+            .bind(self.account.clone())
+            .bind(self.address.clone())
+            .bind(self.account_and_address.clone())
+    }
+
+    /// What is not forgotten of each.
+    async fn failures(&self, tx: &mut Tx, now: Timestamp) -> Result<BTreeMap<String, Failures>, DbError> {
+        let rows = self
+            .query(
+                "SELECT scope, failures, last_at FROM failed_attempts \
+                 WHERE scope IN ($1, $2, $3) AND last_at > $4",
+            )
+            .bind((now - FORGOTTEN).as_microsecond())
+            .all(tx, |row| {
+                let failures = Failures {
+                    count: row.get("failures")?,
+                    last_at: row.instant("last_at")?,
+                };
+                Ok((row.get("scope")?, failures))
+            });
+        Ok(rows.await?.into_iter().collect())
+    }
+
+    async fn count(&self, tx: &mut Tx, now: Timestamp) -> Result<(), DbError> {
+        self.query(
+            "INSERT INTO failed_attempts (scope, failures, last_at) \
+             SELECT scope, 1, $4 FROM (SELECT $1 AS scope UNION SELECT $2 UNION SELECT $3) AS counters \
+             WHERE scope IS NOT NULL \
+             ON CONFLICT (scope) DO UPDATE SET last_at = excluded.last_at, \
+             failures = CASE WHEN failed_attempts.last_at > $5 THEN failed_attempts.failures + 1 ELSE 1 END",
+        )
+        .bind(now.as_microsecond())
+        .bind((now - FORGOTTEN).as_microsecond())
+        .execute(tx)
+        .await
+        .map(drop)
+    }
+}
+
 /// Counts an attempt as failed before it is made, so that many at once cannot all be the first; [`forgive`] takes it
 /// back. Unknown addresses count like known ones.
 pub(crate) async fn begin(
@@ -53,16 +129,16 @@ pub(crate) async fn begin(
     client: &Client,
     now: Timestamp,
 ) -> Result<(), AuthError> {
+    let counters = Counters::of(target, client);
     let mut tx = db.begin().await?;
-    let scopes = scopes(target, client);
-    for (_, key) in &scopes {
-        tx.lock(key).await?;
-    }
-    for (scope, key) in &scopes {
-        let failures = failures(&mut tx, key, now).await?;
-        let wait = failures.map_or(SignedDuration::ZERO, |failures| failures.wait(*scope, now));
+    counters.lock(&mut tx).await?;
+    let failures = counters.failures(&mut tx, now).await?;
+    for (scope, name) in counters.each() {
+        let wait = failures
+            .get(name)
+            .map_or(SignedDuration::ZERO, |failures| failures.wait(scope, now));
         let is_exempt =
-            *scope == Scope::Account && !wait.is_zero() && has_been_in(&mut tx, target, client).await?;
+            scope == Scope::Account && !wait.is_zero() && has_been_in(&mut tx, target, client).await?;
         if !wait.is_zero() && !is_exempt {
             LOCKOUTS.add(1, &[("scope", scope.name())]);
             // Rounded up: who comes at the second named must not be early.
@@ -70,67 +146,44 @@ pub(crate) async fn begin(
             return Err(AuthError::TooManyAttempts { seconds });
         }
     }
-    for (_, key) in scopes {
-        count(&mut tx, key, now).await?;
-    }
+    counters.count(&mut tx, now).await?;
     Ok(tx.commit().await?)
 }
 
-/// Takes the attempt back if what was tried was right. An attempt that ended with an error was none that was right: else
-/// guesses would be free while the database, or a hasher, fails.
-pub(crate) async fn forgive_if_right<T>(
-    attempt: &Result<T, AuthError>,
-    db: &Db,
-    target: &Target<'_>,
-    client: &Client,
-) -> Result<(), DbError> {
-    match attempt {
-        // Of a locked account nobody is told but who knows the password.
-        Ok(_) | Err(AuthError::AccountLocked) => forgive(db, target, client).await,
-        Err(_) => Ok(()),
+/// Takes the attempt back, as part of what it was made for: of one that ends with an error nothing is taken back, else
+/// guesses would be free while the database, or a hasher, fails. For the account at the client's address everything before
+/// is forgotten too; else this attempt alone, or one account of one's own would clear the way for guesses at others.
+pub(crate) async fn forgive(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
+    let counters = Counters::of(target, client);
+    counters.lock(tx).await?;
+    for sql in [
+        "UPDATE failed_attempts SET failures = failures - 1 WHERE scope IN ($1, $2, $3) AND failures > 0",
+        "DELETE FROM failed_attempts WHERE scope IN ($1, $2, $3) AND (failures = 0 OR scope = $3)",
+    ] {
+        counters.query(sql).execute(tx).await?;
     }
+    Ok(())
 }
 
-/// Takes the attempt back. For the account at the client's address everything before is forgotten too.
-pub(crate) async fn forgive(db: &Db, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
+/// [`forgive`] for what has no transaction of its own.
+pub(crate) async fn forgive_now(db: &Db, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
-    for (scope, key) in scopes(target, client) {
-        let less = match scope {
-            Scope::AccountAndAddress => i64::MAX,
-            // Else one account of one's own would clear the way for guesses at others.
-            Scope::Address | Scope::Account => 1,
-        };
-        query(
-            "failed_attempts",
-            "UPDATE failed_attempts SET failures = CASE WHEN failures > $1 THEN failures - $1 ELSE 0 END \
-             WHERE scope = $2",
-        )
-        .bind(less)
-        .bind(key.clone())
-        .execute(&mut tx)
-        .await?;
-        query(
-            "failed_attempts",
-            "DELETE FROM failed_attempts WHERE scope = $1 AND failures = 0",
-        )
-        .bind(key)
-        .execute(&mut tx)
-        .await?;
-    }
+    forgive(&mut tx, target, client).await?;
     tx.commit().await
 }
 
 /// Forgets the failures at an account, of all and of this client: its owner has proved to be it.
 pub(crate) async fn clear(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
-    for (scope, key) in scopes(target, client) {
-        if scope != Scope::Address {
-            query("failed_attempts", "DELETE FROM failed_attempts WHERE scope = $1")
-                .bind(key)
-                .execute(&mut *tx)
-                .await?;
-        }
-    }
-    Ok(())
+    let counters = Counters::of(target, client);
+    query(
+        "failed_attempts",
+        "DELETE FROM failed_attempts WHERE scope IN ($1, $2)",
+    )
+    .bind(counters.account)
+    .bind(counters.account_and_address)
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Whether somebody has signed in to the account from the client's network, as far as sessions are remembered. Guesses of
@@ -158,51 +211,10 @@ async fn has_been_in(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Resul
     Ok(own.is_some() && networks.map(network).any(|known| Some(known) == own))
 }
 
-/// What the attempt counts for, with the name of each counter; always in the same order, in which they are locked.
-fn scopes(target: &Target<'_>, client: &Client) -> Vec<(Scope, String)> {
-    let mut scopes = vec![(Scope::Account, format!("account {target}"))];
-    if let Some(address) = client.address.map(network) {
-        scopes.push((Scope::Address, format!("address {address}")));
-        scopes.push((Scope::AccountAndAddress, format!("{target} at {address}")));
-    }
-    scopes
-}
-
 /// The network that one client has: of IPv6 the first 64 bits, in which it may choose the rest.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         address @ IpAddr::V4(_) => address,
     }
-}
-
-async fn failures(tx: &mut Tx, key: &str, now: Timestamp) -> Result<Option<Failures>, DbError> {
-    query(
-        "failed_attempts",
-        "SELECT failures, last_at FROM failed_attempts WHERE scope = $1 AND last_at > $2",
-    )
-    .bind(key.to_owned())
-    .bind((now - FORGOTTEN).as_microsecond())
-    .optional(tx, |row| {
-        Ok(Failures {
-            count: row.get("failures")?,
-            last_at: row.instant("last_at")?,
-        })
-    })
-    .await
-}
-
-async fn count(tx: &mut Tx, key: String, now: Timestamp) -> Result<(), DbError> {
-    query(
-        "failed_attempts",
-        "INSERT INTO failed_attempts (scope, failures, last_at) VALUES ($1, 1, $2) \
-         ON CONFLICT (scope) DO UPDATE SET last_at = excluded.last_at, \
-         failures = CASE WHEN failed_attempts.last_at > $3 THEN failed_attempts.failures + 1 ELSE 1 END",
-    )
-    .bind(key)
-    .bind(now.as_microsecond())
-    .bind((now - FORGOTTEN).as_microsecond())
-    .execute(tx)
-    .await
-    .map(drop)
 }

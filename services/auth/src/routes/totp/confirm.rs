@@ -65,13 +65,13 @@ pub(crate) async fn confirm(
     let step = secret
         .step_of(&body.code, device.last_step, now)
         .ok_or(AuthError::WrongCode)?;
-    store::attempts::forgive(&db, &target, &client).await?;
     let codes = BackupCode::generate_set().map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
     caller.hold(&mut tx).await?;
     if !store::totp::confirm(&mut tx, &user.id, &device.sealed_secret, step, now).await? {
         return Err(AuthError::NoTotpSetup.into());
     }
+    store::attempts::forgive(&mut tx, &target, &client).await?;
     store::totp::replace_codes(&mut tx, &user.id, &codes).await?;
     let (change, mail) = (AuditKind::TotpEnabled, MailKind::SigninMethodsChanged);
     account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
