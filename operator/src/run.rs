@@ -20,7 +20,7 @@ use tracewell_telemetry::{Readiness, Telemetry};
 use uuid::Uuid;
 
 use crate::{
-    cluster::{ClusterError, ConnectError, KubeCluster, Leases, connect, known_kinds},
+    cluster::{ClusterError, ConnectError, Hearing, KubeCluster, Leases, connect_heard, known_kinds},
     controller::{
         Backoff, News, Operator, Progress, ReferenceWatches, Referrers, Watched, controller, watch,
     },
@@ -84,14 +84,15 @@ async fn run_until(
     telemetry: &Telemetry,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let (client, _) = connect().await?;
+    let hearing = Arc::new(Hearing::default());
+    let client = connect_heard(hearing.clone()).await?;
     let lease = arguments.lease();
     preflight(&client, &arguments.reach(), lease.as_ref()).await?;
 
     let progress = Arc::new(Progress::default());
     let (stores, platforms) = watch::channel(None);
     let readiness = http::readiness(platforms);
-    let router = http::router(telemetry, readiness.clone(), progress.clone());
+    let router = http::router(telemetry, readiness.clone(), progress.clone(), hearing.clone());
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, arguments.http_port));
     let listener = TcpListener::bind(address)
         .await
@@ -111,7 +112,14 @@ async fn run_until(
         Election::new(Leases::new(client.clone(), lease), me, Timing::default())
     });
     let (leads, leadership) = watch::channel(false);
-    let watching = watch_again(client, arguments, progress, stores, leadership, shutdown.clone());
+    let watching = watch_again(
+        client,
+        arguments,
+        (progress, hearing),
+        stores,
+        leadership,
+        shutdown.clone(),
+    );
     let ended = tokio::select! {
         watched = drain(watching, &readiness, &shutdown) => watched,
         lost = lead(election.as_mut(), leads) => Err(RunError::LostLeadership(lost)),
@@ -139,7 +147,7 @@ async fn lead(election: Option<&mut Election>, leads: watch::Sender<bool>) -> Lo
 async fn watch_again(
     client: Client,
     arguments: RunArgs,
-    progress: Arc<Progress>,
+    (progress, hearing): (Arc<Progress>, Arc<Hearing>),
     stores: watch::Sender<Option<Store<Watched>>>,
     leadership: watch::Receiver<bool>,
     shutdown: CancellationToken,
@@ -150,7 +158,10 @@ async fn watch_again(
     while !shutdown.is_cancelled() {
         // Without a bound: what is sent is few names, and the controller takes them at once.
         let (concern, concerned) = mpsc::unbounded();
-        let news = News::default();
+        let news = News {
+            hearing: hearing.clone(),
+            ..News::default()
+        };
         let (controller, platforms) = controller(&client, &reach, &kinds, &news, concerned);
         stores.send_replace(Some(platforms));
         let stop = shutdown.child_token();
@@ -166,6 +177,7 @@ async fn watch_again(
                 referrers.clone(),
                 concern.clone(),
                 news.revisions.clone(),
+                hearing.clone(),
             ),
             inquiries: Arc::new(Inquiries::new(concern)),
             news,

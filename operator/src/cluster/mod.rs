@@ -6,6 +6,7 @@ mod connect;
 mod discovery;
 mod error;
 mod events;
+mod hearing;
 mod kube;
 mod lease;
 mod lists;
@@ -26,9 +27,10 @@ use platform_core::{
 };
 
 pub use self::{
-    connect::{ConnectError, connect, connect_to},
+    connect::{ConnectError, connect, connect_heard, connect_to},
     discovery::known_kinds,
     error::ClusterError,
+    hearing::{Hearing, Listener, WATCH_SECONDS},
     kube::{KubeCluster, within_deadline},
     lease::{LeaseKey, Leases},
     reach::Reach,

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use platform_core::kinds::Kind;
 
 use super::{Agenda, Holdings, Mark};
-use crate::cluster::{PLATFORM, PlatformKey, Revisions};
+use crate::cluster::{Hearing, PLATFORM, PlatformKey, Revisions};
 
 /// What is remembered of the news.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ pub struct News {
     pub holdings: Arc<Holdings>,
     /// How new the cluster is known to be.
     pub revisions: Arc<Revisions>,
+    /// Whether there could be any.
+    pub hearing: Arc<Hearing>,
 }
 
 impl News {

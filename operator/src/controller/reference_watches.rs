@@ -19,7 +19,7 @@ use super::{
     Referrers,
     watches::{changes, platform_of, watch_config},
 };
-use crate::cluster::{PlatformKey, Revisions};
+use crate::cluster::{Hearing, PlatformKey, Revisions};
 
 /// Tells which Platforms a changed Secret or `ConfigMap` concerns.
 pub struct ReferenceWatches {
@@ -27,6 +27,7 @@ pub struct ReferenceWatches {
     referrers: Arc<Referrers>,
     concerned: mpsc::UnboundedSender<PlatformKey>,
     revisions: Arc<Revisions>,
+    hearing: Arc<Hearing>,
     /// By namespace and kind.
     watches: Mutex<BTreeMap<(String, Kind), Watch>>,
 }
@@ -44,12 +45,14 @@ impl ReferenceWatches {
         referrers: Arc<Referrers>,
         concerned: mpsc::UnboundedSender<PlatformKey>,
         revisions: Arc<Revisions>,
+        hearing: Arc<Hearing>,
     ) -> Self {
         Self {
             client,
             referrers,
             concerned,
             revisions,
+            hearing,
             watches: Mutex::default(),
         }
     }
@@ -89,8 +92,9 @@ impl ReferenceWatches {
         };
         let (referrers, concerned) = (self.referrers.clone(), self.concerned.clone());
         let revisions = self.revisions.clone();
+        let changes = changes(api, &config, &self.hearing);
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut changes = changes(api, &config).boxed();
+            let mut changes = changes.boxed();
             while let Some(change) = changes.next().await {
                 match change {
                     Ok(object) => {

@@ -6,15 +6,17 @@ use axum::{
     Json, Router,
     extract::{ConnectInfo, State},
     http::StatusCode,
-    response::IntoResponse,
     routing::get,
 };
 use kube::runtime::reflector::Store;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracewell_telemetry::{LogFilter, Readiness, Telemetry};
 
-use crate::controller::{Progress, Watched};
+use crate::{
+    cluster::Hearing,
+    controller::{Progress, Watched},
+};
 
 /// Ready once the first list of Platforms is in.
 pub fn readiness(platforms: watch::Receiver<Option<Store<Watched>>>) -> Readiness {
@@ -31,10 +33,15 @@ pub fn readiness(platforms: watch::Receiver<Option<Store<Watched>>>) -> Readines
 }
 
 /// `/livez`, `/log-filter`, and what every Tracewell process has: `/healthz`, `/readyz`, `/metrics`.
-pub fn router(telemetry: &Telemetry, readiness: Readiness, progress: Arc<Progress>) -> Router {
+pub fn router(
+    telemetry: &Telemetry,
+    readiness: Readiness,
+    progress: Arc<Progress>,
+    hearing: Arc<Hearing>,
+) -> Router {
     let routes = Router::new()
         .route("/livez", get(livez))
-        .with_state(progress)
+        .with_state((progress, hearing))
         .merge(telemetry.ops_routes(readiness));
     match telemetry.log_filter() {
         Some(filter) => routes.merge(log_filter_routes(filter)),
@@ -76,17 +83,38 @@ async fn set_log_filter(
     }
 }
 
-/// 503 when Platforms are not looked at any more: a restart is then the cure.
-async fn livez(State(progress): State<Arc<Progress>>) -> impl IntoResponse {
-    let forgotten: Vec<_> = progress
-        .forgotten(Instant::now())
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let status = if forgotten.is_empty() {
+/// 503 when Platforms are not looked at any more, or watches hear nothing any more: a restart is then the cure.
+async fn livez(
+    State((progress, hearing)): State<(Arc<Progress>, Arc<Hearing>)>,
+) -> (StatusCode, Json<Value>) {
+    let now = Instant::now();
+    let forgotten = progress.forgotten(now);
+    let forgotten: Vec<_> = forgotten.iter().map(ToString::to_string).collect();
+    let deaf = hearing.deaf(now);
+    let status = if forgotten.is_empty() && deaf.is_empty() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, Json(json!({"forgotten": forgotten})))
+    (status, Json(json!({"forgotten": forgotten, "deaf": deaf})))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watch_that_hears_nothing_is_a_reason_to_restart() {
+        let (progress, hearing) = (Arc::new(Progress::default()), Arc::new(Hearing::default()));
+        let ask = || livez(State((progress.clone(), hearing.clone())));
+        let _listener = hearing.listen("/api/v1/services", Instant::now());
+        assert_eq!(ask().await.0, StatusCode::OK);
+        let long_ago = Instant::now().checked_sub(Duration::from_hours(1)).unwrap();
+        let _listener = hearing.listen("/api/v1/pods", long_ago);
+        let (status, Json(body)) = ask().await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body, json!({"forgotten": [], "deaf": ["/api/v1/pods"]}));
+    }
 }
