@@ -23,6 +23,8 @@ pub const INPUTS_HASH: &str = "tracewell.dev/inputs-hash";
 
 /// Annotation of a Job's pods: uid of what the Job is done to.
 pub const DONE_TO: &str = "tracewell.dev/done-to";
+/// Annotation of events: trace of the reconcile that tells of it.
+pub const TRACE_ID: &str = "tracewell.dev/trace-id";
 /// Label of a `ConfigMap`: Grafana's sidecar loads the dashboards in it.
 pub const GRAFANA_DASHBOARD: &str = "grafana_dashboard";
 

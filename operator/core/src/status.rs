@@ -192,6 +192,22 @@ pub fn is_ready(status: &PlatformStatus) -> bool {
     is_true(&status.conditions, ConditionType::Ready)
 }
 
+/// Whether `new` only says how far something has got that `old` says is under way: for the same spec, by the same
+/// operator, with nothing in the way that was not in it before.
+pub fn is_only_progress(old: &PlatformStatus, new: &PlatformStatus) -> bool {
+    let under_way = |status: &PlatformStatus| {
+        let reconciling = find(&status.conditions, ConditionType::Reconciling)?;
+        (reconciling.status == "True").then(|| reconciling.reason.clone())
+    };
+    !is_planned(Some(old), new) && under_way(new).is_some() && under_way(new) == under_way(old)
+}
+
+/// Whether somebody asked for what changes: by another spec, or by another operator.
+fn is_planned(old: Option<&PlatformStatus>, new: &PlatformStatus) -> bool {
+    let asked_by = |status: &PlatformStatus| (status.observed_generation, status.operator_version.clone());
+    old.map(asked_by) != Some(asked_by(new))
+}
+
 /// Parts that readiness does not depend on, and whose loss somebody should hear of.
 const TOLD_BY_THEMSELVES: [ConditionType; 3] = [
     ConditionType::BackupSucceeded,
@@ -200,13 +216,14 @@ const TOLD_BY_THEMSELVES: [ConditionType; 3] = [
 ];
 
 /// One event where readiness flips or a new obstacle appears, and one for each part that is lost while the Platform is
-/// ready; none otherwise.
+/// ready; none otherwise. That what somebody asked for is begun is no event.
 pub fn transition_events(old: Option<&PlatformStatus>, new: &PlatformStatus) -> Vec<EventNote> {
+    let is_planned = is_planned(old, new);
     let old = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     if is_ready(new) && is_true(old, ConditionType::Ready) {
         return lost_parts(old, &new.conditions);
     }
-    summary_event(old, new)
+    summary_event(old, new, is_planned).into_iter().collect()
 }
 
 fn lost_parts(old: &[Condition], new: &[Condition]) -> Vec<EventNote> {
@@ -225,28 +242,26 @@ fn lost_parts(old: &[Condition], new: &[Condition]) -> Vec<EventNote> {
         .collect()
 }
 
-fn summary_event(old: &[Condition], new: &PlatformStatus) -> Vec<EventNote> {
-    let Some(ready) = find(&new.conditions, ConditionType::Ready) else {
-        return Vec::new();
-    };
+fn summary_event(old: &[Condition], new: &PlatformStatus, is_planned: bool) -> Option<EventNote> {
+    let ready = find(&new.conditions, ConditionType::Ready)?;
     let was_ready = find(old, ConditionType::Ready);
     let stalled = is_true(&new.conditions, ConditionType::Stalled);
     let flipped = was_ready.is_none_or(|was| was.status != ready.status);
     let obstacle = stalled
         && (!is_true(old, ConditionType::Stalled) || was_ready.is_none_or(|was| was.reason != ready.reason));
-    if !flipped && !obstacle {
-        return Vec::new();
+    let is_begun = is_planned && ready.reason == Reason::Progressing.as_str();
+    if is_begun || !flipped && !obstacle {
+        return None;
     }
-    // On the way from nothing to ready is not worth a warning; falling from ready is.
     let lost = ready.status != "True" && was_ready.is_some_and(|was| was.status == "True");
     let type_ = if stalled || lost {
         EventType::Warning
     } else {
         EventType::Normal
     };
-    vec![EventNote {
+    Some(EventNote {
         type_,
         reason: ready.reason.clone(),
         message: ready.message.clone(),
-    }]
+    })
 }

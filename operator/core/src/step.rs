@@ -22,7 +22,8 @@ use crate::references::Reference;
 use crate::resolve::{Violation, resolve};
 use crate::settings::Settings;
 use crate::status::{
-    Frame, Refusal, accepted_status, is_ready, rejected_status, transition_events, was_complete,
+    Frame, Refusal, accepted_status, is_only_progress, is_ready, rejected_status, transition_events,
+    was_complete,
 };
 
 /// Everything that a decision rests on.
@@ -182,6 +183,9 @@ pub struct Output {
     pub changes: Changes,
     /// The status to write, if it differs from the one that the Platform has.
     pub status: PlatformStatus,
+    /// Whether the status only says how far something has got that is known to be under way, so that it can be written a
+    /// little later, with what has happened by then.
+    pub can_wait: bool,
     /// Events of the transitions between the old status and this one: publish them when the status is written.
     pub events: Vec<EventNote>,
     /// When to look again without being asked.
@@ -264,6 +268,7 @@ pub fn refuse(
     Output {
         changes: Changes::default(),
         events: transition_events(platform.status.as_ref(), &status),
+        can_wait: false,
         status,
         requeue: Requeue::AwaitChange,
         questions: None,
@@ -287,6 +292,7 @@ pub fn step(input: Input<'_>) -> Output {
         return Output {
             changes: Changes::default(),
             status: platform.status.clone().unwrap_or_default(),
+            can_wait: false,
             events: Vec::new(),
             requeue: Requeue::AwaitChange,
             questions: None,
@@ -338,11 +344,12 @@ pub fn step(input: Input<'_>) -> Output {
             (changes, status, requeue)
         }
     };
-    let events = transition_events(platform.status.as_ref(), &status);
+    let old = platform.status.as_ref();
     Output {
         changes,
+        can_wait: old.is_some_and(|old| is_only_progress(old, &status)),
+        events: transition_events(old, &status),
         status,
-        events,
         requeue,
         questions,
     }

@@ -73,6 +73,7 @@ impl World {
             evidence: None,
             referrers: &Referrers::default(),
             holdings: &Holdings::default(),
+            was_told_lately: false,
         };
         for _ in 0..RECONCILES {
             reconcile(&self.cluster, &knowledge, &self.key, now)

@@ -47,15 +47,18 @@ impl Publisher {
     pub(super) async fn publish(&self, platform: &Platform, note: &EventNote) -> Result<(), Error> {
         let events = Api::<Event>::namespaced(self.client.clone(), &platform.namespace().unwrap_or_default());
         let event = self.event(platform, note);
+        let count = self.count(&event.name_any());
+        if count > 1 {
+            match count_up(&events, &event, count).await {
+                // It has expired.
+                Err(Error::Api(status)) if status.is_not_found() => {}
+                counted => return counted,
+            }
+        }
         match events.create(&PostParams::default(), &event).await {
+            // Another operator, or this one before it was restarted, has published it.
             Err(Error::Api(status)) if status.is_already_exists() => {
-                let name = event.name_any();
-                let count = self.count(&name);
-                let series = json!({"series": {"count": count, "lastObservedTime": event.event_time}});
-                events
-                    .patch(&name, &PatchParams::default(), &Patch::Merge(&series))
-                    .await
-                    .map(drop)
+                count_up(&events, &event, count.max(2)).await
             }
             created => created.map(drop),
         }
@@ -66,6 +69,7 @@ impl Publisher {
             metadata: ObjectMeta {
                 name: Some(event_name(platform, note)),
                 namespace: platform.namespace(),
+                annotations: trace(),
                 ..ObjectMeta::default()
             },
             type_: Some(
@@ -86,16 +90,34 @@ impl Publisher {
         }
     }
 
-    /// How often the event was published, as far as it is remembered; at least twice.
+    /// How often the event is published now, as far as it is remembered.
     fn count(&self, name: &str) -> i32 {
         let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
         if repeated.len() >= MAX_SERIES {
             repeated.clear();
         }
-        let count = repeated.entry(name.to_owned()).or_insert(1);
+        let count = repeated.entry(name.to_owned()).or_default();
         *count = count.saturating_add(1);
         *count
     }
+}
+
+/// Says of an event that is there that it happened again.
+async fn count_up(events: &Api<Event>, event: &Event, count: i32) -> Result<(), Error> {
+    let again = json!({
+        "metadata": {"annotations": event.metadata.annotations},
+        "series": {"count": count, "lastObservedTime": event.event_time},
+    });
+    events
+        .patch(&event.name_any(), &PatchParams::default(), &Patch::Merge(&again))
+        .await
+        .map(drop)
+}
+
+/// Where the reconcile that publishes can be seen.
+fn trace() -> Option<BTreeMap<String, String>> {
+    let trace_id = tracewell_telemetry::current_trace_id()?;
+    Some([(labels::TRACE_ID.to_owned(), trace_id)].into())
 }
 
 /// The same words about the same Platform give the same name.

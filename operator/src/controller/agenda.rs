@@ -8,12 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::reconcile::PROGRESS_PACE;
 use crate::cluster::PlatformKey;
 
 /// Two looks at one Platform are at least so far apart, so that one which changes all the time leaves the API server to
 /// the others, and a rollout, in which much changes after the other, is not looked at for each change. The first change
 /// after a while is acted on at once.
 const PACE: Duration = Duration::from_millis(200);
+
+/// They are further apart where the API server takes long: so many times as long as the look took.
+const REST_PER_LOOK: u32 = 4;
+
+/// But never further, so that an answer that did not come is no reason to miss the next change.
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// Marks kept of one Platform, of news and of own writes each: what comes beyond is looked at.
 const MARKS: usize = 128;
@@ -46,8 +53,14 @@ struct Entry {
     own: Vec<Mark>,
     /// Whether to look, whatever the news are.
     is_asked_for: bool,
+    /// When the look began that is under way.
+    begun: Option<Instant>,
     /// When the last look ended.
     looked_at: Option<Instant>,
+    /// How long to leave it alone after that.
+    rest: Duration,
+    /// When its status was written last.
+    told_at: Option<Instant>,
     /// When to look where nothing happens.
     due: Option<Instant>,
 }
@@ -74,7 +87,7 @@ impl Agenda {
         let mut platforms = self.lock();
         let entry = platforms.entry(key.clone()).or_default();
         let (Some(looked_at), Some(due)) = (entry.looked_at, entry.due) else {
-            entry.read();
+            entry.read(now);
             return Ok(());
         };
         entry.drop_echoes();
@@ -82,12 +95,24 @@ impl Agenda {
         if !is_wanted {
             return Err(due.saturating_duration_since(now));
         }
-        let paced = looked_at + PACE;
-        if now < paced {
-            return Err(paced.saturating_duration_since(now));
+        let rested = looked_at + entry.rest;
+        if now < rested {
+            return Err(rested.saturating_duration_since(now));
         }
-        entry.read();
+        entry.read(now);
         Ok(())
+    }
+
+    /// Its status was written.
+    pub fn told(&self, key: &PlatformKey, now: Instant) {
+        self.lock().entry(key.clone()).or_default().told_at = Some(now);
+    }
+
+    /// Whether a status was written a moment ago.
+    pub fn was_told_lately(&self, key: &PlatformKey, now: Instant) -> bool {
+        let platforms = self.lock();
+        let told_at = platforms.get(key).and_then(|entry| entry.told_at);
+        told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < PROGRESS_PACE)
     }
 
     /// A look has ended, which wrote this, and the next one is due then unless something happens.
@@ -103,6 +128,11 @@ impl Agenda {
         entry.own.extend(written);
         let surplus = entry.own.len().saturating_sub(MARKS);
         entry.own.drain(..surplus);
+        let took = entry
+            .begun
+            .take()
+            .map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+        entry.rest = (took * REST_PER_LOOK).clamp(PACE, LONGEST_REST);
         (entry.looked_at, entry.due) = (Some(now), Some(due));
     }
 
@@ -129,9 +159,10 @@ impl Entry {
         });
     }
 
-    fn read(&mut self) {
+    fn read(&mut self, now: Instant) {
         self.news.clear();
         self.is_asked_for = false;
+        self.begun = Some(now);
     }
 }
 
@@ -202,6 +233,31 @@ mod tests {
         let half = PACE / 2;
         assert_eq!(agenda.begin(&key(), now + half), Err(half));
         assert_eq!(agenda.begin(&key(), now + PACE), Ok(()));
+    }
+
+    #[test]
+    fn the_longer_a_look_takes_the_longer_is_the_rest() {
+        let (agenda, mut now) = looked_at();
+        for (took, rest) in [
+            (Duration::from_millis(10), PACE),
+            (Duration::from_millis(300), Duration::from_millis(1200)),
+            (Duration::from_secs(10), LONGEST_REST),
+        ] {
+            now += HOUR;
+            assert_eq!(agenda.begin(&key(), now), Ok(()));
+            let ended = now + took;
+            agenda.end(&key(), [], ended, ended);
+            assert_eq!(agenda.begin(&key(), ended), Err(rest));
+        }
+    }
+
+    #[test]
+    fn a_status_is_fresh_for_a_moment() {
+        let (agenda, now) = looked_at();
+        assert!(!agenda.was_told_lately(&key(), now));
+        agenda.told(&key(), now);
+        assert!(agenda.was_told_lately(&key(), now));
+        assert!(!agenda.was_told_lately(&key(), now + PROGRESS_PACE));
     }
 
     #[test]

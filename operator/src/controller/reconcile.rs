@@ -1,6 +1,6 @@
 //! One reconcile, from reading to status. The decisions are [`step`]'s; this is the order of the effects.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -32,7 +32,13 @@ pub struct Knowledge<'a> {
     pub referrers: &'a Referrers,
     /// Of which kinds the Platform has objects.
     pub holdings: &'a Holdings,
+    /// Whether a status was written a moment ago, so that one which tells of progress alone can wait.
+    pub was_told_lately: bool,
 }
+
+/// Progress alone is told at most so often: a status is what a look costs the API server most, and a rollout has many
+/// steps.
+pub(super) const PROGRESS_PACE: Duration = Duration::from_secs(5);
 
 /// What is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +49,8 @@ pub struct Reconciled {
     pub questions: Option<Questions>,
     /// What was written, in the versions that it has now.
     pub written: Vec<Mark>,
+    /// Whether a status was written.
+    pub is_told: bool,
     /// Kinds whose objects in its namespace concern it, and that no other watch tells of.
     pub follows: BTreeSet<Kind>,
 }
@@ -52,6 +60,7 @@ impl Reconciled {
         requeue: Requeue::AwaitChange,
         questions: None,
         written: Vec::new(),
+        is_told: false,
         follows: BTreeSet::new(),
     };
 }
@@ -87,9 +96,10 @@ pub async fn reconcile<C: Cluster>(
             trace_id.as_deref(),
         );
         return Ok(match tell(cluster, &platform, &output).await? {
-            Told::Gone => Reconciled::NOTHING_LEFT,
+            Told::Gone | Told::Nothing => Reconciled::NOTHING_LEFT,
             Told::Written(mark) => Reconciled {
-                written: mark.into_iter().collect(),
+                written: vec![mark],
+                is_told: true,
                 ..Reconciled::NOTHING_LEFT
             },
         });
@@ -125,9 +135,19 @@ pub async fn reconcile<C: Cluster>(
     // The status tells what was applied and seen, never what was meant: hence the second look.
     let verdict = decide(&live, applied.failure.as_ref().map(|failure| &failure.told));
     let mut written = applied.written;
-    match tell(cluster, &platform, &verdict).await? {
-        Told::Gone => return Ok(Reconciled::NOTHING_LEFT),
-        Told::Written(mark) => written.extend(mark),
+    let mut requeue = verdict.requeue;
+    let mut is_told = false;
+    if verdict.can_wait && knowledge.was_told_lately {
+        requeue = Requeue::After(requeue.pause().min(PROGRESS_PACE));
+    } else {
+        match tell(cluster, &platform, &verdict).await? {
+            Told::Gone => return Ok(Reconciled::NOTHING_LEFT),
+            Told::Nothing => {}
+            Told::Written(mark) => {
+                written.push(mark);
+                is_told = true;
+            }
+        }
     }
     if live.secrets_are_hidden {
         follows.remove(&Kind::Secret);
@@ -136,9 +156,10 @@ pub async fn reconcile<C: Cluster>(
     }
     match applied.failure {
         None => Ok(Reconciled {
-            requeue: verdict.requeue,
+            requeue,
             questions: verdict.questions,
             written,
+            is_told,
             follows,
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
@@ -147,8 +168,10 @@ pub async fn reconcile<C: Cluster>(
 
 /// What became of a status.
 enum Told {
-    /// It is written, if it was another than before.
-    Written(Option<Mark>),
+    /// It is written.
+    Written(Mark),
+    /// It is what it was before.
+    Nothing,
     /// There is no such Platform any more.
     Gone,
 }
@@ -156,16 +179,12 @@ enum Told {
 /// Writes the status, if it is another than before, and publishes what has changed with it.
 async fn tell<C: Cluster>(cluster: &C, platform: &Platform, output: &Output) -> Result<Told, ReconcileError> {
     if platform.status.as_ref() == Some(&output.status) {
-        return Ok(Told::Written(None));
+        return Ok(Told::Nothing);
     }
     let version = match cluster.put_status(platform, &output.status).await {
         Err(ClusterError::NotFound(_)) => return Ok(Told::Gone),
         written => written.map_err(ReconcileError::Status)?,
     };
     publish(cluster, platform, &output.events).await;
-    Ok(Told::Written(Some(Mark::new(
-        PLATFORM,
-        &platform.name_any(),
-        &version,
-    ))))
+    Ok(Told::Written(Mark::new(PLATFORM, &platform.name_any(), &version)))
 }

@@ -39,7 +39,7 @@ use super::{
     watch_backoff::{NoBackoff, ShortBackoff},
 };
 use crate::{
-    cluster::{Cluster, PlatformKey, Reach},
+    cluster::{Cluster, Hearing, PlatformKey, Reach, WATCH_SECONDS},
     evidence::Inquiries,
     leader::Leadership,
 };
@@ -57,9 +57,6 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 
 /// Objects per page of a watch's first list.
 const PAGE_SIZE: u32 = 50;
-
-/// A watch is begun anew after this many seconds: shorter than the patience of load balancers with quiet connections.
-const WATCH_SECONDS: u32 = 200;
 
 /// What a reconcile needs, and what is remembered between two of them.
 #[derive(Debug)]
@@ -97,7 +94,9 @@ pub fn controller(
 ) -> (Controller<Watched>, Store<Watched>) {
     let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
     let (store, writer) = reflector::store();
-    let platforms = watcher(reach.api::<Watched>(client), watch_config())
+    let api = reach.api::<Watched>(client);
+    let listener = news.hearing.listen(api.resource_url(), Instant::now());
+    let platforms = watcher(api, watch_config())
         .backoff(ShortBackoff::default())
         // Nobody reads who wrote which field, nor what else is noted on it, and it would be kept for each Platform.
         .modify(|platform| {
@@ -108,7 +107,10 @@ pub fn controller(
     let of_platforms = news.clone();
     let platforms = reflector(writer, platforms)
         .applied_objects()
-        .inspect_ok(move |platform| of_platforms.of_platform(&key_of(platform), platform));
+        .inspect_ok(move |platform| {
+            let _listening = &listener;
+            of_platforms.of_platform(&key_of(platform), platform);
+        });
     let mut controller = Controller::for_stream(platforms, store.clone())
         .with_config(
             controller::Config::default()
@@ -122,11 +124,12 @@ pub fn controller(
     for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
         let (kind, of_objects) = (info.kind, news.clone());
-        let objects = changes(reach.metadata(client, &resource), &ours).inspect_ok(move |object| {
-            if let Some(platform) = platform_of(object) {
-                of_objects.of_object(&platform, kind, object);
-            }
-        });
+        let objects =
+            changes(reach.metadata(client, &resource), &ours, &news.hearing).inspect_ok(move |object| {
+                if let Some(platform) = platform_of(object) {
+                    of_objects.of_object(&platform, kind, object);
+                }
+            });
         controller = if info.is_kept() {
             // Data that outlives its Platform has no owner.
             controller.watches_stream_with(
@@ -139,11 +142,12 @@ pub fn controller(
         };
     }
     let of_pods = news.clone();
-    let pods = changes(reach.api::<PartialObjectMeta<Pod>>(client), &ours).inspect_ok(move |pod| {
-        if let Some(platform) = platform_of(pod) {
-            of_pods.of_object(&platform, Kind::Pod, pod);
-        }
-    });
+    let pods =
+        changes(reach.api::<PartialObjectMeta<Pod>>(client), &ours, &news.hearing).inspect_ok(move |pod| {
+            if let Some(platform) = platform_of(pod) {
+                of_pods.of_object(&platform, Kind::Pod, pod);
+            }
+        });
     let agenda = Arc::clone(&news.agenda);
     let controller = controller
         .watches_stream(pods, |pod| platform_of(&pod).map(|key| reference_to(&key)))
@@ -169,13 +173,18 @@ pub(super) fn watch_config() -> watcher::Config {
 pub(super) fn changes<K>(
     api: Api<K>,
     config: &watcher::Config,
+    hearing: &Arc<Hearing>,
 ) -> impl Stream<Item = watcher::Result<K>> + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let listener = hearing.listen(api.resource_url(), Instant::now());
     watcher(api, config.clone())
         .backoff(ShortBackoff::default())
         .touched_objects()
+        .inspect(move |_| {
+            let _listening = &listener;
+        })
 }
 
 /// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
@@ -270,6 +279,7 @@ async fn reconcile_watched<C: Cluster>(
         kinds: &operator.kinds,
         referrers: &operator.referrers,
         holdings: &operator.news.holdings,
+        was_told_lately: operator.news.agenda.was_told_lately(&key, started),
     };
     let result = reconcile(&operator.cluster, &knowledge, &key, Timestamp::now)
         .instrument(span.clone())
@@ -281,11 +291,11 @@ async fn reconcile_watched<C: Cluster>(
     match &result {
         Ok(reconciled) => {
             operator.backoff.succeeded(&key);
-            let due = now + reconciled.requeue.pause();
-            operator
-                .news
-                .agenda
-                .end(&key, reconciled.written.iter().copied(), now, due);
+            let (agenda, due) = (&operator.news.agenda, now + reconciled.requeue.pause());
+            if reconciled.is_told {
+                agenda.told(&key, now);
+            }
+            agenda.end(&key, reconciled.written.iter().copied(), now, due);
         }
         Err(error) => {
             span.record("otel.status_code", "ERROR");

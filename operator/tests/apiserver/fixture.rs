@@ -169,6 +169,7 @@ impl World {
             evidence: None,
             referrers: &Referrers::default(),
             holdings: &Holdings::default(),
+            was_told_lately: false,
         };
         let reconciled = Box::pin(reconcile(cluster, &knowledge, &key, Timestamp::now)).await?;
         Ok(reconciled.requeue)

@@ -87,7 +87,32 @@ fn a_missing_image_is_told_and_recovered_from() {
         .into_iter()
         .map(|event| event.reason)
         .collect();
-    assert_eq!(reasons, ["Progressing", "ImagePullFailed", "AllComponentsReady"]);
+    assert_eq!(reasons, ["ImagePullFailed", "AllComponentsReady"]);
+}
+
+#[test]
+fn progress_alone_is_told_a_little_later_and_anything_else_at_once() {
+    let world = World::new(example("demo"));
+    let tells = || {
+        let writes = world.cluster.take_writes();
+        writes.iter().any(|write| matches!(write, Write::Status(_)))
+    };
+    world.reconcile().expect("nothing goes wrong");
+    assert!(tells(), "the first status");
+
+    world.was_told_lately.set(true);
+    world.settle();
+    world.reconcile().expect("nothing goes wrong");
+    assert!(!tells(), "more is there");
+    world.was_told_lately.set(false);
+    world.reconcile().expect("nothing goes wrong");
+    assert!(tells());
+    assert_eq!(world.condition("Ready").1, "Progressing");
+
+    world.was_told_lately.set(true);
+    world.cluster.settle(|_| Fate::ImageMissing);
+    world.reconcile().expect("nothing goes wrong");
+    assert!(tells(), "something is in the way");
 }
 
 #[test]

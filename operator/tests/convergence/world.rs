@@ -25,6 +25,8 @@ const STEPS: usize = 16;
 pub(crate) struct World {
     pub(crate) cluster: FakeCluster,
     pub(crate) key: PlatformKey,
+    /// Whether its status was written a moment ago.
+    pub(crate) was_told_lately: Cell<bool>,
     minutes: Cell<i64>,
     referrers: Referrers,
     runtime: tokio::runtime::Runtime,
@@ -40,6 +42,7 @@ impl World {
         Self {
             cluster,
             key,
+            was_told_lately: Cell::new(false),
             minutes: Cell::new(0),
             referrers: Referrers::default(),
             runtime,
@@ -56,6 +59,7 @@ impl World {
             evidence: None,
             referrers: &self.referrers,
             holdings: &Holdings::default(),
+            was_told_lately: self.was_told_lately.get(),
         };
         self.runtime
             .block_on(reconcile(&self.cluster, &knowledge, &self.key, || now))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use platform_core::api::Platform;
 use platform_core::step::{Facts, Input, Live, Requeue, refuse, step};
 use serde_json::json;
 
@@ -236,12 +237,64 @@ fn events_tell_of_flips_only() {
     assert_eq!(
         told,
         [
-            "Normal Progressing",
             "Normal AllComponentsReady",
             "Warning ImagePullFailed",
             "Normal AllComponentsReady"
         ]
     );
+}
+
+#[test]
+fn what_somebody_asked_for_is_begun_without_an_event_and_what_happens_by_itself_is_told() {
+    let mut before = platform(json!({}));
+    let whole = serving(&before);
+    before.metadata.generation = Some(1);
+    before.status = Some(decide(&before, &whole).status);
+    let mut starting = serving(&before);
+    deployment_mut(&mut starting, "demo-auth").data["status"]["availableReplicas"] = json!(0);
+    let told = |platform: &Platform| -> Vec<String> {
+        let events = decide(platform, &starting).events;
+        events
+            .iter()
+            .map(|event| format!("{:?} {}", event.type_, event.reason))
+            .collect()
+    };
+    assert_eq!(told(&before), ["Warning Progressing"]);
+    let mut edited = before.clone();
+    edited.metadata.generation = Some(2);
+    assert_eq!(told(&edited), Vec::<String>::new());
+}
+
+#[test]
+fn only_a_status_that_tells_of_progress_alone_can_wait() {
+    let mut platform = platform(json!({}));
+    platform.metadata.generation = Some(1);
+    let whole = serving(&platform);
+    let starting = |services: &[&str]| {
+        let mut live = serving(&platform);
+        for service in services {
+            deployment_mut(&mut live, &format!("demo-{service}")).data["status"]["availableReplicas"] =
+                json!(0);
+        }
+        live
+    };
+    let (two, one) = (starting(&["auth", "chat"]), starting(&["chat"]));
+    let mut broken = starting(&["chat"]);
+    with_pod(
+        &mut broken,
+        "auth",
+        &json!({"containerStatuses": [{"name": "auth", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]}),
+    );
+    assert!(!decide(&platform, &two).can_wait, "the first one");
+    let mut platform = platform.clone();
+    platform.status = Some(decide(&platform, &two).status);
+    let can_wait = |platform: &Platform, live| decide(platform, live).can_wait;
+    assert!(can_wait(&platform, &one), "one more serves");
+    assert!(!can_wait(&platform, &whole), "all serve");
+    assert!(!can_wait(&platform, &broken), "something is in the way");
+    platform.metadata.generation = Some(2);
+    assert!(!can_wait(&platform, &one), "another spec");
 }
 
 #[test]
