@@ -23,8 +23,12 @@ use crate::journey;
 /// Ports of the nodes that nobody else uses.
 const PORTS: (u16, u16) = (30480, 30486);
 /// The server, its roles and the migrations take a minute before the services start.
-const LIMIT: Duration = Duration::from_mins(5);
+pub(crate) const LIMIT: Duration = Duration::from_mins(5);
 const SERVICES: [&str; 3] = ["auth", "billing", "chat"];
+/// What each of them is asked for while it is rolled out.
+const READS: [&str; 3] = ["/auth/v1/me", "/billing/v1/plans", "/chat/v1/conversations"];
+/// Time between two such requests.
+const READ_PACE: Duration = Duration::from_millis(50);
 
 fn spec() -> Value {
     let backup = json!({"schedule": "0 3 * * *", "retainCount": 2, "storage": {"size": "256Mi"}});
@@ -35,7 +39,8 @@ fn spec() -> Value {
     })
 }
 
-async fn until_ready(platform: &Handle) -> Result<()> {
+/// [`Handle::until_ready`] with more time.
+pub(crate) async fn until_ready(platform: &Handle) -> Result<()> {
     let ready = platform.until("the Platform is ready", LIMIT, |platform| {
         let observed = platform
             .status
@@ -242,6 +247,37 @@ async fn passwords_are_nowhere_else(platform: &Handle) -> Result<()> {
     Ok(())
 }
 
+/// Every pod that answers requests is replaced while somebody sends them, and each is answered as always.
+async fn a_rollout_loses_no_request(platform: &Handle, user: &User) -> Result<()> {
+    let mut rolled = spec();
+    let debug = |name: &&str| json!({"name": name, "env": [{"name": "RUST_LOG", "value": "debug"}]});
+    rolled["services"] = ["gateway"].iter().chain(&SERVICES).map(debug).collect();
+    let there_and_back = async {
+        for spec in [rolled, spec()] {
+            platform.apply(spec).await?;
+            until_ready(platform).await?;
+        }
+        anyhow::Ok(())
+    };
+    let asked = async {
+        let mut pace = tokio::time::interval(READ_PACE);
+        let mut answered = 0;
+        loop {
+            for path in READS {
+                pace.tick().await;
+                if let Err(error) = user.get(path).await {
+                    return (answered, error);
+                }
+                answered += 1;
+            }
+        }
+    };
+    tokio::select! {
+        (answered, error) = asked => Err(error.context(format!("after {answered} requests"))),
+        rolled = there_and_back => rolled,
+    }
+}
+
 #[tokio::test]
 async fn services_on_postgres_survive_the_loss_of_their_data() -> Result<()> {
     let platform = Handle::create_with_secrets("postgres", spec()).await?;
@@ -264,6 +300,8 @@ async fn services_on_postgres_survive_the_loss_of_their_data() -> Result<()> {
 
     let mut user = User::unknown_to(gateway(&platform).await?);
     let account = user.sign_up().await?;
+    user.sign_in().await?;
+    a_rollout_loses_no_request(&platform, &user).await?;
     a_failed_backup_is_told(&platform).await?;
     run_once(&platform, "backup-now", "backup.sh").await?;
     let told = platform.until("the backup is told", LIMIT, |platform| {
@@ -277,94 +315,5 @@ async fn services_on_postgres_survive_the_loss_of_their_data() -> Result<()> {
     user.sign_in().await?;
     assert_eq!(user.get("/auth/v1/me").await?["id"], account["id"]);
 
-    platform.remove().await
-}
-
-#[tokio::test]
-async fn a_migration_that_fails_leaves_the_old_pods_and_says_why() -> Result<()> {
-    let spec = |arguments: &str| {
-        json!({
-            "services": [{"name": "auth", "migrations": {"args": [arguments], "deadlineSeconds": 120}}],
-            "database": {"type": "Postgres", "postgres": {"storage": {"size": "256Mi"}}},
-            "telemetry": {"tracing": {"jaeger": {"type": "Disabled"}}},
-        })
-    };
-    let platform = Handle::create("migration", spec("migrate")).await?;
-    let told = platform.until("the permission that is missing is told", LIMIT, |platform| {
-        condition(platform, "Ready").is_some_and(|c| {
-            c.reason == "SecretsForbidden"
-                && c.message.contains("kubectl create rolebinding tracewell-secrets")
-        })
-    });
-    told.await?;
-    platform.allow_secrets().await?;
-    until_ready(&platform).await?;
-    let before = platform
-        .cluster
-        .pods(&platform.namespace, &platform.name, "auth")
-        .await?;
-
-    platform.apply(spec("no-such-command")).await?;
-    let failed = platform
-        .until("the failed migration is told", LIMIT, |platform| {
-            condition(platform, "Stalled")
-                .is_some_and(|c| c.status == "True" && c.reason == "MigrationFailed")
-        })
-        .await?;
-    let message = condition(&failed, "DatabaseReady")
-        .map(|c| c.message.clone())
-        .unwrap_or_default();
-    assert!(
-        message.contains("For more information, try '--help'"),
-        "the last line of what the migration said: {message}"
-    );
-    assert!(is_true(&failed, "ServicesAvailable"));
-    let after = platform
-        .cluster
-        .pods(&platform.namespace, &platform.name, "auth")
-        .await?;
-    let uids = |pods: &[Pod]| pods.iter().map(ResourceExt::uid).collect::<Vec<_>>();
-    assert_eq!(uids(&before), uids(&after));
-
-    platform.apply(spec("migrate")).await?;
-    until_ready(&platform).await?;
-    platform.remove().await
-}
-
-#[tokio::test]
-async fn a_storage_class_that_does_not_exist_is_named_and_its_creation_is_enough() -> Result<()> {
-    const CLASS: &str = "tracewell-e2e-late";
-    let storage = json!({"size": "256Mi", "storageClassName": CLASS});
-    let spec = json!({
-        "services": [{"name": "auth"}],
-        "database": {"type": "Postgres", "postgres": {"storage": storage}},
-        "telemetry": {"tracing": {"jaeger": {"type": "Disabled"}}},
-    });
-    let platform = Handle::create_with_secrets("storage-class", spec).await?;
-    let told = platform.until("the storage class is named", LIMIT, |platform| {
-        condition(platform, "DatabaseReady")
-            .is_some_and(|c| c.status == "False" && c.reason == "VolumePending" && c.message.contains(CLASS))
-    });
-    told.await?;
-
-    let classes: Api<StorageClass> = Api::all(platform.cluster.client.clone());
-    let default = classes.list(&ListParams::default()).await?;
-    let like = default
-        .items
-        .into_iter()
-        .next()
-        .context("the cluster has a class")?;
-    let class = StorageClass {
-        metadata: ObjectMeta {
-            name: Some(CLASS.to_owned()),
-            ..ObjectMeta::default()
-        },
-        ..like
-    };
-    classes.create(&PostParams::default(), &class).await?;
-    let ready = until_ready(&platform).await;
-    // It is the whole cluster's.
-    classes.delete(CLASS, &DeleteParams::default()).await?;
-    ready?;
     platform.remove().await
 }

@@ -5,6 +5,7 @@
 //! own; it stays when they fail, to be looked at, and goes with their next run.
 
 mod database;
+mod database_problems;
 mod deletion;
 mod drift;
 mod faults;

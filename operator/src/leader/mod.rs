@@ -96,12 +96,28 @@ impl Election {
 
     /// Lays the Lease down, so that the next one does not have to wait until it is free.
     pub async fn release(&mut self) {
-        let Some((lease, _)) = self.seen.take().filter(|(lease, _)| holder(lease) == self.me) else {
-            return;
-        };
-        if let Err(error) = self.leases.put(Some(&lease), "", self.timing.lease).await {
+        let mut released = self.lay_down().await;
+        if released.as_ref().is_err_and(is_overtaken) {
+            // A renewal was cut off before its answer came.
+            released = match self.look().await {
+                Ok(()) => self.lay_down().await,
+                Err(error) => Err(error),
+            };
+        }
+        if let Err(error) = released {
             tracing::warn!(%error, lease = %self.leases.key(), "the Lease was not laid down");
         }
+    }
+
+    /// Gives the Lease that was seen last to nobody, if this candidate holds it.
+    async fn lay_down(&mut self) -> Result<(), ClusterError> {
+        let Some((lease, _)) = self.seen.take_if(|(lease, _)| holder(lease) == self.me) else {
+            return Ok(());
+        };
+        self.leases
+            .put(Some(&lease), "", self.timing.lease)
+            .await
+            .map(drop)
     }
 
     /// One look, decision and write. A leader looks only where its write is refused: nobody else writes its Lease.

@@ -84,6 +84,23 @@ async fn one_leads_the_other_follows_and_takes_over_at_once_when_the_lease_is_la
 }
 
 #[tokio::test]
+async fn a_renewal_whose_answer_was_lost_keeps_nobody_from_laying_the_lease_down() {
+    let Some(world) = world("cut-off-renewal").await else {
+        return;
+    };
+    let leases = Api::<Lease>::namespaced(world.client.clone(), "cut-off-renewal");
+    let mut one = candidate(&world, "one", TIMING);
+    win(&mut one).await;
+    let renewed = json!({"metadata": {"labels": {"renewed": "once-more"}}});
+    leases
+        .patch("operator", &PatchParams::default(), &Patch::Merge(&renewed))
+        .await
+        .unwrap();
+    one.release().await;
+    assert_eq!(spec(&leases).await.holder_identity.as_deref(), Some(""));
+}
+
+#[tokio::test]
 async fn a_leader_that_was_killed_is_followed_after_its_lease() {
     let Some(world) = world("killed-leader").await else {
         return;
