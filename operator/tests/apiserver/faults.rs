@@ -21,7 +21,7 @@ use crate::{
     proxy::{Fault, Proxy},
 };
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 14] = [
     Fault::Away,
     Fault::Blackholed,
     Fault::Status(StatusCode::UNAUTHORIZED),
@@ -32,6 +32,8 @@ const FAULTS: [Fault; 12] = [
     Fault::Status(StatusCode::TOO_MANY_REQUESTS),
     Fault::Status(StatusCode::INTERNAL_SERVER_ERROR),
     Fault::Status(StatusCode::SERVICE_UNAVAILABLE),
+    Fault::Writes(StatusCode::FORBIDDEN),
+    Fault::Writes(StatusCode::INTERNAL_SERVER_ERROR),
     Fault::HalfBody,
     Fault::Html,
 ];

@@ -6,7 +6,7 @@ use std::{convert::Infallible, net::Ipv4Addr, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     Blackholed,
     /// Every request is answered with this status.
     Status(StatusCode),
+    /// Every write is answered with this status; reads are answered as always.
+    Writes(StatusCode),
     /// Every answer breaks off in its middle.
     HalfBody,
     /// A page of something else answers, and says that all is well.
@@ -177,7 +179,8 @@ async fn answer(request: Request<Incoming>, way: &Way) -> Answer {
     let fault = *way.fault.borrow();
     match fault {
         None | Some(Fault::Away | Fault::Blackholed) => pass_on(request, way).await,
-        Some(Fault::Status(code)) => refusal(code),
+        Some(Fault::Writes(_)) if request.method() == Method::GET => pass_on(request, way).await,
+        Some(Fault::Status(code) | Fault::Writes(code)) => refusal(code),
         Some(Fault::HalfBody) => half_a_body(),
         Some(Fault::Html) => page(),
     }
