@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AuditKind {
     SignedUp,
+    /// Somebody signed up with the address, which had this account already.
+    SignedUpAgain,
     SignedIn,
     SigninFailed,
     SignedOut,
