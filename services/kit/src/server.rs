@@ -230,7 +230,7 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
         .layer(middleware::from_fn(problem::refuse_null_character))
         .layer(middleware::from_fn_with_state(S::REQUEST_TIMEOUT, limit_time))
         .layer(middleware::from_fn(problem::add_instance))
-        .layer(cors(base).allow_credentials(S::COOKIES))
+        .layer(cors(base))
         .layer(unless_set(header::CACHE_CONTROL, "no-store"))
         .layer(unless_set(
             header::CONTENT_SECURITY_POLICY,
@@ -249,6 +249,28 @@ async fn limit_time(State(limit): State<Duration>, request: Request, next: Next)
         })
 }
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a page sends besides what any may: who it is for, its own OpenTelemetry's context, and a name for the request.
+const ALLOWED_HEADERS: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+    X_REQUEST_ID,
+];
+
+/// What a page needs of an answer besides its body: when to come again, and by which names to ask about it.
+const EXPOSED_HEADERS: [HeaderName; 4] = [
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    X_REQUEST_ID,
+    HeaderName::from_static("x-sentry-event-id"),
+];
+
+/// Lets the pages of the listed origins call, with cookies too: a gateway has none of its own and passes on those of the
+/// services behind it.
 fn cors(base: &BaseConfig) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(base.cors_origins.as_slice().to_vec())
@@ -259,7 +281,9 @@ fn cors(base: &BaseConfig) -> CorsLayer {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers(ALLOWED_HEADERS)
+        .allow_credentials(true)
+        .expose_headers(EXPOSED_HEADERS)
         .max_age(Duration::from_mins(10))
 }
 

@@ -45,7 +45,7 @@ pub trait Service: Sized + 'static {
     const BODY_LIMIT: usize = 64 * 1024;
 
     /// Whether the service sets cookies: then requests that pages of other sites send are refused, unless
-    /// `CORS_ORIGINS` names them, and pages of those may send cookies.
+    /// `CORS_ORIGINS` names them.
     const COOKIES: bool = false;
 
     /// The service's own settings.

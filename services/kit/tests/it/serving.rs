@@ -96,11 +96,17 @@ async fn a_browser_is_told_what_known_origins_may_send() -> Setup<()> {
     );
     assert_eq!(
         list(&known, "access-control-allow-headers"),
-        ["authorization", "content-type"]
+        [
+            "authorization",
+            "baggage",
+            "content-type",
+            "traceparent",
+            "tracestate",
+            "x-request-id"
+        ]
     );
     assert_eq!(known.headers["access-control-max-age"], "600");
-    // Pages may send cookies to services that set some, and this one sets none.
-    assert!(!known.headers.contains_key("access-control-allow-credentials"));
+    assert_eq!(known.headers["access-control-allow-credentials"], "true");
     for origin in [
         "https://evil.example",
         "https://app.example.evil.example",
