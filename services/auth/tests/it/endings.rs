@@ -42,14 +42,15 @@ pub(crate) async fn change_password(auth: &Running, user: &SignedIn, new: &str) 
 }
 
 /// Adds a passkey that no device has, past the service.
-async fn insert_passkey(auth: &Running, user: &SignedIn) -> Setup<()> {
+pub(crate) async fn insert_passkey(auth: &Running, user: &SignedIn, number: u32) -> Setup<()> {
     let db = Db::open(auth.database().url()).await?;
     let mut tx = db.begin().await?;
     query(
         "passkeys",
         "INSERT INTO passkeys (id, user_id, credential_id, name, public_key, sign_count, created_at) \
-         VALUES ('pky_1', $1, 'Y3JlZA', 'theirs', '', 0, $2)",
+         VALUES ($1, $2, $1, 'theirs', '', 0, $3)",
     )
+    .bind(format!("pky_{number}"))
     .bind(user.user_id.clone())
     .bind(clock::now().as_microsecond())
     .execute(&mut tx)
@@ -127,7 +128,7 @@ async fn who_signed_up_with_an_address_of_others_keeps_no_way_in(
     let auth = open_auth(engine).await?;
     let thief = signed_in(&auth, "ada@example.com").await?;
     enable(&auth, &thief.access).await?;
-    insert_passkey(&auth, &thief).await?;
+    insert_passkey(&auth, &thief, 1).await?;
     let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
 
@@ -181,7 +182,7 @@ async fn an_owner_who_had_confirmed_the_address_keeps_their_ways_in(
     let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
     assert_eq!(verify(&auth, &ada.access, &proof).await?.status, 204);
     enable(&auth, &ada.access).await?;
-    insert_passkey(&auth, &ada).await?;
+    insert_passkey(&auth, &ada, 1).await?;
     let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
     assert_eq!(
