@@ -38,7 +38,7 @@
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `console` (spans in the log at info level) or `none` | `otlp` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the standard samplers | `parentbased_always_on` |
 //! | `OTEL_PROPAGATORS` | any of `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
-//! | `OTEL_BSP_*` | size and rhythm of the span queue | the specification's defaults |
+//! | `OTEL_BSP_*` | size and rhythm of the span queue; `OTEL_BSP_EXPORT_TIMEOUT` bounds an export too | the specification's defaults |
 //! | `OTEL_SPAN_*_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and their kin | what one span may hold | 128 of each; texts of 4096 characters |
 //! | `OTEL_SDK_DISABLED` | `true`: no spans; an incoming context is still passed on | `false` |
 //! | `SENTRY_DSN` | errors, a share of the transactions and of their profiles go there | the same decisions are in the log, as `sentry=off` |
@@ -55,7 +55,7 @@
 //! | `LOG_FORMAT` | `json` or `pretty` | `pretty` on a terminal, else `json` |
 //!
 //! A malformed value is an [`InitError`] that lists every problem; but one of Sentry's costs a warning, and the
-//! default holds, since a service without its error tracker still serves. A backend that is missing or down is
+//! default holds, since a service without its error tracker still serves. A value that is no UTF-8 costs one too. A backend that is missing or down is
 //! never an error: queues are bounded, what does not fit is dropped and counted in `/metrics`.
 //!
 //! # Layers

@@ -252,6 +252,16 @@ fn is_placeholder(value: &str) -> bool {
     matches!(value, "?" | "REDACTED" | "[redacted") || numbered()
 }
 
+/// Whether a number looks like that of a card, by the same rules as in a text.
+pub(crate) fn is_card_number(number: i64) -> bool {
+    const SHORTEST: i64 = 3 * 10_i64.pow(CARD_DIGITS as u32 - 1);
+    // Most numbers are shorter, and need not be written out.
+    number >= SHORTEST && {
+        let text = number.to_string();
+        text.starts_with(['3', '4', '5', '6']) && passes_luhn(&text)
+    }
+}
+
 /// The check digit of card numbers (ISO/IEC 7812-1), so that other long numbers stay readable.
 fn passes_luhn(text: &str) -> bool {
     let digits = text.chars().rev().filter_map(|letter| letter.to_digit(10));

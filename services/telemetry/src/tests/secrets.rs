@@ -24,6 +24,7 @@ use crate::{
 // No more than their look, or the name beside them, tells that they are secrets.
 const PASSWORD: &str = "hunter2";
 const CARD: &str = "4111111111111111";
+const CARD_AS_NUMBER: i64 = 4_111_111_111_111_111;
 const SPACED_CARD: &str = "4111 1111 1111 1111";
 const JWT: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmVk";
 const COOKIE: &str = "c2Vzc2lvbj1vZi1hZGE";
@@ -36,6 +37,8 @@ struct ChargeError(#[source] io::Error);
 async fn careless(client: crate::TracedClient, upstream: std::net::SocketAddr) -> Response {
     tracing::warn!(password = PASSWORD, header = %format!("Cookie: s={COOKIE}"), "sign-in with {JWT}");
     span_attribute("shop.card_number", CARD);
+    tracing::warn!(paid_by = CARD_AS_NUMBER, "paid");
+    span_attribute("shop.paid_by", CARD_AS_NUMBER);
     span_attribute("note", format!("token={PASSWORD}"));
     let context = Context::current();
     let span = context.span();
