@@ -1,6 +1,6 @@
 //! Serving: the layers around a service's routes, the ports, and an orderly end.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
     serve::ListenerExt as _,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tower_http::{
     cors::CorsLayer,
     csrf::{CsrfLayer, ProtectionError},
@@ -228,6 +228,10 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
         .layer(DefaultBodyLimit::max(S::BODY_LIMIT))
         .layer(middleware::map_request(async |request| linger(request)))
         .layer(middleware::from_fn(problem::refuse_null_character))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Semaphore::new(S::REQUESTS_AT_ONCE)),
+            shed_load,
+        ))
         .layer(middleware::from_fn_with_state(S::REQUEST_TIMEOUT, limit_time))
         .layer(middleware::from_fn(problem::add_instance))
         .layer(cors(base))
@@ -238,6 +242,17 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
         ))
         .layer(unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(unless_set(header::REFERRER_POLICY, "no-referrer"))
+}
+
+/// Refuses what comes while as many requests as may are under way: waiting in line, all would be late.
+async fn shed_load(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match places.try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_) => {
+            let detail = "the service has too many requests under way";
+            ApiError::unavailable("overloaded", detail, 1).into_response()
+        }
+    }
 }
 
 async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {

@@ -51,7 +51,12 @@ impl Ground {
         let rules: [(bool, &[(u16, &'static str)]); 8] = [
             (
                 true,
-                &[(400, "null_character"), (500, "internal"), (504, "timeout")],
+                &[
+                    (400, "null_character"),
+                    (500, "internal"),
+                    (503, "overloaded"),
+                    (504, "timeout"),
+                ],
             ),
             (
                 operation.request_body.is_some(),
@@ -252,7 +257,7 @@ mod tests {
         };
         assert_eq!(
             answers(nothing, HttpMethod::Post, OperationBuilder::new()),
-            json!({"400": "`null_character`", "500": "`internal`", "504": "`timeout`"})
+            json!({"400": "`null_character`", "500": "`internal`", "503": "`overloaded`", "504": "`timeout`"})
         );
     }
 
@@ -277,7 +282,7 @@ mod tests {
             "422": "`invalid_body`",
             "500": "`internal`",
             "502": "`upstream_failed`",
-            "503": "`upstream_unavailable`, `database_busy` or `database_away`",
+            "503": "`overloaded`, `upstream_unavailable`, `database_busy` or `database_away`",
             "504": "`timeout`",
         });
         assert_eq!(answers(EVERYTHING, HttpMethod::Post, operation()), expected);
