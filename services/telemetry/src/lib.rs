@@ -48,6 +48,7 @@
 //! | `SENTRY_CAPTURE_STATUS` | statuses of responses that become events; panics always do | `400-599` |
 //! | `SENTRY_SEND_PII` | `1`: e-mail, network address and query values may be sent | `0` |
 //! | `TRACE_UI_URL` | events link to their trace in this Jaeger | no link |
+//! | `SENTRY_UI_URL` | spans and log lines link to their event below this organization, `https://…/organizations/acme` | no link |
 //! | `SSL_CERT_FILE` | certificate authorities to trust on the way to Sentry | Mozilla's, in the binary |
 //! | `TRUSTED_PROXIES` | how many proxies of your own are believed about client and scheme (`X-Forwarded-For`, `X-Forwarded-Proto`) | [`ServiceInfo::behind_proxies`], else `0` |
 //! | `DEBUG_ENDPOINTS` | `1`: `/debug/*`, which fail on purpose, beside `/metrics` | `0` |

@@ -216,6 +216,11 @@ impl RequestRecord {
         }
     }
 
+    /// Where people look at the event that the failure became.
+    pub(super) fn event_url(&self) -> Option<String> {
+        self.reporters.sentry.event_url(&self.verdict.event_id()?)
+    }
+
     fn close_span(&self) {
         if !self.span.is_recorded() {
             return;
@@ -226,6 +231,9 @@ impl RequestRecord {
         }
         if let Some(user) = self.scope.user() {
             self.span.set("user.id", user);
+        }
+        if let Some(url) = self.event_url() {
+            self.span.set("sentry.event_url", url);
         }
         if let Some(id) = self.verdict.event_id() {
             self.span.set("sentry.event_id", id);

@@ -254,9 +254,9 @@ fn is_placeholder(value: &str) -> bool {
 
 /// Whether a number looks like that of a card, by the same rules as in a text.
 pub(crate) fn is_card_number(number: i64) -> bool {
-    const SHORTEST: i64 = 3 * 10_i64.pow(CARD_DIGITS as u32 - 1);
-    // Most numbers are shorter, and need not be written out.
-    number >= SHORTEST && {
+    /// Of [`CARD_DIGITS`] digits. Most numbers are shorter, and need not be written out.
+    const SMALLEST: i64 = 3_000_000_000_000;
+    number >= SMALLEST && {
         let text = number.to_string();
         text.starts_with(['3', '4', '5', '6']) && passes_luhn(&text)
     }
