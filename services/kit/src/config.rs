@@ -342,8 +342,8 @@ mod tests {
         let mut env = Env::from_os(names.map(|name| (name.into(), broken.clone())));
         BaseConfig::read(&mut env, 3001);
         let error = env.finish().unwrap_err();
-        let named: Vec<_> = error.0.iter().map(|violation| violation.name).collect();
-        assert_eq!(named, ["PORT", "CORS_ORIGINS"]);
+        let told: Vec<_> = error.0.iter().map(|violation| violation.name).collect();
+        assert_eq!(told, ["PORT", "CORS_ORIGINS"]);
     }
 
     #[test]

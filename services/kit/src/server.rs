@@ -246,13 +246,11 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
 
 /// Refuses what comes while as many requests as may are under way: waiting in line, all would be late.
 async fn shed_load(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    match places.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => {
-            let detail = "the service has too many requests under way";
-            ApiError::unavailable("overloaded", detail, 1).into_response()
-        }
-    }
+    let Ok(_place) = places.try_acquire() else {
+        let detail = "the service has too many requests under way";
+        return ApiError::unavailable("overloaded", detail, 1).into_response();
+    };
+    next.run(request).await
 }
 
 async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
