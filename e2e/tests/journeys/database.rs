@@ -299,8 +299,8 @@ async fn services_on_postgres_survive_the_loss_of_their_data() -> Result<()> {
     passwords_are_nowhere_else(&platform).await?;
 
     let mut user = User::unknown_to(gateway(&platform).await?);
-    let account = user.sign_up().await?;
-    user.sign_in().await?;
+    user.sign_up().await?;
+    let account = &user.sign_in().await?["user"];
     a_rollout_loses_no_request(&platform, &user).await?;
     a_failed_backup_is_told(&platform).await?;
     run_once(&platform, "backup-now", "backup.sh").await?;

@@ -91,7 +91,7 @@ async fn create(config: Config, db: &Db, email: &Email) -> Result<(Tx, String), 
         created_at: clock::now(),
     };
     let mut tx = db.begin().await?;
-    if !store::users::insert(&mut tx, &user, hash).await? {
+    if store::users::insert(&mut tx, &user, hash).await?.as_ref() != Some(&user.id) {
         return Err(CreateAdminError::Taken.into());
     }
     store::users::set_email_verified(&mut tx, &user.id, user.created_at).await?;

@@ -3,7 +3,10 @@
 use http::{HeaderValue, StatusCode, header};
 use tracewell_kit::{db::DbError, problem::ApiError};
 
-use crate::{hashing::HashError, opaque::NoRandomness, passkey::PasskeyError, sealing::SealError};
+use crate::{
+    domain::MOST_PASSKEYS, hashing::HashError, opaque::NoRandomness, passkey::PasskeyError,
+    sealing::SealError,
+};
 
 /// The failure of a request.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,10 @@ pub(crate) enum AuthError {
     UnknownPasskey,
     #[error("this passkey is known already")]
     PasskeyExists,
+    #[error(
+        "the account has {MOST_PASSKEYS} passkeys, and no more: take one away first, by DELETE /v1/me/passkeys/{{id}}"
+    )]
+    TooManyPasskeys,
     #[error("{0}")]
     Passkey(#[from] PasskeyError),
     #[error("the passkey has not counted on since it was last used: there may be a copy of it")]
@@ -93,6 +100,7 @@ impl From<AuthError> for ApiError {
             AuthError::NoTotp => answer(StatusCode::CONFLICT, "totp_not_enabled"),
             AuthError::UnknownPasskey => answer(StatusCode::UNAUTHORIZED, "unknown_passkey"),
             AuthError::PasskeyExists => answer(StatusCode::CONFLICT, "passkey_exists"),
+            AuthError::TooManyPasskeys => answer(StatusCode::CONFLICT, "too_many_passkeys"),
             AuthError::Passkey(_) => answer(StatusCode::BAD_REQUEST, "invalid_passkey"),
             AuthError::PasskeyCloned => answer(StatusCode::FORBIDDEN, "passkey_cloned"),
             AuthError::InvalidMailToken => answer(StatusCode::BAD_REQUEST, "invalid_mail_token"),

@@ -28,6 +28,7 @@ impl Keep {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tokens {
     /// For the `Authorization` header of further requests.
+    #[schema(example = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJl")]
     access_token: String,
     /// How to present it.
     #[schema(example = "Bearer")]

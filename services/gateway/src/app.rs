@@ -51,6 +51,8 @@ impl Service for Gateway {
     const PORT: u16 = 3000;
     /// Above the longest `UPSTREAM_TIMEOUT_SECONDS`, so that the answer names the upstream.
     const REQUEST_TIMEOUT: Duration = Duration::from_mins(5);
+    /// A request costs it little, and one service that hangs must not take the places of all.
+    const REQUESTS_AT_ONCE: usize = 16 * 1024;
     /// Bodies are streamed, never held: this only bounds what one request may move. Services have limits of their own.
     const BODY_LIMIT: usize = 32 * 1024 * 1024;
 

@@ -6,7 +6,8 @@
 mod origins;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fmt::{self, Display},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
@@ -23,6 +24,8 @@ pub use self::origins::Origins;
 #[derive(Debug, Default)]
 pub struct Env {
     variables: BTreeMap<String, String>,
+    /// Those whose values are not Unicode.
+    no_text: BTreeSet<String>,
     settings: Vec<Setting>,
     violations: Vec<Violation>,
 }
@@ -67,10 +70,21 @@ impl Display for ConfigError {
 impl Env {
     /// The environment of this process.
     pub fn from_process() -> Self {
-        // Values that are not Unicode are none of ours: every variable read here is text.
-        Self::from_pairs(
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
-        )
+        Self::from_os(std::env::vars_os())
+    }
+
+    /// The given variables; what of them is read and no text is a mistake.
+    fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut env = Self::default();
+        for (name, value) in variables {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => drop(env.variables.insert(name, value)),
+                (Ok(name), Err(_)) => drop(env.no_text.insert(name)),
+                // Nobody can read it by its name.
+                (Err(_), _) => {}
+            }
+        }
+        env
     }
 
     /// The given variables and no other.
@@ -113,6 +127,9 @@ impl Env {
     }
 
     fn parse<T: FromStr + Display>(&mut self, name: &'static str, expected: &'static str) -> Option<T> {
+        if self.no_text.contains(name) {
+            self.violations.push(Violation { name, expected });
+        }
         let text = self
             .variables
             .get(name)
@@ -298,6 +315,8 @@ pub struct InvalidBaseUrl;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     #[test]
@@ -314,6 +333,17 @@ mod tests {
             assert!(error.contains(&format!("\n  {name}: expected ")), "{error}");
         }
         assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_a_mistake_where_it_is_read() {
+        let broken = OsString::from_vec(vec![0xff]);
+        let names = ["PORT", "CORS_ORIGINS", "SOMEBODY_ELSES"];
+        let mut env = Env::from_os(names.map(|name| (name.into(), broken.clone())));
+        BaseConfig::read(&mut env, 3001);
+        let error = env.finish().unwrap_err();
+        let told: Vec<_> = error.0.iter().map(|violation| violation.name).collect();
+        assert_eq!(told, ["PORT", "CORS_ORIGINS"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The API documents: an OpenAPI 3.1 document per service, and Swagger UI over one or several of them.
 
 mod answers;
+mod examples;
 
 use std::sync::Arc;
 
@@ -113,6 +114,7 @@ pub(crate) fn routes_and_document<S: Service>() -> (Router<S::State>, OpenApi) {
         .build();
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     answers::complete(&mut document, Ground::of::<S>());
+    examples::complete(&mut document);
     (router, document)
 }
 

@@ -6,9 +6,9 @@
 //!
 //! Layers around a service's routes, outermost first, and why in this order:
 //! 1. telemetry (span, metrics, access log, panics): sees the final status of everything inside;
-//! 2. security headers and CORS: errors carry them too;
+//! 2. security headers and CORS: errors carry them too, and what a browser asks before it sends takes no place;
 //! 3. problems get the path they are about;
-//! 4. the time limit, then the limit of bodies, whose rest is read when a handler did not;
+//! 4. the time limit, then the limit of requests at once, then that of bodies, whose rest is read when a handler did not;
 //! 5. the routes with their extractors: tokens, then bodies.
 
 pub mod alone;

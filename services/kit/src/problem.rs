@@ -32,17 +32,20 @@ pub struct Problem {
     #[schema(example = 422, minimum = 400, maximum = 599)]
     pub status: u16,
     /// What was wrong with this request, for a person.
+    #[schema(example = "the body breaks the documented schema")]
     pub detail: Cow<'static, str>,
     /// Path of the request.
+    #[schema(example = "/v1/signup")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// Stable name of the problem, for programs.
+    /// Stable name of the problem, for programs; each answer of an operation lists those that it can have.
     #[schema(example = "invalid_body")]
     pub code: Cow<'static, str>,
     /// The parts of the body that break the documented schema.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// Trace in which this happened, to be looked up in the tracing backend.
+    #[schema(example = "4bf92f3577b34da6a3ce929d0e0e4736")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
 }
@@ -54,6 +57,7 @@ pub struct FieldError {
     #[schema(example = "/email")]
     pub pointer: String,
     /// What is wrong with it.
+    #[schema(example = "\"\" is shorter than 1 character")]
     pub detail: String,
 }
 

@@ -1,6 +1,6 @@
 //! Serving: the layers around a service's routes, the ports, and an orderly end.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
     serve::ListenerExt as _,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tower_http::{
     cors::CorsLayer,
     csrf::{CsrfLayer, ProtectionError},
@@ -228,9 +228,13 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
         .layer(DefaultBodyLimit::max(S::BODY_LIMIT))
         .layer(middleware::map_request(async |request| linger(request)))
         .layer(middleware::from_fn(problem::refuse_null_character))
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Semaphore::new(S::REQUESTS_AT_ONCE)),
+            shed_load,
+        ))
         .layer(middleware::from_fn_with_state(S::REQUEST_TIMEOUT, limit_time))
         .layer(middleware::from_fn(problem::add_instance))
-        .layer(cors(base).allow_credentials(S::COOKIES))
+        .layer(cors(base))
         .layer(unless_set(header::CACHE_CONTROL, "no-store"))
         .layer(unless_set(
             header::CONTENT_SECURITY_POLICY,
@@ -238,6 +242,15 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
         ))
         .layer(unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(unless_set(header::REFERRER_POLICY, "no-referrer"))
+}
+
+/// Refuses what comes while as many requests as may are under way: waiting in line, all would be late.
+async fn shed_load(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = places.try_acquire() else {
+        let detail = "the service has too many requests under way";
+        return ApiError::unavailable("overloaded", detail, 1).into_response();
+    };
+    next.run(request).await
 }
 
 async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
@@ -249,6 +262,28 @@ async fn limit_time(State(limit): State<Duration>, request: Request, next: Next)
         })
 }
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a page sends besides what any may: who it is for, its own OpenTelemetry's context, and a name for the request.
+const ALLOWED_HEADERS: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+    X_REQUEST_ID,
+];
+
+/// What a page needs of an answer besides its body: when to come again, and by which names to ask about it.
+const EXPOSED_HEADERS: [HeaderName; 4] = [
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    X_REQUEST_ID,
+    HeaderName::from_static("x-sentry-event-id"),
+];
+
+/// Lets the pages of the listed origins call, with cookies too: a gateway has none of its own and passes on those of the
+/// services behind it.
 fn cors(base: &BaseConfig) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(base.cors_origins.as_slice().to_vec())
@@ -259,7 +294,9 @@ fn cors(base: &BaseConfig) -> CorsLayer {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers(ALLOWED_HEADERS)
+        .allow_credentials(true)
+        .expose_headers(EXPOSED_HEADERS)
         .max_age(Duration::from_mins(10))
 }
 

@@ -41,11 +41,13 @@ pub trait Service: Sized + 'static {
     const TRUSTS_OWN_KEY: bool = false;
     /// The longest a request may take until its answer begins.
     const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+    /// How many requests are answered at once. One too many is told to come again, while the others keep their time.
+    const REQUESTS_AT_ONCE: usize = 1024;
     /// The largest body that a handler is given, in bytes.
     const BODY_LIMIT: usize = 64 * 1024;
 
     /// Whether the service sets cookies: then requests that pages of other sites send are refused, unless
-    /// `CORS_ORIGINS` names them, and pages of those may send cookies.
+    /// `CORS_ORIGINS` names them.
     const COOKIES: bool = false;
 
     /// The service's own settings.

@@ -101,8 +101,10 @@ pub struct Jwk {
     #[schema(example = "sig")]
     pub usage: String,
     /// Name of the key, which a token's header repeats.
+    #[schema(example = "key_0198f3c1a5b27c3e9d4f5a6b7c8d9e0f")]
     pub kid: String,
     /// The public key, base64url.
+    #[schema(example = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")]
     pub x: String,
 }
 

@@ -38,7 +38,7 @@
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `console` (spans in the log at info level) or `none` | `otlp` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the standard samplers | `parentbased_always_on` |
 //! | `OTEL_PROPAGATORS` | any of `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
-//! | `OTEL_BSP_*` | size and rhythm of the span queue | the specification's defaults |
+//! | `OTEL_BSP_*` | size and rhythm of the span queue; `OTEL_BSP_EXPORT_TIMEOUT` bounds an export too | the specification's defaults |
 //! | `OTEL_SPAN_*_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and their kin | what one span may hold | 128 of each; texts of 4096 characters |
 //! | `OTEL_SDK_DISABLED` | `true`: no spans; an incoming context is still passed on | `false` |
 //! | `SENTRY_DSN` | errors, a share of the transactions and of their profiles go there | the same decisions are in the log, as `sentry=off` |
@@ -48,6 +48,7 @@
 //! | `SENTRY_CAPTURE_STATUS` | statuses of responses that become events; panics always do | `400-599` |
 //! | `SENTRY_SEND_PII` | `1`: e-mail, network address and query values may be sent | `0` |
 //! | `TRACE_UI_URL` | events link to their trace in this Jaeger | no link |
+//! | `SENTRY_UI_URL` | spans and log lines link to their event below this organization, `https://…/organizations/acme` | no link |
 //! | `SSL_CERT_FILE` | certificate authorities to trust on the way to Sentry | Mozilla's, in the binary |
 //! | `TRUSTED_PROXIES` | how many proxies of your own are believed about client and scheme (`X-Forwarded-For`, `X-Forwarded-Proto`) | [`ServiceInfo::behind_proxies`], else `0` |
 //! | `DEBUG_ENDPOINTS` | `1`: `/debug/*`, which fail on purpose, beside `/metrics` | `0` |
@@ -55,7 +56,7 @@
 //! | `LOG_FORMAT` | `json` or `pretty` | `pretty` on a terminal, else `json` |
 //!
 //! A malformed value is an [`InitError`] that lists every problem; but one of Sentry's costs a warning, and the
-//! default holds, since a service without its error tracker still serves. A backend that is missing or down is
+//! default holds, since a service without its error tracker still serves. A value that is no UTF-8 costs one too. A backend that is missing or down is
 //! never an error: queues are bounded, what does not fit is dropped and counted in `/metrics`.
 //!
 //! # Layers

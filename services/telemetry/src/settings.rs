@@ -2,7 +2,7 @@
 
 mod exporter;
 
-use std::{borrow::Cow, io::IsTerminal, str::FromStr, time::Duration};
+use std::{borrow::Cow, ffi::OsString, io::IsTerminal, str::FromStr, time::Duration};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
@@ -56,7 +56,7 @@ pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Settings {
     pub(crate) fn from_env() -> Result<Self, InitError> {
-        Self::parse(&|name| std::env::var(name).ok()).map_err(InitError::Environment)
+        Self::parse(&|name| std::env::var_os(name).map(text)).map_err(InitError::Environment)
     }
 
     pub(crate) fn parse(lookup: Lookup<'_>) -> Result<Self, Vec<EnvProblem>> {
@@ -107,10 +107,14 @@ impl<'a> Env<'a> {
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+    /// The value of `name`, unless it is unset, or no text: that is said, and what it holds may be a key.
+    pub(crate) fn get(&mut self, name: &'static str) -> Option<String> {
+        let value = (self.lookup)(name)?;
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            self.warn(name, REDACTED, "text in UTF-8; it counts as unset");
+            return None;
+        }
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     fn refuse(&mut self, name: &'static str, value: &str, expected: impl Into<String>) {
@@ -285,6 +289,13 @@ impl<'a> Env<'a> {
         }
         directives
     }
+}
+
+/// The text of a value. What is none keeps a mark, by which [`Env::get`] knows it.
+pub(crate) fn text(value: OsString) -> String {
+    value
+        .into_string()
+        .unwrap_or_else(|value| value.to_string_lossy().into_owned())
 }
 
 /// `1` or `0`.

@@ -31,7 +31,7 @@ pub(crate) async fn make(auth: SocketAddr) -> Result<()> {
     for number in 0..ACCOUNTS {
         let body = json!({"email": email(number), "password": PASSWORD, "display_name": "Ada"});
         let (status, text) = connection.send(post("/v1/signup", number, &body)?).await?;
-        ensure!(status == 201, "no account: {status} {text:?}");
+        ensure!(status == 202, "no account: {status} {text:?}");
     }
     Ok(())
 }

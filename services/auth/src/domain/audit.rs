@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AuditKind {
     SignedUp,
+    /// Somebody signed up with the address, which had this account already.
+    SignedUpAgain,
     SignedIn,
     SigninFailed,
     SignedOut,
@@ -64,8 +66,10 @@ pub(crate) struct AuditEvent {
     /// When.
     pub(crate) at: Timestamp,
     /// Who did it, where that was not the user.
+    #[schema(example = "usr_0198f3c1a5b27c3e9d4f5a6b7c8d9e0f")]
     pub(crate) actor_id: Option<String>,
     /// In which session.
+    #[schema(example = "ses_0198f3c1a5b27c3e9d4f5a6b7c8d9e0f")]
     pub(crate) session_id: Option<String>,
     /// From which address.
     #[schema(example = "203.0.113.7")]

@@ -13,6 +13,8 @@ use super::Email;
 pub(crate) enum MailKind {
     /// Asks to prove that the address is read.
     VerifyEmail,
+    /// Tells that somebody signed up with the address of an account.
+    AccountExists,
     /// Lets who reads the address choose a new password.
     ResetPassword,
     /// Tells that the password was changed, in case its owner did not.
@@ -50,16 +52,23 @@ impl MailKind {
         match self {
             Self::VerifyEmail | Self::ConfirmNewEmail => Some(SignedDuration::from_hours(24)),
             Self::ResetPassword => Some(SignedDuration::from_mins(30)),
-            Self::PasswordChanged
+            Self::AccountExists
+            | Self::PasswordChanged
             | Self::SigninMethodsChanged
             | Self::SecondFactorsRemoved
             | Self::EmailChangeRequested
             | Self::EmailChanged => None,
         }
     }
+
+    /// Whether it goes out however many there were: it tells an owner of a change, and somebody who knows the password could
+    /// use the notices up before a change that matters.
+    pub(crate) fn is_notice_of_change(self) -> bool {
+        self.token_lifetime().is_none() && self != Self::AccountExists
+    }
 }
 
-/// At most so many mails of a kind go to an address in an hour: whoever knows it can ask for them.
+/// At most so many mails of another kind go to an address in an hour: whoever knows it can ask for them.
 pub(crate) const MAILS_PER_HOUR: i64 = 3;
 /// How long a process has to send a mail before it is due again; more than an SMTP dialogue may take.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -99,6 +108,7 @@ mod tests {
         use MailKind::*;
         for kind in [
             VerifyEmail,
+            AccountExists,
             ResetPassword,
             PasswordChanged,
             SigninMethodsChanged,

@@ -16,7 +16,7 @@ pub(crate) use audit::{AuditEvent, AuditKind};
 pub(crate) use backup_code::BackupCode;
 pub(crate) use email::Email;
 pub(crate) use mail::MailKind;
-pub(crate) use passkey::Passkey;
+pub(crate) use passkey::{MOST_PASSKEYS, Passkey};
 pub(crate) use password::Password;
 pub(crate) use session::Session;
 pub(crate) use totp::TotpSecret;

@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// So many passkeys an account has at most: each one is listed, and told to every browser that makes another.
+pub(crate) const MOST_PASSKEYS: usize = 20;
+
 /// A passkey of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Passkey {

@@ -17,6 +17,7 @@ pub(crate) struct User {
     /// When the owner proved to read mail to the address.
     pub(crate) email_verified_at: Option<Timestamp>,
     /// Name to show, if one was given.
+    #[schema(example = "Ada")]
     pub(crate) display_name: Option<String>,
     /// What the account may do.
     pub(crate) role: Role,

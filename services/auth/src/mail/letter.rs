@@ -59,9 +59,16 @@ impl Letter {
             MailKind::VerifyEmail => (
                 "Confirm your e-mail address",
                 "verify-email",
-                "Somebody, we hope you, made an account with this address. To confirm that it is yours, use this \
-                 within 24 hours:",
+                "Somebody, we hope you, made an account with this address. To confirm that it is yours, sign in and use \
+                 this within 24 hours:",
                 "If it was not you, do nothing.",
+            ),
+            MailKind::AccountExists => (
+                "You have an account already",
+                "",
+                "Somebody, we hope you, wanted to make an account with this address, which has one. Nothing was changed.",
+                "If it was you, sign in; if you do not know the password, ask for a new one. If it was not you, do \
+                 nothing.",
             ),
             MailKind::ResetPassword => (
                 "Choose a new password",
@@ -92,8 +99,8 @@ impl Letter {
             MailKind::ConfirmNewEmail => (
                 "Confirm your new e-mail address",
                 "confirm-email-change",
-                "Somebody, we hope you, wants this to be the address of their account. To confirm that it is yours, use \
-                 this within 24 hours:",
+                "Somebody, we hope you, wants this to be the address of their account. To confirm that it is yours, sign in to \
+                 the account and use this within 24 hours:",
                 "If it was not you, do nothing.",
             ),
             MailKind::EmailChangeRequested => (

@@ -128,10 +128,9 @@ impl Worker {
 }
 
 impl Worker {
-    /// Whether the address has had as many such mails as it may. What tells an owner of a change always goes out:
-    /// somebody who knows the password could use the notices up before a change that matters.
+    /// Whether the address has had as many such mails as it may.
     async fn is_one_too_many(&self, mail: &Mail, now: Timestamp) -> Result<bool, DbError> {
-        if mail.kind.token_lifetime().is_none() {
+        if mail.kind.is_notice_of_change() {
             return Ok(false);
         }
         let since = now - SignedDuration::from_hours(1);
@@ -146,7 +145,8 @@ impl Worker {
             MailKind::VerifyEmail => account
                 .filter(|user| user.email_verified_at.is_none())
                 .map(|user| user.id),
-            MailKind::ResetPassword
+            MailKind::AccountExists
+            | MailKind::ResetPassword
             | MailKind::PasswordChanged
             | MailKind::SigninMethodsChanged
             | MailKind::SecondFactorsRemoved => account.map(|user| user.id),
@@ -162,6 +162,7 @@ impl Worker {
 fn kind_label(kind: MailKind) -> &'static str {
     match kind {
         MailKind::VerifyEmail => "verify_email",
+        MailKind::AccountExists => "account_exists",
         MailKind::ResetPassword => "reset_password",
         MailKind::PasswordChanged => "password_changed",
         MailKind::SigninMethodsChanged => "signin_methods_changed",

@@ -3,7 +3,6 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::opaque::OpaqueToken;
@@ -66,13 +65,16 @@ pub(crate) struct RelyingPartyEntity {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserEntity {
     pub(super) id: Base64Url,
+    #[schema(example = "ada@example.com")]
     pub(super) name: String,
+    #[schema(example = "Ada")]
     pub(super) display_name: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CredentialParameters {
     #[serde(rename = "type")]
+    #[schema(example = "public-key")]
     pub(super) kind: &'static str,
     /// COSE's number of the algorithm.
     #[schema(example = -7)]
@@ -82,6 +84,7 @@ pub(crate) struct CredentialParameters {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CredentialDescriptor {
     #[serde(rename = "type")]
+    #[schema(example = "public-key")]
     pub(super) kind: &'static str,
     pub(super) id: Base64Url,
 }
@@ -89,8 +92,10 @@ pub(crate) struct CredentialDescriptor {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AuthenticatorSelection {
+    #[schema(example = "required")]
     pub(super) resident_key: &'static str,
     pub(super) require_resident_key: bool,
+    #[schema(example = "required")]
     pub(super) user_verification: &'static str,
 }
 
@@ -121,8 +126,7 @@ pub(crate) struct Registration {
     pub(super) _kind: CredentialKind,
     pub(super) response: AttestationResponse,
     #[serde(default, rename = "clientExtensionResults")]
-    #[schema(value_type = Object)]
-    pub(super) _extensions: Value,
+    pub(super) _extensions: ExtensionResults,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -143,8 +147,7 @@ pub(crate) struct Assertion {
     pub(super) _kind: CredentialKind,
     pub(super) response: AssertionResponse,
     #[serde(default, rename = "clientExtensionResults")]
-    #[schema(value_type = Object)]
-    pub(super) _extensions: Value,
+    pub(super) _extensions: ExtensionResults,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -157,6 +160,11 @@ pub(crate) struct AssertionResponse {
     /// The account that the passkey was made for; a discoverable one always knows.
     pub(super) user_handle: Base64Url,
 }
+
+/// What extensions of the standard gave; none is asked for.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(example = json!({"credProps": {"rk": true}}))]
+pub(crate) struct ExtensionResults {}
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) enum CredentialKind {

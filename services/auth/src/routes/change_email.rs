@@ -21,7 +21,7 @@ use crate::{
     mail::Mailer,
     opaque::OpaqueToken,
     reauthenticate::reauthenticate,
-    refusals::OwnerRefused,
+    refusals::{CallerRefused, OwnerRefused},
     store::{self, audit::Subject},
 };
 
@@ -68,14 +68,14 @@ pub(crate) struct NewEmailProof {
     token: OpaqueToken,
 }
 
-/// Gives the account the address that the token was mailed to. The old address is told; what was mailed to it before
-/// is void.
+/// Gives the account the address that the token was mailed to, for who is signed in to it: who reads the mail alone may
+/// have nothing to do with the account. The old address is told; what was mailed to it before is void.
 #[utoipa::path(
-    post, path = "/confirm-email-change", tag = "accounts", request_body = NewEmailProof,
+    post, path = "/confirm-email-change", tag = "accounts", security(("bearer" = [])), request_body = NewEmailProof,
     responses(
+        CallerRefused,
         (status = 204, description = "The account has the new address"),
         (status = 400, description = "`invalid_mail_token`", body = Problem, content_type = PROBLEM_JSON),
-        (status = 403, description = "`account_locked`", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`email_taken`: another account got the address meanwhile",
             body = Problem, content_type = PROBLEM_JSON),
     )
@@ -84,30 +84,25 @@ pub(crate) async fn confirm_email_change(
     State(db): State<Db>,
     State(mailer): State<Mailer>,
     client: Client,
+    caller: Caller,
     ValidJson(body): ValidJson<NewEmailProof>,
 ) -> Result<StatusCode, ApiError> {
     const PURPOSE: MailKind = MailKind::ConfirmNewEmail;
-    let now = clock::now();
-    let user_id = store::mail_tokens::user_of(&db, &body.token, PURPOSE, now)
-        .await?
-        .ok_or(AuthError::InvalidMailToken)?;
+    let (user, now) = (&caller.user, clock::now());
     let mut tx = db.begin().await?;
-    let user = store::users::hold(&mut tx, &user_id)
-        .await?
-        .ok_or(AuthError::InvalidMailToken)?
-        .unless_locked()?;
-    let new_email = store::mail_tokens::spend(&mut tx, &body.token, &user_id, PURPOSE, now)
+    caller.hold(&mut tx).await?;
+    let new_email = store::mail_tokens::spend(&mut tx, &body.token, &user.id, PURPOSE, now)
         .await?
         .flatten()
         .ok_or(AuthError::InvalidMailToken)?;
-    account_change::void_begun(&mut tx, &user, now).await?;
-    match store::users::set_email(&mut tx, &user_id, &new_email, now).await {
+    account_change::void_begun(&mut tx, user, now).await?;
+    match store::users::set_email(&mut tx, &user.id, &new_email, now).await {
         Err(DbError::UniqueViolation) => return Err(AuthError::EmailTaken.into()),
         changed => changed?,
     }
-    let subject = Subject::user(&user_id);
+    let subject = Subject::user(&user.id).in_session(&caller.session_id);
     store::audit::record(&mut tx, AuditKind::EmailChanged, subject, &client).await?;
-    store::mails::request_about(&mut tx, MailKind::EmailChanged, &user.email, &user_id).await?;
+    store::mails::request_about(&mut tx, MailKind::EmailChanged, &user.email, &user.id).await?;
     tx.commit().await?;
     mailer.wake();
     Ok(StatusCode::NO_CONTENT)

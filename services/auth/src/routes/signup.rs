@@ -1,6 +1,6 @@
 //! POST /v1/signup
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
 use tracewell_kit::{
@@ -33,14 +33,16 @@ pub(crate) struct Signup {
 }
 
 /// Makes an account, and mails a token to confirm its e-mail address.
+///
+/// The answer is the same if the address has an account already, and takes the same time. Then nothing changes, and a mail
+/// tells the owner that they have one.
 #[utoipa::path(
     post, path = "/signup", tag = "accounts", request_body = Signup,
     responses(
-        (status = 201, description = "The account", body = User, links(
+        (status = 202, description = "A mail is sent to the address. Who made the account can sign in", links(
             ("signIn" = (operation_id = "signin", description = "Sign in to the new account",
                 request_body = json!({"email": "$request.body#/email", "password": "$request.body#/password"}))),
         )),
-        (status = 409, description = "`email_taken`", body = Problem, content_type = PROBLEM_JSON),
         (status = 503, description = "`busy`", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
@@ -50,7 +52,7 @@ pub(crate) async fn signup(
     State(mailer): State<Mailer>,
     client: Client,
     ValidJson(body): ValidJson<Signup>,
-) -> Result<(StatusCode, Json<User>), ApiError> {
+) -> Result<StatusCode, ApiError> {
     let password_hash = hasher.hash(body.password).await.map_err(AuthError::from)?;
     let user = User {
         id: id::new("usr"),
@@ -61,12 +63,16 @@ pub(crate) async fn signup(
         created_at: clock::now(),
     };
     let mut tx = db.begin().await?;
-    if !store::users::insert(&mut tx, &user, password_hash).await? {
-        return Err(AuthError::EmailTaken.into());
-    }
-    store::audit::record(&mut tx, AuditKind::SignedUp, Subject::user(&user.id), &client).await?;
-    store::mails::request(&mut tx, MailKind::VerifyEmail, &user.email).await?;
+    let owner_id = store::users::insert(&mut tx, &user, password_hash).await?;
+    let owner_id = owner_id.as_deref().unwrap_or(&user.id);
+    let (event, mail) = if owner_id == user.id {
+        (AuditKind::SignedUp, MailKind::VerifyEmail)
+    } else {
+        (AuditKind::SignedUpAgain, MailKind::AccountExists)
+    };
+    store::audit::record(&mut tx, event, Subject::user(owner_id), &client).await?;
+    store::mails::request(&mut tx, mail, &user.email).await?;
     tx.commit().await?;
     mailer.wake();
-    Ok((StatusCode::CREATED, Json(user)))
+    Ok(StatusCode::ACCEPTED)
 }

@@ -1,7 +1,7 @@
 //! The passkeys.
 
 use jiff::Timestamp;
-use tracewell_kit::db::{Db, DbError, Row, Tx, query};
+use tracewell_kit::db::{Db, DbError, Reader, Row, Tx, query};
 
 use crate::{
     domain::Passkey,
@@ -44,13 +44,16 @@ pub(crate) async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Passkey>, DbEr
 }
 
 /// Ids of the credentials of an account, in base64url.
-pub(crate) async fn credential_ids(db: &Db, user_id: &str) -> Result<Vec<String>, DbError> {
+pub(crate) async fn credential_ids<'c>(
+    on: impl Into<Reader<'c>>,
+    user_id: &str,
+) -> Result<Vec<String>, DbError> {
     query(
         "passkeys",
         "SELECT credential_id FROM passkeys WHERE user_id = $1 ORDER BY created_at, id",
     )
     .bind(user_id.to_owned())
-    .all(db, |row| row.get("credential_id"))
+    .all(on, |row| row.get("credential_id"))
     .await
 }
 

@@ -70,20 +70,25 @@ pub(crate) async fn account<'c>(
     .await
 }
 
-/// The sessions of a user that go on, newest first; `current` is the one that asks.
+/// The sessions of a user that go on, newest first, from the one after `after` on; `current` is the one that asks.
 pub(crate) async fn of_user(
     db: &Db,
     user_id: &str,
     current: &str,
+    after: Option<String>,
+    limit: i64,
     now: Timestamp,
 ) -> Result<Vec<Session>, DbError> {
     query(
         "sessions",
         "SELECT id, created_at, last_used_at, expires_at, address, user_agent FROM sessions \
-         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC",
+         WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND ($3 IS NULL OR id < $3) \
+         ORDER BY id DESC LIMIT $4",
     )
     .bind(user_id.to_owned())
     .bind(now.as_microsecond())
+    .bind(after)
+    .bind(limit)
     .all(db, |row| {
         let id: String = row.get("id")?;
         Ok(Session {

@@ -5,21 +5,25 @@ use tracewell_kit::db::{Db, DbError, Reader, Row, Tx, query};
 
 use crate::domain::{Account, Email, Role, User};
 
-/// Stores a new account; `false` if its address has one already.
-pub(crate) async fn insert(tx: &mut Tx, user: &User, password_hash: String) -> Result<bool, DbError> {
-    let rows = query(
+/// Stores a new account, and gives the id of the account that has the address: another one's if it had one already, which
+/// stays as it is. Both write, and take the same time.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    user: &User,
+    password_hash: String,
+) -> Result<Option<String>, DbError> {
+    query(
         "users",
         "INSERT INTO users (id, email, display_name, password_hash, created_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (email) DO NOTHING",
+         ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING id",
     )
     .bind(user.id.clone())
     .bind(user.email.as_str().to_owned())
     .bind(user.display_name.clone())
     .bind(password_hash)
     .bind(user.created_at.as_microsecond())
-    .execute(tx)
-    .await?;
-    Ok(rows == 1)
+    .optional(tx, |row| row.get("id"))
+    .await
 }
 
 /// The account with this address, and its password's hash.

@@ -5,19 +5,31 @@ use serde_json::json;
 use tracewell_kit::{
     clock,
     db::Engine::{self, Postgres, Sqlite},
-    testing::{Setup, TestDatabase},
+    testing::{Answer, Setup, TestDatabase},
     token::{JwkSet, verify},
 };
 
-use crate::{PASSWORD, auth, keys, refresh, sign_in, sign_up, signed_in, start, token};
+use crate::{
+    PASSWORD, auth, keys,
+    mail::{ask, mails},
+    open_auth, refresh, sign_in, sign_up, signed_in, start, token,
+};
 
 #[rstest]
 #[tokio::test]
 async fn an_account_is_made_and_signed_into(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
     let auth = auth(engine).await?;
     let made = sign_up(&auth, "Ada@Example.com").await?;
-    assert_eq!(made.status, 201, "{}", made.text);
-    let user = made.json();
+    assert_eq!((made.status.as_u16(), made.text.as_str()), (202, ""));
+    assert_eq!(made.headers["cache-control"], "no-store");
+    assert_eq!(made.headers["x-content-type-options"], "nosniff");
+
+    let signed_in = sign_in(&auth, "ADA@example.com", PASSWORD).await?.json();
+    assert_eq!(
+        (&signed_in["token_type"], &signed_in["expires_in"]),
+        (&json!("Bearer"), &json!(600))
+    );
+    let user = signed_in["user"].clone();
     assert_eq!(
         keys(&user),
         [
@@ -34,15 +46,6 @@ async fn an_account_is_made_and_signed_into(#[values(Sqlite, Postgres)] engine: 
         (&json!("ada@example.com"), &json!("Ada"))
     );
     assert!(user["id"].as_str().is_some_and(|id| id.starts_with("usr_")));
-    assert_eq!(made.headers["cache-control"], "no-store");
-    assert_eq!(made.headers["x-content-type-options"], "nosniff");
-
-    let signed_in = sign_in(&auth, "ADA@example.com", PASSWORD).await?.json();
-    assert_eq!(
-        (&signed_in["token_type"], &signed_in["expires_in"]),
-        (&json!("Bearer"), &json!(600))
-    );
-    assert_eq!(signed_in["user"], user);
     let token = signed_in["access_token"].as_str().unwrap();
     let me = auth.get("/v1/me", token).await?;
     assert_eq!((me.status.as_u16(), me.json()), (200, user));
@@ -58,22 +61,45 @@ async fn letters_are_the_same_however_a_keyboard_composes_them(
     // A letter with its mark, and ligatures; then the letter and its mark apart, and letters.
     let composed = json!({"email": "j\u{f6}rg@example.com", "password": "sch\u{f6}ner \u{fb01}scher"});
     let apart = json!({"email": "jo\u{308}rg@example.com", "password": "scho\u{308}ner fischer"});
-    assert_eq!(auth.post("/v1/signup", "", &composed).await?.status, 201);
+    assert_eq!(auth.post("/v1/signup", "", &composed).await?.status, 202);
     assert_eq!(auth.post("/v1/signin", "", &apart).await?.status, 200);
-    auth.post("/v1/signup", "", &apart)
-        .await?
-        .assert_problem(409, "email_taken");
     Ok(())
 }
 
 #[rstest]
 #[tokio::test]
-async fn an_address_has_one_account(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
-    let auth = auth(engine).await?;
-    sign_up(&auth, "ada@example.com").await?;
-    sign_up(&auth, "ADA@EXAMPLE.COM")
+async fn a_sign_up_does_not_tell_who_has_an_account(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let again = async |email: &str| {
+        let body = json!({"email": email, "password": "a stranger's password", "display_name": "Eve"});
+        auth.post("/v1/signup", "", &body).await
+    };
+    let (known, unknown) = (again("ADA@EXAMPLE.COM").await?, again("bob@example.com").await?);
+    assert_eq!((known.status.as_u16(), known.text.as_str()), (202, ""));
+    assert_eq!((unknown.status, &unknown.text), (known.status, &known.text));
+    let names = |answer: &Answer| answer.headers.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&known), names(&unknown));
+
+    // Nothing has changed, and the owner hears of it, however often it is tried in vain.
+    sign_in(&auth, "ada@example.com", "a stranger's password")
         .await?
-        .assert_problem(409, "email_taken");
+        .assert_problem(401, "invalid_credentials");
+    let me = auth.get("/v1/me", &ada.access).await?.json();
+    assert_eq!(
+        (&me["id"], &me["display_name"]),
+        (&json!(ada.user_id), &json!("Ada"))
+    );
+    let trail = auth.get("/v1/me/audit-events", &ada.access).await?.text;
+    assert!(trail.contains("signed_up_again"), "{trail}");
+    for _ in 0..4 {
+        again("ada@example.com").await?;
+    }
+    // Asked for last, so once it is there nothing of the others is to come.
+    ask(&auth, "/v1/forgot-password", "ada@example.com").await?;
+    mails(&auth, "ada@example.com", "reset_password", 1).await?;
+    let told = mails(&auth, "ada@example.com", "account_exists", 3).await?;
+    assert_eq!(told.len(), 3);
     Ok(())
 }
 

@@ -191,7 +191,7 @@ async fn an_account_becomes_an_admins_once_its_address_is_confirmed(
         .assert_problem(403, "admin_only");
 
     let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
-    assert_eq!(verify(&auth, &proof).await?.status, 204);
+    assert_eq!(verify(&auth, &ada.access, &proof).await?.status, 204);
     // An account that exists keeps its password.
     assert!(create_admin(&auth, "ADA@example.com", "").await?.status.success());
     assert_eq!(auth.get("/v1/admin/users", &ada.access).await?.status, 200);

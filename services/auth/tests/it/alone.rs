@@ -14,7 +14,7 @@ async fn it_runs_alone_and_stops_in_order() -> Setup<()> {
         .json(&account)
         .send()
         .await?;
-    assert_eq!(made.status(), 201);
+    assert_eq!(made.status(), 202);
     assert!(
         auth.call(&["print-config"])
             .await?

@@ -27,9 +27,8 @@ enum For {
 }
 
 /// What anybody may call: a route that forgets to ask for a token is not on this list.
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 10] = [
     "get /.well-known/jwks.json",
-    "post /v1/confirm-email-change",
     "post /v1/forgot-password",
     "post /v1/refresh",
     "post /v1/reset-password",
@@ -38,7 +37,6 @@ const PUBLIC: [&str; 12] = [
     "post /v1/signin/passkey/options",
     "post /v1/signin/second-factor",
     "post /v1/signup",
-    "post /v1/verify-email",
     "post /v1/verify-email/resend",
 ];
 

@@ -16,7 +16,7 @@ use tracewell_kit::{
 use crate::{
     PASSWORD, SignedIn,
     admin::{admin, lock},
-    mail::{mailed_token, mails, reset, reset_token, verify},
+    mail::{confirm_change, mailed_token, mails, reset, reset_token, verify},
     open_auth,
     second_factor::{enable, remove},
     sign_in, signed_in, start,
@@ -42,14 +42,15 @@ pub(crate) async fn change_password(auth: &Running, user: &SignedIn, new: &str) 
 }
 
 /// Adds a passkey that no device has, past the service.
-async fn insert_passkey(auth: &Running, user: &SignedIn) -> Setup<()> {
+pub(crate) async fn insert_passkey(auth: &Running, user: &SignedIn, number: u32) -> Setup<()> {
     let db = Db::open(auth.database().url()).await?;
     let mut tx = db.begin().await?;
     query(
         "passkeys",
         "INSERT INTO passkeys (id, user_id, credential_id, name, public_key, sign_count, created_at) \
-         VALUES ('pky_1', $1, 'Y3JlZA', 'theirs', '', 0, $2)",
+         VALUES ($1, $2, $1, 'theirs', '', 0, $3)",
     )
+    .bind(format!("pky_{number}"))
     .bind(user.user_id.clone())
     .bind(clock::now().as_microsecond())
     .execute(&mut tx)
@@ -66,7 +67,7 @@ async fn a_change_of_address_that_was_begun_ends_too(
     let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
-    assert_eq!(verify(&auth, &proof).await?.status, 204);
+    assert_eq!(verify(&auth, &ada.access, &proof).await?.status, 204);
     let admin = admin(&auth).await?;
     if ending == Ending::RemovalOfFactors {
         enable(&auth, &ada.access).await?;
@@ -87,8 +88,12 @@ async fn a_change_of_address_that_was_begun_ends_too(
     if ending == Ending::Lock {
         lock(&auth, &admin, &ada.user_id, "unlock").await?;
     }
-    let confirm = json!({"token": pending});
-    auth.post("/v1/confirm-email-change", "", &confirm)
+    let password = match ending {
+        Ending::Reset | Ending::Change => "a new password",
+        Ending::Lock | Ending::RemovalOfFactors => PASSWORD,
+    };
+    let again = SignedIn::read(&sign_in(&auth, "ada@example.com", password).await?)?;
+    confirm_change(&auth, &again.access, &pending)
         .await?
         .assert_problem(400, "invalid_mail_token");
     reset(&auth, &forgotten, "another password")
@@ -123,7 +128,7 @@ async fn who_signed_up_with_an_address_of_others_keeps_no_way_in(
     let auth = open_auth(engine).await?;
     let thief = signed_in(&auth, "ada@example.com").await?;
     enable(&auth, &thief.access).await?;
-    insert_passkey(&auth, &thief).await?;
+    insert_passkey(&auth, &thief, 1).await?;
     let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
 
@@ -137,15 +142,47 @@ async fn who_signed_up_with_an_address_of_others_keeps_no_way_in(
 
 #[rstest]
 #[tokio::test]
+async fn who_reads_the_mail_confirms_no_account_that_they_cannot_sign_in_to(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let grace = signed_in(&auth, "grace@example.com").await?;
+    // A stranger signs up with Ada's address, and another gives it to an account of their own.
+    let thief = signed_in(&auth, "ada@example.com").await?;
+    let other = signed_in(&auth, "thief@example.com").await?;
+    change_email(&auth, &other, "lovelace@example.com").await?;
+    let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
+    let change = mailed_token(&auth, "lovelace@example.com", "confirm_new_email").await?;
+    verify(&auth, "", &proof)
+        .await?
+        .assert_problem(401, "missing_token");
+    confirm_change(&auth, "", &change)
+        .await?
+        .assert_problem(401, "missing_token");
+    verify(&auth, &grace.access, &proof)
+        .await?
+        .assert_problem(400, "invalid_mail_token");
+    confirm_change(&auth, &grace.access, &change)
+        .await?
+        .assert_problem(400, "invalid_mail_token");
+    let me = auth.get("/v1/me", &thief.access).await?.json();
+    assert!(me["email_verified_at"].is_null(), "{me}");
+    let me = auth.get("/v1/me", &other.access).await?.json();
+    assert_eq!(me["email"], "thief@example.com");
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
 async fn an_owner_who_had_confirmed_the_address_keeps_their_ways_in(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) -> Setup<()> {
     let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
-    assert_eq!(verify(&auth, &proof).await?.status, 204);
+    assert_eq!(verify(&auth, &ada.access, &proof).await?.status, 204);
     enable(&auth, &ada.access).await?;
-    insert_passkey(&auth, &ada).await?;
+    insert_passkey(&auth, &ada, 1).await?;
     let token = reset_token(&auth, "ada@example.com").await?;
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
     assert_eq!(

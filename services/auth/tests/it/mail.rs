@@ -39,8 +39,14 @@ pub(crate) async fn mailed_token(auth: &Running, recipient: &str, kind: &str) ->
     Ok(token.ok_or_else(|| format!("no token in {text}"))?.to_owned())
 }
 
-pub(crate) async fn verify(auth: &Running, token: &str) -> Setup<Answer> {
-    auth.post("/v1/verify-email", "", &json!({"token": token})).await
+pub(crate) async fn verify(auth: &Running, access: &str, token: &str) -> Setup<Answer> {
+    auth.post("/v1/verify-email", access, &json!({"token": token}))
+        .await
+}
+
+pub(crate) async fn confirm_change(auth: &Running, access: &str, token: &str) -> Setup<Answer> {
+    auth.post("/v1/confirm-email-change", access, &json!({"token": token}))
+        .await
 }
 
 pub(crate) async fn reset(auth: &Running, token: &str, password: &str) -> Setup<Answer> {
@@ -65,11 +71,14 @@ async fn an_address_is_confirmed_once(#[values(Sqlite, Postgres)] engine: Engine
     let ada = signed_in(&auth, "ada@example.com").await?;
     let token = mailed_token(&auth, "ada@example.com", "verify_email").await?;
     // Two clicks at once: one of them counts.
-    let (one, other) = tokio::join!(verify(&auth, &token), verify(&auth, &token));
+    let (one, other) = tokio::join!(
+        verify(&auth, &ada.access, &token),
+        verify(&auth, &ada.access, &token)
+    );
     let mut statuses = [one?.status.as_u16(), other?.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [204, 400]);
-    verify(&auth, &token)
+    verify(&auth, &ada.access, &token)
         .await?
         .assert_problem(400, "invalid_mail_token");
     let me = auth.get("/v1/me", &ada.access).await?.json();
@@ -90,7 +99,7 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends(
     assert_eq!((unknown.status, &unknown.text), (known.status, &known.text));
 
     let token = mailed_token(&auth, "ada@example.com", "reset_password").await?;
-    verify(&auth, &token)
+    verify(&auth, &ada.access, &token)
         .await?
         .assert_problem(400, "invalid_mail_token");
     assert_eq!(reset(&auth, &token, "a new password").await?.status, 204);
@@ -155,10 +164,7 @@ async fn an_address_is_changed_by_who_reads_the_new_one(
         let body = json!({"email": email, "password": password});
         auth.post("/v1/me/email", &ada.access, &body).await
     };
-    let confirm = async |token: &str| {
-        auth.post("/v1/confirm-email-change", "", &json!({"token": token}))
-            .await
-    };
+    let confirm = async |token: &str| confirm_change(&auth, &ada.access, token).await;
     change("ada@new.example.com", "not the password")
         .await?
         .assert_problem(403, "wrong_password");
@@ -181,7 +187,7 @@ async fn an_address_is_changed_by_who_reads_the_new_one(
         "ada@example.com"
     );
 
-    verify(&auth, &token)
+    verify(&auth, &ada.access, &token)
         .await?
         .assert_problem(400, "invalid_mail_token");
     assert_eq!(confirm(&token).await?.status, 204);
@@ -190,7 +196,7 @@ async fn an_address_is_changed_by_who_reads_the_new_one(
     assert_eq!(me["email"], "ada@new.example.com");
     assert!(me["email_verified_at"].is_string(), "{me}");
     // What was mailed to the old address is void, and it is told.
-    verify(&auth, &old)
+    verify(&auth, &ada.access, &old)
         .await?
         .assert_problem(400, "invalid_mail_token");
     mails(&auth, "ada@example.com", "email_changed", 1).await?;
@@ -205,19 +211,23 @@ async fn an_address_is_changed_by_who_reads_the_new_one(
 #[tokio::test]
 async fn of_two_who_want_an_address_one_gets_it(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
     let auth = open_auth(engine).await?;
-    let mut tokens = Vec::new();
+    let mut changes = Vec::new();
     for email in ["ada@example.com", "bob@example.com"] {
         let user = signed_in(&auth, email).await?;
         let body = json!({"email": "shared@example.com", "password": PASSWORD});
         auth.post("/v1/me/email", &user.access, &body).await?;
-        mails(&auth, "shared@example.com", "confirm_new_email", tokens.len() + 1).await?;
-        tokens.push(mailed_token(&auth, "shared@example.com", "confirm_new_email").await?);
+        mails(
+            &auth,
+            "shared@example.com",
+            "confirm_new_email",
+            changes.len() + 1,
+        )
+        .await?;
+        let token = mailed_token(&auth, "shared@example.com", "confirm_new_email").await?;
+        changes.push((user.access, token));
     }
-    let confirm = async |token: &str| {
-        auth.post("/v1/confirm-email-change", "", &json!({"token": token}))
-            .await
-    };
-    let (one, other) = tokio::join!(confirm(&tokens[0]), confirm(&tokens[1]));
+    let confirm = async |(access, token): &(String, String)| confirm_change(&auth, access, token).await;
+    let (one, other) = tokio::join!(confirm(&changes[0]), confirm(&changes[1]));
     let mut statuses = [one?.status.as_u16(), other?.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [204, 409]);

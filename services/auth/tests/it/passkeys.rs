@@ -10,7 +10,10 @@ use tracewell_kit::{
     testing::{Answer, Browser, Running, Setup},
 };
 
-use crate::{PASSWORD, SignedIn, admin::admin, second_factor::remove, sign_in, signed_in, start};
+use crate::{
+    PASSWORD, SignedIn, admin::admin, endings::insert_passkey, second_factor::remove, sign_in, signed_in,
+    start,
+};
 
 /// Makes a passkey by the options that it is given.
 const CREATE: &str = "const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(args[0]); \
@@ -182,6 +185,29 @@ async fn a_passkey_stands_for_both_factors(#[values(Sqlite, Postgres)] engine: E
         use_it(&auth, &assertion(&auth, &browser).await?).await?.status,
         200
     );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_account_has_a_bounded_number_of_passkeys(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let (auth, origin) = auth_for_browsers(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    for number in 1..20 {
+        insert_passkey(&auth, &ada, number).await?;
+    }
+    let browser = browser_at(&origin).await?;
+    let created = browser.run(CREATE, &[options(&auth, &ada.access).await?]).await?;
+    insert_passkey(&auth, &ada, 20).await?;
+    add(&auth, &ada.access, &created)
+        .await?
+        .assert_problem(409, "too_many_passkeys");
+    let consent = json!({"password": PASSWORD});
+    auth.post("/v1/me/passkeys/options", &ada.access, &consent)
+        .await?
+        .assert_problem(409, "too_many_passkeys");
     Ok(())
 }
 

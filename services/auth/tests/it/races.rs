@@ -11,7 +11,7 @@ use crate::{
     PASSWORD, SignedIn,
     admin::{admin, lock},
     endings::change_password,
-    mail::{ask, mailed_token, mails, reset, reset_token},
+    mail::{ask, confirm_change, mailed_token, mails, reset, reset_token},
     open_auth, refresh, sign_in, signed_in,
 };
 
@@ -171,7 +171,8 @@ async fn no_change_of_address_outlives_a_reset(#[values(Sqlite, Postgres)] engin
         let mut mailed = mailed.filter(|mail| mail["recipient"] == address);
         if mailed.next().is_some() {
             let token = mailed_token(&auth, &address, "confirm_new_email").await?;
-            auth.post("/v1/confirm-email-change", "", &json!({"token": token}))
+            let owner = SignedIn::read(&sign_in(&auth, &email(round), "the owner's password").await?)?;
+            confirm_change(&auth, &owner.access, &token)
                 .await?
                 .assert_problem(400, "invalid_mail_token");
         }

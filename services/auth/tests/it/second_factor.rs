@@ -274,7 +274,7 @@ async fn a_reset_voids_what_the_old_password_had_begun(
     let auth = open_auth(engine).await?;
     let ada = signed_in(&auth, "ada@example.com").await?;
     let proof = mailed_token(&auth, "ada@example.com", "verify_email").await?;
-    assert_eq!(verify(&auth, &proof).await?.status, 204);
+    assert_eq!(verify(&auth, &ada.access, &proof).await?.status, 204);
     let (device, _) = enable(&auth, &ada.access).await?;
     let begun = challenge(&auth, "ada@example.com").await?;
     let token = reset_token(&auth, "ada@example.com").await?;

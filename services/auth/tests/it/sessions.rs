@@ -114,6 +114,38 @@ async fn a_sign_out_ends_the_session_at_once(#[values(Sqlite, Postgres)] engine:
 
 #[rstest]
 #[tokio::test]
+async fn sessions_are_listed_by_pages(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
+    let auth = open_auth(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    for _ in 0..2 {
+        sign_in(&auth, "ada@example.com", PASSWORD).await?;
+    }
+    let (mut seen, mut sizes, mut after) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/sessions?limit=2{after}");
+        let page = auth.get(&path, &ada.access).await?.json();
+        let sessions = page["sessions"].as_array().ok_or("no list")?;
+        sizes.push(sessions.len());
+        seen.extend(
+            sessions
+                .iter()
+                .map(|session| session["id"].as_str().unwrap_or_default().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(sizes, [2, 1]);
+    assert!(
+        seen.is_sorted_by(|one, other| one > other),
+        "newest first: {seen:?}"
+    );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
 async fn sessions_are_listed_and_ended_by_their_owner_only(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) -> Setup<()> {

@@ -185,7 +185,7 @@ async fn mail_goes_to_addresses_that_are_not_ascii() -> Setup<()> {
     let (url, authority) = (server.url(RIGHT), server.authority());
     let auth = start(Sqlite, &variables(&url, &authority)).await?;
     let signed_up = sign_up(&auth, "jörg@bücher.example").await?;
-    assert_eq!(signed_up.status, 201, "{}", signed_up.text);
+    assert_eq!(signed_up.status, 202, "{}", signed_up.text);
     let mail = server.next().await?;
     assert_eq!(
         mail["to"],
@@ -211,7 +211,7 @@ async fn a_server_without_smtputf8_is_named_as_what_keeps_mail_back() -> Setup<(
     for email in ["jörg@example.com", "ada@bücher.example"] {
         let body = serde_json::json!({"email": email, "password": crate::PASSWORD});
         let signed_up = client.post(format!("{}/v1/signup", auth.url)).json(&body).send();
-        assert_eq!(signed_up.await?.status(), 201);
+        assert_eq!(signed_up.await?.status(), 202);
     }
     let mail = server.next().await?;
     assert_eq!(mail["to"], serde_json::json!(["ada@xn--bcher-kva.example"]));

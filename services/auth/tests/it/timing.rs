@@ -2,11 +2,12 @@
 //!
 //! Known and unknown addresses are tried in turn. For the differences within pairs a permutation test asks whether they
 //! could as well have the other sign. The machine is noisy, so the test first shows what it would see: a fifth of a
-//! sign-in, added to one side, must be found; as long as it is not, more pairs are taken.
+//! request, added to one side, must be found; as long as it is not, more pairs are taken.
 
 use std::time::{Duration, Instant};
 
 use http::Method;
+use rstest::rstest;
 use serde_json::json;
 use tracewell_kit::{
     db::Engine::Sqlite,
@@ -17,7 +18,7 @@ use crate::{sign_up, start};
 
 /// Chance of a false alarm.
 const SIGNIFICANCE: f64 = 0.001;
-/// The share of a sign-in's time that must be found.
+/// The share of a request's time that must be found.
 const FOUND: f64 = 0.2;
 const PERMUTATIONS: usize = 4000;
 const BATCH: usize = 120;
@@ -62,22 +63,46 @@ fn p_value(differences: &[f64]) -> f64 {
     share
 }
 
-async fn attempt(auth: &Running, email: &str, number: usize) -> Setup<Duration> {
-    // From everywhere: one address would soon be delayed.
-    let address = format!("10.{}.{}.{}", number / 65536, number / 256 % 256, number % 256);
-    let request = auth
-        .request(Method::POST, "/v1/signin", "")
-        .header("x-forwarded-for", address)
-        .json(&json!({"email": email, "password": "not the password"}));
-    let started = Instant::now();
-    let answer = auth.send(request).await?;
-    let took = started.elapsed();
-    answer.assert_problem(401, "invalid_credentials");
-    Ok(took)
+/// Two endpoints that anybody may ask about an address.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    SignIn,
+    SignUp,
 }
 
+impl Asked {
+    /// An address without an account: one that somebody signs up with has one from then on.
+    fn unknown(self, pair: usize) -> String {
+        match self {
+            Self::SignIn => format!("other{}@example.com", pair / TRIES_PER_ACCOUNT),
+            Self::SignUp => format!("other{pair}@example.com"),
+        }
+    }
+
+    async fn attempt(self, auth: &Running, email: &str, number: usize) -> Setup<Duration> {
+        let (path, status) = match self {
+            Self::SignIn => ("/v1/signin", 401),
+            Self::SignUp => ("/v1/signup", 202),
+        };
+        // From everywhere: one address would soon be delayed.
+        let address = format!("10.{}.{}.{}", number / 65536, number / 256 % 256, number % 256);
+        let request = auth
+            .request(Method::POST, path, "")
+            .header("x-forwarded-for", address)
+            .json(&json!({"email": email, "password": "not the password"}));
+        let started = Instant::now();
+        let answer = auth.send(request).await?;
+        let took = started.elapsed();
+        assert_eq!(answer.status, status, "{}", answer.text);
+        Ok(took)
+    }
+}
+
+#[rstest]
 #[tokio::test]
-async fn the_time_of_an_answer_does_not_tell_who_has_an_account() -> Setup<()> {
+async fn the_time_of_an_answer_does_not_tell_who_has_an_account(
+    #[values(Asked::SignIn, Asked::SignUp)] asked: Asked,
+) -> Setup<()> {
     let variables = [("HASH_COST", "m=4096,t=1"), ("TRUSTED_PROXIES", "1")];
     let auth = start(Sqlite, &variables).await?;
     let accounts = MOST_BATCHES * BATCH / TRIES_PER_ACCOUNT + 1;
@@ -85,25 +110,22 @@ async fn the_time_of_an_answer_does_not_tell_who_has_an_account() -> Setup<()> {
         sign_up(&auth, &format!("known{number}@example.com")).await?;
     }
     // Whoever is asked first pays for caches that are still cold.
-    attempt(&auth, "known0@example.com", 1_000_000).await?;
-    attempt(&auth, "other@example.com", 1_000_001).await?;
+    asked.attempt(&auth, "known0@example.com", 1_000_000).await?;
+    asked.attempt(&auth, "first@example.com", 1_000_001).await?;
 
     let (mut known, mut differences) = (Vec::new(), Vec::new());
     for batch in 1..=MOST_BATCHES {
         for _ in 0..BATCH {
             let pair = differences.len();
-            let account = pair / TRIES_PER_ACCOUNT;
-            let (one, other) = (
-                format!("known{account}@example.com"),
-                format!("other{account}@example.com"),
-            );
+            let one = format!("known{}@example.com", pair / TRIES_PER_ACCOUNT);
+            let other = asked.unknown(pair);
             // The order changes, so that what the first of a pair pays is paid by both sides.
             let (of_known, of_unknown) = if pair % 2 == 0 {
-                let first = attempt(&auth, &one, 2 * pair).await?;
-                (first, attempt(&auth, &other, 2 * pair + 1).await?)
+                let first = asked.attempt(&auth, &one, 2 * pair).await?;
+                (first, asked.attempt(&auth, &other, 2 * pair + 1).await?)
             } else {
-                let first = attempt(&auth, &other, 2 * pair).await?;
-                (attempt(&auth, &one, 2 * pair + 1).await?, first)
+                let first = asked.attempt(&auth, &other, 2 * pair).await?;
+                (asked.attempt(&auth, &one, 2 * pair + 1).await?, first)
             };
             known.push(of_known.as_secs_f64());
             differences.push(of_known.as_secs_f64() - of_unknown.as_secs_f64());
@@ -115,7 +137,7 @@ async fn the_time_of_an_answer_does_not_tell_who_has_an_account() -> Setup<()> {
             .collect();
         let (found, seen) = (p_value(&planted), p_value(&differences));
         let said = format!(
-            "after {} pairs: a sign-in takes {:.2} ms, known minus unknown is {:.3} ms (p = {seen:.4}); a planted \
+            "after {} pairs: {asked:?} takes {:.2} ms, known minus unknown is {:.3} ms (p = {seen:.4}); a planted \
              difference of {:.2} ms has p = {found:.4}",
             differences.len(),
             typical * 1e3,

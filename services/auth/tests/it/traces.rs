@@ -55,7 +55,7 @@ async fn a_delivery_is_a_trace_of_its_own_that_links_to_the_request() -> Setup<(
         .json(&json!({"email": "ada@example.com", "password": PASSWORD}))
         .send()
         .await?;
-    assert_eq!(signed_up.status(), 201);
+    assert_eq!(signed_up.status(), 202);
     let (mut request, mut delivery) = (None, None);
     while request.is_none() || delivery.is_none() {
         let span = spans.recv().await.ok_or("the collector ended")?;

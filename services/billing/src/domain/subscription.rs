@@ -18,7 +18,7 @@ pub(crate) struct Subscription {
     /// Where it stands.
     pub(crate) status: Status,
     /// Where invoices go; null when the service runs without an auth service to ask.
-    #[schema(format = "email")]
+    #[schema(format = "email", example = "ada@example.com")]
     pub(crate) billing_email: Option<String>,
     /// Start of the period that is paid for.
     pub(crate) current_period_start: Timestamp,

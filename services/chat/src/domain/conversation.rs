@@ -11,10 +11,13 @@ pub(crate) struct Conversation {
     #[schema(example = "cnv_0198f3c1a5b27c3e9d4f5a6b7c8d9e0f")]
     pub(crate) id: String,
     /// What it is about.
+    #[schema(example = "Lunch")]
     pub(crate) title: String,
     /// Ids of the members, sorted; its maker is one.
+    #[schema(example = json!(["usr_0198f3c1a5b27c3e9d4f5a6b7c8d9e0f"]))]
     pub(crate) member_ids: Vec<String>,
     /// `seq` of the last message; 0 before the first.
+    #[schema(example = 42)]
     pub(crate) last_seq: i64,
     /// When it was made.
     pub(crate) created_at: Timestamp,

@@ -60,9 +60,11 @@ pub(crate) struct MessagePage {
     messages: Vec<Message>,
     /// `after_seq` of the next page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 42)]
     next_after_seq: Option<i64>,
     /// `before_seq` of the next page back, if there is one and the question went back.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 42)]
     next_before_seq: Option<i64>,
 }
 

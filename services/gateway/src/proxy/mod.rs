@@ -82,6 +82,7 @@ impl Proxy {
         }
         let mut answer = http::Response::from(answer).map(Body::new);
         headers::drop_hop_by_hop(answer.headers_mut());
+        headers::drop_cors(answer.headers_mut());
         // Whatever it tells of a failure, the upstream has reported.
         answer.extensions_mut().insert(Relayed);
         Ok(answer)

@@ -7,8 +7,10 @@ use http::Method;
 use utoipa::{
     ToSchema as _,
     openapi::{
-        Components, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+        AllOfBuilder, Components, ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response,
+        ResponseBuilder, Schema,
         path::{Operation, ParameterIn, PathItem},
+        schema::Type,
     },
 };
 
@@ -49,7 +51,12 @@ impl Ground {
         let rules: [(bool, &[(u16, &'static str)]); 8] = [
             (
                 true,
-                &[(400, "null_character"), (500, "internal"), (504, "timeout")],
+                &[
+                    (400, "null_character"),
+                    (500, "internal"),
+                    (503, "overloaded"),
+                    (504, "timeout"),
+                ],
             ),
             (
                 operation.request_body.is_some(),
@@ -91,7 +98,8 @@ impl Ground {
 }
 
 /// Adds to every operation what can go wrong with it besides what its handler says: to the description of a status that
-/// is there, else by reference to an answer of the components.
+/// is there, else by reference to an answer of the components. The codes that a description names become those that the
+/// schema allows.
 pub(super) fn complete(document: &mut OpenApi, ground: Ground) {
     let components = document.components.get_or_insert_with(Components::new);
     for (method, operation) in document.paths.paths.values_mut().flat_map(operations) {
@@ -110,7 +118,25 @@ pub(super) fn complete(document: &mut OpenApi, ground: Ground) {
                 }
             }
         }
+        operation.responses.responses.values_mut().for_each(close_codes);
     }
+    components.responses.values_mut().for_each(close_codes);
+}
+
+/// Lets a problem have the codes alone that the answer's description names, in backquotes.
+fn close_codes(answer: &mut RefOr<Response>) {
+    let RefOr::T(answer) = answer else { return };
+    let Some(RefOr::T(content)) = answer.content.get_mut(PROBLEM_JSON) else {
+        return;
+    };
+    let codes: Vec<_> = answer.description.split('`').skip(1).step_by(2).collect();
+    let code = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(codes));
+    let problem = AllOfBuilder::new()
+        .item(Ref::from_schema_name(Problem::name()))
+        .item(ObjectBuilder::new().property("code", code));
+    content.schema = Some(Schema::from(problem).into());
 }
 
 /// The answer of a problem.
@@ -202,7 +228,22 @@ mod tests {
                     answer["content"].as_object().unwrap().keys().next().unwrap(),
                     PROBLEM_JSON
                 );
-                (status.clone(), answer["description"].clone())
+                let description = answer["description"].as_str().unwrap();
+                let codes =
+                    answer["content"][PROBLEM_JSON]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                        .as_array();
+                for code in codes.unwrap() {
+                    assert!(
+                        description.contains(&format!("`{}`", code.as_str().unwrap())),
+                        "{answer}"
+                    );
+                }
+                assert_eq!(
+                    description.matches('`').count(),
+                    2 * codes.unwrap().len(),
+                    "{answer}"
+                );
+                (status.clone(), description.into())
             });
         Value::Object(told.collect())
     }
@@ -216,7 +257,7 @@ mod tests {
         };
         assert_eq!(
             answers(nothing, HttpMethod::Post, OperationBuilder::new()),
-            json!({"400": "`null_character`", "500": "`internal`", "504": "`timeout`"})
+            json!({"400": "`null_character`", "500": "`internal`", "503": "`overloaded`", "504": "`timeout`"})
         );
     }
 
@@ -241,7 +282,7 @@ mod tests {
             "422": "`invalid_body`",
             "500": "`internal`",
             "502": "`upstream_failed`",
-            "503": "`upstream_unavailable`, `database_busy` or `database_away`",
+            "503": "`overloaded`, `upstream_unavailable`, `database_busy` or `database_away`",
             "504": "`timeout`",
         });
         assert_eq!(answers(EVERYTHING, HttpMethod::Post, operation()), expected);

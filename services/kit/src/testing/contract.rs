@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Running, Setup};
 use crate::{docs, service::Service, token::SigningKey};
 
-/// Stops the test unless `committed` is the document of `S`.
+/// Stops the test unless `committed` is the document of `S`, and every field in it has an example.
 #[track_caller]
 pub fn assert_committed<S: Service>(committed: &str) {
     let generated = docs::document::<S>().to_pretty_json().unwrap_or_default() + "\n";
@@ -18,6 +18,50 @@ pub fn assert_committed<S: Service>(committed: &str) {
         S::NAME,
         S::BINARY,
     );
+    let document = serde_json::from_str(committed).unwrap_or_default();
+    assert_eq!(
+        without_example(&document),
+        [""; 0],
+        "these fields have no example"
+    );
+}
+
+/// The fields of the schemas of a document that nothing shows a value of.
+fn without_example(document: &Value) -> Vec<String> {
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten();
+    schemas
+        .flat_map(|(name, schema)| fields(schema).map(move |(field, schema)| (name, field, schema)))
+        .filter(|(_, _, schema)| !shows_a_value(document, schema))
+        .map(|(name, field, _)| format!("{name}.{field}"))
+        .collect()
+}
+
+/// The fields of a schema, and of those that it is put together of.
+fn fields(schema: &Value) -> Box<dyn Iterator<Item = (&String, &Value)> + '_> {
+    let own = schema["properties"].as_object().into_iter().flatten();
+    Box::new(own.chain(parts(schema).flat_map(fields)))
+}
+
+fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["allOf", "oneOf", "anyOf"].map(|name| schema[name].as_array());
+    lists
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|part| part["type"] != "null")
+}
+
+fn shows_a_value(document: &Value, schema: &Value) -> bool {
+    let schema = resolve(document, schema);
+    // The fields of an object are looked at one by one.
+    let shown = ["example", "enum", "const", "properties"]
+        .iter()
+        .any(|key| schema.get(key).is_some());
+    let mut parts = parts(schema).chain(schema.get("items")).peekable();
+    shown || parts.peek().is_some() && parts.all(|part| shows_a_value(document, part))
 }
 
 /// Stops the test unless each documented operation refuses what it must refuse, and the documents are

@@ -33,11 +33,11 @@ impl Described {
             .headers
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind == PROBLEM_JSON);
-        let description = listed["description"].as_str().unwrap_or_default();
-        let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+        let code = &answer.json()["code"];
+        let codes = &listed["content"][PROBLEM_JSON]["schema"]["allOf"][1]["properties"]["code"]["enum"];
         assert!(
-            !is_problem || description.contains(&format!("`{code}`")),
-            "{method} {path} answered {status} {code}, of which its document says: {description}"
+            !is_problem || codes.as_array().is_some_and(|codes| codes.contains(code)),
+            "{method} {path} answered {status} {code}, for which its document has: {codes}"
         );
     }
 
@@ -89,12 +89,16 @@ mod tests {
     }
 
     fn described() -> Described {
+        let problem = |code: &str| {
+            let schema = json!({"allOf": [{}, {"properties": {"code": {"enum": [code]}}}]});
+            json!({"content": {PROBLEM_JSON: {"schema": schema}}})
+        };
         Described(json!({
             "paths": {"/v1/notes/{id}": {"get": {"responses": {
-                "404": {"description": "`not_found`"},
+                "404": problem("not_found"),
                 "500": {"$ref": "#/components/responses/internal"},
             }}}},
-            "components": {"responses": {"internal": {"description": "`internal`"}}},
+            "components": {"responses": {"internal": problem("internal")}},
         }))
     }
 
@@ -118,8 +122,10 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "GET /notes/1 answered 500 away, of which its document says: `internal`")]
-    fn a_code_that_is_not_named_stops_the_test() {
+    #[should_panic(
+        expected = "GET /notes/1 answered 500 \"away\", for which its document has: [\"internal\"]"
+    )]
+    fn a_code_that_is_not_listed_stops_the_test() {
         described().assert_lists(&Method::GET, "/notes/1", &answer(500, "away"));
     }
 }

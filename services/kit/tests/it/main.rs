@@ -80,6 +80,7 @@ impl Service for Probe {
     }]);
     const TRUSTS_OWN_KEY: bool = true;
     const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
+    const REQUESTS_AT_ONCE: usize = 8;
 
     type Config = Option<tracewell_kit::config::BaseUrl>;
     type State = ProbeState;

@@ -1,9 +1,11 @@
 //! Ports, layers, and the orderly end.
 
+use http::Method;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     sync::oneshot,
+    task::JoinSet,
 };
 use tracewell_kit::{
     config::Env,
@@ -96,11 +98,17 @@ async fn a_browser_is_told_what_known_origins_may_send() -> Setup<()> {
     );
     assert_eq!(
         list(&known, "access-control-allow-headers"),
-        ["authorization", "content-type"]
+        [
+            "authorization",
+            "baggage",
+            "content-type",
+            "traceparent",
+            "tracestate",
+            "x-request-id"
+        ]
     );
     assert_eq!(known.headers["access-control-max-age"], "600");
-    // Pages may send cookies to services that set some, and this one sets none.
-    assert!(!known.headers.contains_key("access-control-allow-credentials"));
+    assert_eq!(known.headers["access-control-allow-credentials"], "true");
     for origin in [
         "https://evil.example",
         "https://app.example.evil.example",
@@ -116,6 +124,58 @@ async fn a_browser_is_told_what_known_origins_may_send() -> Setup<()> {
         // Or a cache would give one origin the answer of another.
         assert!(list(&answer, "vary").contains(&"origin".to_owned()), "{origin}");
     }
+    Ok(())
+}
+
+/// A refusal of a layer carries what the layers around it add. In another order one of these would lack something.
+#[tokio::test]
+async fn the_layers_are_in_the_order_that_completes_every_refusal() -> Setup<()> {
+    const APP: &str = "https://app.example";
+    let probe = Running::start::<Probe>(&[("CORS_ORIGINS", APP)]).await?;
+    let call = async |method: Method, path: &str| {
+        let request = probe.request(method, path, "").header("origin", APP);
+        probe
+            .send(request.header("access-control-request-method", "GET"))
+            .await
+    };
+    let whole = |answer: &Answer, status: u16, code: &str, path: &str| {
+        answer.assert_problem(status, code);
+        assert_eq!(answer.json()["instance"], path, "{}", answer.text);
+        for (name, value) in [
+            ("access-control-allow-origin", APP),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(answer.headers[name], value, "{code}");
+        }
+    };
+    whole(&call(Method::GET, "/v1/wait").await?, 504, "timeout", "/v1/wait");
+    whole(
+        &call(Method::GET, "/v1/x%00").await?,
+        400,
+        "null_character",
+        "/v1/x%00",
+    );
+    whole(
+        &call(Method::GET, "/nowhere").await?,
+        404,
+        "unknown_route",
+        "/nowhere",
+    );
+
+    let mut waiting = JoinSet::new();
+    let refused = loop {
+        waiting.spawn(probe.request(Method::GET, "/v1/wait", "").send());
+        let answer = call(Method::GET, "/v1/whoami").await?;
+        if answer.status != 401 {
+            break answer;
+        }
+    };
+    whole(&refused, 503, "overloaded", "/v1/whoami");
+    assert_eq!(refused.headers["retry-after"], "1");
+    // What a browser asks first, and whether the service is alive, are answered all the same.
+    assert_eq!(call(Method::OPTIONS, "/v1/whoami").await?.status, 200);
+    assert_eq!(probe.get("/healthz", "").await?.status, 200);
     Ok(())
 }
 

@@ -83,6 +83,7 @@ impl AccessLog {
         fields.add_text("sentry", record.verdict.word());
         fields.add_text("sentry_event", record.verdict.title());
         fields.add_text("sentry_event_id", record.verdict.event_id().as_deref());
+        fields.add_text("sentry_event_url", record.event_url().as_deref());
         fields.add_text("userId", record.scope.user().as_deref());
         self.log
             .write(level, ACCESS_TARGET, &record.span_context(), fields);

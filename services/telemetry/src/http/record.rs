@@ -63,6 +63,8 @@ pub(crate) struct RequestRecord {
     pub(super) report: Option<ErrorReport>,
     pub(super) verdict: Verdict,
     pub(super) end: BodyEnd,
+    /// The answer is another service's, which the handler passes on.
+    is_relayed: bool,
 }
 
 impl RequestRecord {
@@ -94,6 +96,7 @@ impl RequestRecord {
             report: None,
             verdict: Verdict::NotReported,
             end: BodyEnd::Aborted,
+            is_relayed: false,
         }
     }
 
@@ -120,8 +123,8 @@ impl RequestRecord {
         self.status = Some(status);
         self.report = response.extensions_mut().remove::<ErrorReport>();
         self.named_by(response.headers());
-        let relayed = response.extensions_mut().remove::<Relayed>();
-        if relayed.is_some() && (status.is_client_error() || status.is_server_error()) {
+        self.is_relayed = response.extensions_mut().remove::<Relayed>().is_some();
+        if self.is_relayed && (status.is_client_error() || status.is_server_error()) {
             self.verdict = Verdict::of_relayed(response.headers().get(X_SENTRY_EVENT_ID));
             return;
         }
@@ -203,13 +206,19 @@ impl RequestRecord {
         failure.map(|failure| failure.kind.into()).or_else(bare)
     }
 
+    /// How the release of this service did: a failure that it passes on counts for the release that made it.
     fn session_end(&self) -> SessionEnd {
         match (self.failure(), self.status) {
             (Some(failure), _) if failure.is_panic() => SessionEnd::Crashed,
-            (_, Some(status)) if status.is_server_error() => SessionEnd::Errored,
+            (_, Some(status)) if status.is_server_error() && !self.is_relayed => SessionEnd::Errored,
             _ if self.failure_of_body().is_some() => SessionEnd::Errored,
             _ => SessionEnd::Healthy,
         }
+    }
+
+    /// Where people look at the event that the failure became.
+    pub(super) fn event_url(&self) -> Option<String> {
+        self.reporters.sentry.event_url(&self.verdict.event_id()?)
     }
 
     fn close_span(&self) {
@@ -222,6 +231,9 @@ impl RequestRecord {
         }
         if let Some(user) = self.scope.user() {
             self.span.set("user.id", user);
+        }
+        if let Some(url) = self.event_url() {
+            self.span.set("sentry.event_url", url);
         }
         if let Some(id) = self.verdict.event_id() {
             self.span.set("sentry.event_id", id);

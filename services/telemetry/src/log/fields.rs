@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error, fmt, fmt::Write as _, ops::Range};
 
 use tracing::field::{Field, Visit};
 
-use super::redact::{REDACTED, is_secret_name, scrub};
+use super::redact::{REDACTED, is_card_number, is_secret_name, scrub};
 use crate::cause::{causes, chain};
 
 /// Room for the texts of an ordinary line, and for its fields: they are not to grow step by step.
@@ -139,7 +139,12 @@ impl Fields {
     }
 
     fn set(&mut self, name: &'static str, value: StoredValue) {
-        let value = if is_secret_name(name) {
+        let is_card = match value {
+            StoredValue::Integer(number) => is_card_number(number),
+            StoredValue::Natural(number) => number.try_into().is_ok_and(is_card_number),
+            _ => false,
+        };
+        let value = if is_card || is_secret_name(name) {
             StoredValue::Text(self.text(REDACTED))
         } else {
             value

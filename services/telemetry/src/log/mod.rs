@@ -21,7 +21,7 @@ pub(crate) use fields::Fields;
 pub(crate) use filter::filter;
 pub use filter::{LogFilter, LogFilterError};
 use line::{Line, Origin};
-pub(crate) use redact::{REDACTED, is_secret_name, scrub};
+pub(crate) use redact::{REDACTED, is_card_number, is_secret_name, scrub};
 pub(crate) use writer::LogWriter;
 
 /// Target of the access log's lines.

@@ -252,6 +252,16 @@ fn is_placeholder(value: &str) -> bool {
     matches!(value, "?" | "REDACTED" | "[redacted") || numbered()
 }
 
+/// Whether a number looks like that of a card, by the same rules as in a text.
+pub(crate) fn is_card_number(number: i64) -> bool {
+    /// Of [`CARD_DIGITS`] digits. Most numbers are shorter, and need not be written out.
+    const SMALLEST: i64 = 3_000_000_000_000;
+    number >= SMALLEST && {
+        let text = number.to_string();
+        text.starts_with(['3', '4', '5', '6']) && passes_luhn(&text)
+    }
+}
+
 /// The check digit of card numbers (ISO/IEC 7812-1), so that other long numbers stay readable.
 fn passes_luhn(text: &str) -> bool {
     let digits = text.chars().rev().filter_map(|letter| letter.to_digit(10));

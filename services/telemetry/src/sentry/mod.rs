@@ -205,6 +205,12 @@ impl SentryClient {
         Verdict::capture_in(scope, event)
     }
 
+    /// Where people look at an event. Sentry leads from a search for an event's id to the event itself.
+    pub(crate) fn event_url(&self, id: &str) -> Option<String> {
+        let base = self.0.settings.sentry_ui.as_ref()?;
+        Some(format!("{base}/issues/?query={id}"))
+    }
+
     /// Counts a request that began at `started` for the health of the release.
     pub(crate) fn request_ended(&self, started: SystemTime, end: SessionEnd) {
         if let Some(remote) = &self.0.remote {
@@ -274,6 +280,7 @@ impl SentryClient {
             "capture_status": settings.capture_status.to_string(),
             "send_pii": settings.send_pii,
             "trace_ui": settings.trace_ui,
+            "sentry_ui": settings.sentry_ui,
         })
     }
 }

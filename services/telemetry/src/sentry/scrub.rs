@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sentry::protocol::{Context, Event, Request, Value};
 
-use crate::log::{REDACTED, is_secret_name, scrub};
+use crate::log::{REDACTED, is_card_number, is_secret_name, scrub};
 
 /// Removes what looks like a secret, or stands under a secret's name, from every text of `event` that
 /// can come from outside.
@@ -75,6 +75,7 @@ fn scrub_value(name: &str, value: &mut Value) {
         Value::String(text) => scrub_text(text),
         Value::Array(items) => items.iter_mut().for_each(|item| scrub_value("", item)),
         Value::Object(map) => map.iter_mut().for_each(|(name, value)| scrub_value(name, value)),
+        Value::Number(number) if number.as_i64().is_some_and(is_card_number) => *value = REDACTED.into(),
         Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct SentrySettings {
     pub(crate) send_pii: bool,
     /// Base URL of the tracing UI, for links from events to their trace.
     pub(crate) trace_ui: Option<String>,
+    /// Base URL of the organization in Sentry's UI, for links from spans and log lines to their event.
+    pub(crate) sentry_ui: Option<String>,
     /// What runs where, from `OTEL_RESOURCE_ATTRIBUTES`: the pod, its node.
     pub(crate) resource: Vec<KeyValue>,
     /// PEM file of the certificate authorities to trust instead of the bundled ones.
@@ -70,7 +72,14 @@ impl SentrySettings {
                 "TRACE_UI_URL",
                 None,
                 "an http or https URL such as http://localhost:16686; events have no link to their trace",
-                |value| Some(Some(web_url(value)?.trim_end_matches('/').to_owned())),
+                web_base,
+            ),
+            sentry_ui: env.read_or_warn(
+                "SENTRY_UI_URL",
+                None,
+                "an http or https URL such as https://sentry.example.com/organizations/acme; spans and log lines have no \
+                 link to their event",
+                web_base,
             ),
             resource: resource.to_vec(),
             certificates: env.get("SSL_CERT_FILE"),
@@ -103,6 +112,7 @@ impl fmt::Debug for SentrySettings {
             .field("capture_status", &self.capture_status)
             .field("send_pii", &self.send_pii)
             .field("trace_ui", &self.trace_ui)
+            .field("sentry_ui", &self.sentry_ui)
             .finish_non_exhaustive()
     }
 }
@@ -123,9 +133,14 @@ pub(crate) fn shown_dsn(dsn: &Dsn) -> String {
     )
 }
 
-fn web_url(value: &str) -> Option<&str> {
+/// The base of links, which continue it by a path.
+#[expect(
+    clippy::option_option,
+    reason = "outside: whether it is one; inside: as the setting is kept"
+)]
+fn web_base(value: &str) -> Option<Option<String>> {
     let uri: http::Uri = value.parse().ok()?;
-    matches!(uri.scheme_str(), Some("http" | "https")).then_some(value)
+    matches!(uri.scheme_str(), Some("http" | "https")).then(|| Some(value.trim_end_matches('/').to_owned()))
 }
 
 fn resource_value(resource: &[KeyValue], key: &str) -> Option<String> {

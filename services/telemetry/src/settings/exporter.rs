@@ -61,15 +61,17 @@ impl Env<'_> {
         )
     }
 
-    /// The signal's own limit wins over the general one.
+    /// The signal's own limit wins over the general one. A batch is one export, so its limit is another of the same.
     fn export_timeout(&mut self) -> Duration {
-        let names = ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"];
-        names.into_iter().fold(EXPORT_TIMEOUT, |limit, name| {
+        let mut read = |limit, name| {
             self.read(name, limit, "a whole number of milliseconds above 0", |value| {
                 let limit = value.parse().ok().filter(|limit| *limit > 0)?;
                 Some(Duration::from_millis(limit))
             })
-        })
+        };
+        let names = ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"];
+        let limit = names.into_iter().fold(EXPORT_TIMEOUT, &mut read);
+        read(limit, "OTEL_BSP_EXPORT_TIMEOUT").min(limit)
     }
 
     /// The exporter reads them from the environment itself, and does without what it cannot read.

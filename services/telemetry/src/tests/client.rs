@@ -91,10 +91,10 @@ async fn failures_are_named_on_the_span() {
 }
 
 /// What a service behind `telemetry`'s server and client gets to see of this caller's context.
-async fn passed_on(telemetry: Telemetry, traceparent: &str, baggage: &str) -> (String, String) {
+async fn passed_on(telemetry: Telemetry) -> [String; 3] {
     async fn echo(headers: HeaderMap) -> String {
         let text = |name| headers.get(name).map_or("", |value| value.to_str().unwrap());
-        format!("{}|{}", text("traceparent"), text("baggage"))
+        ["traceparent", "tracestate", "baggage"].map(text).join("|")
     }
     let back = serve(Router::new().route("/", on_get(echo))).await;
     let client = telemetry.client(reqwest::Client::new());
@@ -111,35 +111,38 @@ async fn passed_on(telemetry: Telemetry, traceparent: &str, baggage: &str) -> (S
     let front = serve(telemetry.wrap(Router::new().route("/", on_get(call)))).await;
     let request = reqwest::Client::new().get(format!("http://{front}/"));
     let request = request
-        .header("traceparent", traceparent)
-        .header("baggage", baggage);
+        .header("traceparent", PARENT)
+        .header("tracestate", STATE)
+        .header("baggage", BAGGAGE);
     let seen = request.send().await.unwrap().text().await.unwrap();
-    let (traceparent, baggage) = seen.split_once('|').unwrap();
-    (traceparent.to_owned(), baggage.to_owned())
+    let seen: Vec<_> = seen.split('|').map(str::to_owned).collect();
+    seen.try_into().unwrap()
 }
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const STATE: &str = "vendor=t61rcWkgMzE,other=1";
+const BAGGAGE: &str = "tenant=shop";
 
 #[tokio::test]
 async fn without_spans_the_caller_s_context_is_passed_on_unchanged() {
-    let seen = passed_on(Telemetry::detached(), PARENT, "tenant=shop").await;
-    assert_eq!(seen, (PARENT.to_owned(), "tenant=shop".to_owned()));
+    let seen = passed_on(Telemetry::detached()).await;
+    assert_eq!(seen, [PARENT, STATE, BAGGAGE]);
 }
 
 #[tokio::test]
 async fn with_spans_trace_and_baggage_go_on_under_a_new_span() {
     let harness = Harness::new();
-    let (traceparent, baggage) = passed_on(harness.telemetry.clone(), PARENT, "tenant=shop").await;
+    let [traceparent, state, baggage] = passed_on(harness.telemetry.clone()).await;
     assert_eq!(traceparent[..36], PARENT[..36], "the same trace");
     assert_ne!(traceparent, PARENT, "another span");
-    assert_eq!(baggage, "tenant=shop");
+    assert_eq!([state.as_str(), baggage.as_str()], [STATE, BAGGAGE]);
 }
 
 #[tokio::test]
 async fn propagators_can_be_switched_off() {
     let harness = Harness::with_env(&[("OTEL_PROPAGATORS", "baggage")]);
-    let (traceparent, baggage) = passed_on(harness.telemetry.clone(), PARENT, "tenant=shop").await;
-    assert_eq!((traceparent.as_str(), baggage.as_str()), ("", "tenant=shop"));
+    let seen = passed_on(harness.telemetry.clone()).await;
+    assert_eq!(seen, ["", "", BAGGAGE]);
 }
 
 #[tokio::test]

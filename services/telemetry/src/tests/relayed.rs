@@ -38,6 +38,14 @@ async fn a_failure_is_no_second_event_and_keeps_the_id_of_the_first() {
     let (head, _) = harness.call(proxy(), get("/failed")).await;
     assert_eq!(harness.sent("event"), Vec::<Value>::new());
     assert_eq!(head.headers["x-sentry-event-id"], ID);
+    // The release of the proxy did what it should.
+    let health = harness.sent("sessions");
+    let requests = &health[0]["aggregates"][0];
+    assert_eq!(
+        (&requests["exited"], requests.get("errored")),
+        (&json!(1), None),
+        "{health:?}"
+    );
     let span = harness.span("GET /failed");
     assert_eq!(attribute(&span, "sentry.event_id").as_deref(), Some(ID));
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("500"));

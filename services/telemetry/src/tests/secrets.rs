@@ -11,6 +11,7 @@ use axum::{
     routing::post,
 };
 use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use serde_json::json;
 
 use tracing::Instrument as _;
 
@@ -24,6 +25,7 @@ use crate::{
 // No more than their look, or the name beside them, tells that they are secrets.
 const PASSWORD: &str = "hunter2";
 const CARD: &str = "4111111111111111";
+const CARD_AS_NUMBER: i64 = 4_111_111_111_111_111;
 const SPACED_CARD: &str = "4111 1111 1111 1111";
 const JWT: &str = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmVk";
 const COOKIE: &str = "c2Vzc2lvbj1vZi1hZGE";
@@ -36,6 +38,8 @@ struct ChargeError(#[source] io::Error);
 async fn careless(client: crate::TracedClient, upstream: std::net::SocketAddr) -> Response {
     tracing::warn!(password = PASSWORD, header = %format!("Cookie: s={COOKIE}"), "sign-in with {JWT}");
     span_attribute("shop.card_number", CARD);
+    tracing::warn!(paid_by = CARD_AS_NUMBER, "paid");
+    span_attribute("shop.paid_by", CARD_AS_NUMBER);
     span_attribute("note", format!("token={PASSWORD}"));
     let context = Context::current();
     let span = context.span();
@@ -132,6 +136,28 @@ async fn no_planted_secret_leaves_the_process() {
             }
         }
     }
+}
+
+#[test]
+fn a_card_s_number_is_a_secret_as_a_number_too() {
+    let harness = Harness::new();
+    let by_number: [u64; 4] = [
+        4_111_111_111_111_111,
+        4_111_111_111_111_112,
+        1_764_000_000_000_000,
+        4_111,
+    ];
+    for number in by_number {
+        tracing::info!(number, signed = number.cast_signed(), "paid {number}");
+    }
+    let lines = harness.log_lines();
+    let seen: Vec<_> = lines.iter().map(|line| line["number"].clone()).collect();
+    let rest = by_number.map(|number| json!(number));
+    assert_eq!(seen, [&[json!("[redacted]")], &rest[1..]].concat());
+    assert!(
+        lines.iter().all(|line| line["signed"] == line["number"]),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]

@@ -90,6 +90,7 @@ async fn a_5xx_is_one_error_with_stack_causes_request_and_the_trace_s_ids() {
         ("SENTRY_ENVIRONMENT", "staging"),
         ("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=shop-1,k8s.node.name=n7"),
         ("TRACE_UI_URL", "http://jaeger:16686/"),
+        ("SENTRY_UI_URL", "https://sentry.example/organizations/acme/"),
         ("TRUSTED_PROXIES", "1"),
     ]);
     let request = Request::get("/fail/7?page=2&token=hunter2")
@@ -124,6 +125,9 @@ async fn a_5xx_is_one_error_with_stack_causes_request_and_the_trace_s_ids() {
         (&line["sentry"], &line["sentry_event_id"]),
         (&json!("sent"), &json!(id))
     );
+    let url = format!("https://sentry.example/organizations/acme/issues/?query={id}");
+    assert_eq!(attribute(&span, "sentry.event_url").as_ref(), Some(&url));
+    assert_eq!(line["sentry_event_url"], url);
 
     let [cause, error] = event["exception"]["values"].as_array().unwrap().as_slice() else {
         panic!("{event:#}")

@@ -1,6 +1,6 @@
 //! The environment, value by value.
 
-use std::time::Duration;
+use std::{ffi::OsString, os::unix::ffi::OsStringExt as _, time::Duration};
 
 use opentelemetry_sdk::trace::Sampler;
 
@@ -8,7 +8,7 @@ use super::harness::settings;
 use crate::{
     InitError,
     log::LogFormat,
-    settings::{ExporterKind, PropagatorKind},
+    settings::{ExporterKind, PropagatorKind, Settings, text},
 };
 
 #[test]
@@ -167,8 +167,46 @@ const WRONG: &[(&str, &str, &str)] = &[
         "0",
         "a whole number of milliseconds above 0",
     ),
+    (
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "0",
+        "a whole number of milliseconds above 0",
+    ),
     ("TRUSTED_PROXIES", "-1", "a number of proxies, 0 to 255"),
 ];
+
+#[test]
+fn the_shorter_of_both_limits_of_an_export_holds() {
+    for (of_batches, expected) in [("250", 250), ("60000", 3000)] {
+        let env = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "3000"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", of_batches),
+        ];
+        let ExporterKind::Otlp { timeout, .. } = settings(&env).unwrap().exporter else {
+            panic!("no exporter")
+        };
+        assert_eq!(timeout.as_millis(), expected);
+    }
+}
+
+#[test]
+fn a_value_that_is_no_text_counts_as_unset_and_is_told() {
+    let given = OsString::from_vec(b"sho\xffp".to_vec());
+    let env = [("OTEL_SERVICE_NAME", given.clone()), ("SENTRY_DSN", given)];
+    let lookup = |name: &str| {
+        env.iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.clone())
+    };
+    let settings = Settings::parse(&|name| lookup(name).map(text)).unwrap();
+    assert!(settings.resource.is_empty() && settings.sentry.dsn.is_none());
+    let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
+    for name in ["OTEL_SERVICE_NAME", "SENTRY_DSN"] {
+        let expected = format!("{name}=\"[redacted]\": expected text in UTF-8; it counts as unset");
+        assert!(warnings.contains(&expected), "{warnings:?}");
+    }
+}
 
 #[test]
 fn every_wrong_value_is_refused_with_what_is_allowed() {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::log::{REDACTED, is_secret_name, scrub};
+use crate::log::{REDACTED, is_card_number, is_secret_name, scrub};
 
 /// Redacts attributes of the span, its events and its links, by their names and by the look of their texts;
 /// and the texts beside them: names, messages, the description of the status.
@@ -32,6 +32,10 @@ fn redact_attribute(attribute: &mut KeyValue) {
     match &mut attribute.value {
         Value::String(text) => clean_value(text),
         Value::Array(Array::String(texts)) => texts.iter_mut().for_each(clean_value),
+        Value::I64(number) if is_card_number(*number) => attribute.value = REDACTED.into(),
+        Value::Array(Array::I64(numbers)) if numbers.iter().copied().any(is_card_number) => {
+            attribute.value = REDACTED.into();
+        }
         _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fixture::{Gateway, Greeter, Spotlight, Tools};
+use crate::fixture::{Greeter, Service, Spotlight, Tools};
 
 fn line<'a>(log: &'a [Value], url: &str) -> &'a Value {
     let line = log.iter().find(|line| line["req"]["url"] == url);
@@ -18,7 +18,7 @@ async fn a_failure_behind_the_gateway_is_one_event_whose_id_client_and_logs_have
     // Nobody listens where it asks for more.
     let alone = [("ELDER_URL", "http://127.0.0.1:1")];
     let greeter = Greeter::start(&[&to_sentry[..], &alone].concat()).await;
-    let gateway = Gateway::start(&greeter, &to_sentry).await;
+    let gateway = Service::gateway(&greeter, &to_sentry).await;
 
     let failed = gateway.get("/greeter/hello/eve").await;
     assert_eq!(failed.status, 502);

@@ -16,3 +16,4 @@ mod profiles;
 mod sampling;
 mod secrets;
 mod traces;
+mod users;

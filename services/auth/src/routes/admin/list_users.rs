@@ -22,6 +22,7 @@ pub(crate) struct Accounts {
     users: Vec<Account>,
     /// `after` of the next page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "usr_0198f3c1a5b27c3e9d4f5a6b7c8d9e0f")]
     next: Option<String>,
 }
 

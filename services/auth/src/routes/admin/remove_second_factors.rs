@@ -32,7 +32,7 @@ use crate::{
         (status = 204, description = "The password alone lets in"),
         (status = 404, description = "`not_found`: no such account", body = Problem, content_type = PROBLEM_JSON),
         (status = 409, description = "`no_second_factor`: there is nothing to take away; or `own_account`: an admin's own \
-            are taken away with the password, at `/v1/me`",
+            are taken away with the password, at /v1/me",
             body = Problem, content_type = PROBLEM_JSON),
     )
 )]

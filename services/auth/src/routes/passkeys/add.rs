@@ -18,7 +18,7 @@ use crate::{
     account_change,
     caller::Caller,
     client::Client,
-    domain::{AuditKind, MailKind, Passkey},
+    domain::{AuditKind, MOST_PASSKEYS, MailKind, Passkey},
     error::AuthError,
     mail::Mailer,
     passkey::{Registration, RelyingParty},
@@ -45,7 +45,7 @@ pub(crate) struct NewPasskey {
         (status = 201, description = "The passkey", body = Passkey),
         (status = 400, description = "`invalid_challenge` or `invalid_passkey`",
             body = Problem, content_type = PROBLEM_JSON),
-        (status = 409, description = "`passkey_exists`", body = Problem, content_type = PROBLEM_JSON),
+        (status = 409, description = "`passkey_exists` or `too_many_passkeys`", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn add_passkey(
@@ -71,6 +71,9 @@ pub(crate) async fn add_passkey(
     let asked = store::challenges::take(&mut tx, &made.challenge, Purpose::PasskeyRegistration, now).await?;
     if asked != Some(Some(user.id.clone())) {
         return Err(AuthError::InvalidChallenge.into());
+    }
+    if store::passkeys::credential_ids(&mut tx, &user.id).await?.len() >= MOST_PASSKEYS {
+        return Err(AuthError::TooManyPasskeys.into());
     }
     if !store::passkeys::insert(&mut tx, &user.id, &passkey, &made).await? {
         return Err(AuthError::PasskeyExists.into());

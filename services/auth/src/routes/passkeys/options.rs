@@ -5,13 +5,18 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
-use tracewell_kit::{clock, db::Db, json::ValidJson, problem::ApiError};
+use tracewell_kit::{
+    clock,
+    db::Db,
+    json::ValidJson,
+    problem::{ApiError, PROBLEM_JSON, Problem},
+};
 use utoipa::ToSchema;
 
 use crate::{
     caller::Caller,
     client::Client,
-    domain::Password,
+    domain::{MOST_PASSKEYS, Password},
     error::AuthError,
     hashing::Hasher,
     opaque::OpaqueToken,
@@ -31,7 +36,11 @@ pub(crate) struct PasskeyConsent {
 /// Gives what a browser makes a passkey by: `navigator.credentials.create`.
 #[utoipa::path(
     post, path = "/me/passkeys/options", tag = "passkeys", security(("bearer" = [])), request_body = PasskeyConsent,
-    responses(OwnerRefused, (status = 200, description = "The options", body = CreationOptions))
+    responses(
+        OwnerRefused,
+        (status = 200, description = "The options", body = CreationOptions),
+        (status = 409, description = "`too_many_passkeys`", body = Problem, content_type = PROBLEM_JSON),
+    )
 )]
 pub(crate) async fn passkey_options(
     State(db): State<Db>,
@@ -44,6 +53,9 @@ pub(crate) async fn passkey_options(
     reauthenticate(&db, &hasher, &caller, &client, body.password).await?;
     let user = &caller.user;
     let ids = store::passkeys::credential_ids(&db, &user.id).await?;
+    if ids.len() >= MOST_PASSKEYS {
+        return Err(AuthError::TooManyPasskeys.into());
+    }
     let existing = ids.iter().filter_map(|id| BASE64_URL_SAFE_NO_PAD.decode(id).ok());
     let challenge = OpaqueToken::generate().map_err(AuthError::from)?;
     let end = clock::now() + CEREMONY;
