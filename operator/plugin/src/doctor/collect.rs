@@ -85,7 +85,7 @@ pub(super) async fn collect(connection: &Connection, platform: Platform) -> Resu
     let evidence = match ask_about(&resolved, &live) {
         Some(questions) => {
             let questions = from_here(&mut reach, questions, &live.pods).await?;
-            Some(ask(&reach.http, &questions).await)
+            Some(ask(&reach.clients, &questions).await)
         }
         None => None,
     };
@@ -181,7 +181,7 @@ async fn from_here(reach: &mut Reach, questions: Questions, pods: &[Pod]) -> Res
 async fn get(reach: &mut Reach, url: &str, pods: &[Pod]) -> Answer<(u16, String)> {
     let url = reach.url(url, pods).await.map_err(|error| format!("{error:#}"))?;
     let answer = async {
-        let answer = reach.http.get(&url).timeout(ANSWER).send().await?;
+        let answer = reach.clients.http.get(&url).timeout(ANSWER).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     };
     answer
