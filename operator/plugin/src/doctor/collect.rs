@@ -61,8 +61,8 @@ pub struct SeenService {
     pub endpoints: Answer<usize>,
     /// Its metrics; None where it is not known to offer any.
     pub metrics: Option<Answer<String>>,
-    /// Its API document.
-    pub document: Answer<String>,
+    /// Its API document; None where the Platform wants none.
+    pub document: Option<Answer<String>>,
 }
 
 /// Looks at everything.
@@ -135,7 +135,11 @@ async fn see_services(
                 Some(metrics) => Some(pod_metrics(reach, pods, service.name.as_str(), metrics).await),
                 None => None,
             },
-            document: get(reach, &document, pods).await.and_then(successful),
+            document: if resolved.api_docs == ApiDocs::Disabled {
+                None
+            } else {
+                Some(get(reach, &document, pods).await.and_then(successful))
+            },
         };
         seen.insert(service.name.to_string(), seen_service);
     }
