@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::api::Platform;
 use crate::build::{Body, Part, build};
-use crate::hash::{hash_of, short_hash_of};
+use crate::hash::{hash_of_parts, short_hash_of};
 use crate::kinds::{Kind, ObjectKey};
 use crate::labels::{self, Component};
 use crate::names::job;
@@ -89,7 +89,7 @@ fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
     };
     // The garbage collector passes over what has no owner.
     let outlives = resolved.retains_storage && kind.info().is_kept();
-    let mut object = DynamicObject::new("", &kind.info().api_resource()).data(content);
+    let mut object = DynamicObject::new("", &kind.info().api_resource()).data(json!({}));
     object.metadata = ObjectMeta {
         name: Some(key.name.clone()),
         namespace: Some(key.namespace.clone()),
@@ -97,7 +97,8 @@ fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
         owner_references: (!outlives).then(|| vec![owner(resolved)]),
         ..ObjectMeta::default()
     };
-    let hash = hash_of(&to_value(&object));
+    let hash = hash_of_parts([&to_value(&object), &content]);
+    object.data = content;
     object.metadata.annotations = Some(BTreeMap::from([(labels::APPLIED_HASH.to_owned(), hash)]));
     (key, object)
 }

@@ -5,18 +5,19 @@ use std::fmt::Write;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Hash of a JSON value, 16 hexadecimal digits.
-pub fn hash_of(value: &Value) -> String {
+/// Hash of the object whose fields these two have, 16 hexadecimal digits. No copy is made that has them all.
+pub fn hash_of_parts(parts: [&Value; 2]) -> String {
+    let fields = parts.into_iter().filter_map(Value::as_object).flatten();
     let mut hasher = Sha256::new();
-    feed(&mut hasher, value);
+    feed_fields(&mut hasher, fields.collect());
     hexadecimal(&hasher.finalize(), 8)
 }
 
 /// Hash of a JSON value, 8 hexadecimal digits: for people.
 pub fn short_hash_of(value: &Value) -> String {
-    let mut hash = hash_of(value);
-    hash.truncate(8);
-    hash
+    let mut hasher = Sha256::new();
+    feed(&mut hasher, value);
+    hexadecimal(&hasher.finalize(), 4)
 }
 
 /// Hash of a text, 8 hexadecimal digits: for names.
@@ -28,24 +29,30 @@ pub fn short_hash_of_text(text: &str) -> String {
 /// that no two values feed the same bytes.
 fn feed(hasher: &mut Sha256, value: &Value) {
     match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            hasher.update(format!("{{{}", entries.len()));
-            for (key, value) in entries {
-                hasher.update(format!("{}:{key}", key.len()));
-                feed(hasher, value);
-            }
-        }
+        Value::Object(map) => feed_fields(hasher, map.iter().collect()),
         Value::Array(items) => {
             hasher.update(format!("[{}", items.len()));
             for item in items {
                 feed(hasher, item);
             }
         }
-        Value::String(text) => hasher.update(format!("{}:{text}", text.len())),
+        Value::String(text) => feed_text(hasher, text),
         scalar => hasher.update(format!("={scalar};")),
     }
+}
+
+fn feed_fields(hasher: &mut Sha256, mut fields: Vec<(&String, &Value)>) {
+    fields.sort_by_key(|(key, _)| *key);
+    hasher.update(format!("{{{}", fields.len()));
+    for (key, value) in fields {
+        feed_text(hasher, key);
+        feed(hasher, value);
+    }
+}
+
+fn feed_text(hasher: &mut Sha256, text: &str) {
+    hasher.update(format!("{}:", text.len()));
+    hasher.update(text);
 }
 
 pub(crate) fn hexadecimal(digest: &[u8], bytes: usize) -> String {
@@ -77,8 +84,19 @@ mod tests {
         ];
         for (i, one) in values.iter().enumerate() {
             for (j, other) in values.iter().enumerate() {
-                assert_eq!(hash_of(one) == hash_of(other), i == j, "{one} {other}");
+                assert_eq!(
+                    short_hash_of(one) == short_hash_of(other),
+                    i == j,
+                    "{one} {other}"
+                );
             }
         }
+    }
+
+    #[test]
+    fn an_object_in_two_parts_has_the_hash_of_the_whole() {
+        let whole = json!({"a": 1, "b": [2], "c": {"d": 3}});
+        let hash = hash_of_parts([&json!({"a": 1, "c": {"d": 3}}), &json!({"b": [2]})]);
+        assert!(hash.starts_with(&short_hash_of(&whole)), "{hash}");
     }
 }

@@ -15,12 +15,14 @@
 //! | [`trace`] | what is a trace, on its way and in Jaeger? |
 //! | [`status`] | what is there to say about it? |
 //!
-//! Beside it stands [`leader`]: which of several operators decides at all.
+//! Beside it stand [`leader`], which of several operators decides at all, and [`claims`], which of several Platforms has a
+//! host or a port.
 //!
 //! Nothing here reads a clock, the environment, a file or the network: `Cargo.toml` and `clippy.toml` see to that.
 
 pub mod api;
 pub mod build;
+pub mod claims;
 pub mod desired;
 pub mod diff;
 pub mod evidence;

@@ -103,7 +103,7 @@ reasons! {
     SpansArrive,
     /// A request was sent through each service, and of some no span arrived in Jaeger. The message names them, and the hop that loses their spans as far as the collectors' counters tell.
     SpansMissing,
-    /// Jaeger's query API cannot be asked for spans. The message says why; for an external Jaeger check queryURL, and that the operator's pod may reach it.
+    /// Jaeger's query API cannot be asked for spans. The message says why; for an external Jaeger check queryURL, and that the operator's pod may reach it; by https its certificate has to be of a public authority.
     JaegerUnanswered,
     /// No DSN is named in telemetry.errors: the services log what they would send.
     ErrorTrackingDisabled,

@@ -142,15 +142,18 @@ fn collect(value: &Value, found: &mut BTreeSet<Reference>) {
         let name = source.get(field).and_then(Value::as_str).filter(|_| !optional);
         name.map(str::to_owned)
     };
+    // Even an optional one: what is optional about our volumes is the key, which is missed by the program then.
+    let volume = |source: &Value| {
+        let name = source.get("secretName").or_else(|| source.get("name"))?;
+        Some(name.as_str()?.to_owned())
+    };
     match value {
         Value::Object(fields) => {
             for (field, inner) in fields {
                 found.extend(match field.as_str() {
                     "secretKeyRef" | "secretRef" => name(inner, "name").map(Reference::secret),
                     "configMapKeyRef" | "configMapRef" => name(inner, "name").map(Reference::config_map),
-                    "secret" => name(inner, "secretName")
-                        .or_else(|| name(inner, "name"))
-                        .map(Reference::secret),
+                    "secret" => volume(inner).map(Reference::secret),
                     _ => None,
                 });
                 collect(inner, found);

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 
 use crate::api::{Platform, PlatformStatus};
+use crate::claims::Claim;
 use crate::desired::Desired;
 use crate::diff::{Changes, diff};
 use crate::evidence::{self, Evidence, Questions};
@@ -83,38 +84,10 @@ pub struct Facts {
     /// What the Platform [refers to](crate::references::references): its version, None where it is missing. A Secret that
     /// the operator may not look at is not among them.
     pub references: BTreeMap<Reference, Option<String>>,
-    /// The host names that Platforms claim, if this one claims any.
-    pub claims: Vec<HostClaim>,
+    /// What Platforms claim, if this one claims anything.
+    pub claims: Vec<Claim>,
     /// What was answered when Jaeger was asked last.
     pub evidence: Option<Evidence>,
-}
-
-/// A host name that a Platform claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostClaim {
-    /// Whether it has the host: its status says that users reach it there. One that only wants it stands behind, however old
-    /// it is.
-    pub is_held: bool,
-    /// The host name.
-    pub host: String,
-    /// Namespace of the Platform.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// When it was made.
-    pub created: Option<Timestamp>,
-}
-
-impl HostClaim {
-    /// The smallest comes first.
-    pub(crate) fn rank(&self) -> impl Ord + use<> {
-        (
-            !self.is_held,
-            self.created,
-            self.namespace.clone(),
-            self.name.clone(),
-        )
-    }
 }
 
 impl Facts {

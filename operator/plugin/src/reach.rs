@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Error, Result, anyhow};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
+use platform_operator::evidence::{Clients, JaegerClient};
 use reqwest::Url;
 
 use crate::forward::{Forward, Target};
@@ -12,8 +13,8 @@ use crate::forward::{Forward, Target};
 /// Ways into the cluster, each opened when it is first needed.
 pub struct Reach {
     client: Client,
-    /// The HTTP client for every URL that this gives.
-    pub http: reqwest::Client,
+    /// The clients for every URL that this gives.
+    pub clients: Clients,
     forwards: Vec<(Target, Forward)>,
 }
 
@@ -24,7 +25,10 @@ impl Reach {
         let http = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self {
             client,
-            http,
+            clients: Clients {
+                http,
+                jaeger: JaegerClient::default(),
+            },
             forwards: Vec::new(),
         })
     }
@@ -40,20 +44,23 @@ impl Reach {
         Ok(redirect(url, forward.address)?.into())
     }
 
-    /// Why a request to this URL failed: what the way into the cluster says, else the last cause of all.
+    /// Why a request to this URL failed.
     pub fn explain(&self, url: &str, error: reqwest::Error) -> Error {
         if error.is_timeout() {
             return anyhow!("no answer in time");
         }
+        self.blame(url, Error::from(error).root_cause().to_string())
+    }
+
+    /// What the way to this URL says about a request that failed, else this cause.
+    pub fn blame(&self, url: &str, cause: String) -> Error {
         let port = url.parse().ok().and_then(|url: Url| url.port());
         let way = self
             .forwards
             .iter()
             .find(|(_, forward)| port == Some(forward.address.port()));
-        match way.and_then(|(_, forward)| forward.complaint()) {
-            Some(complaint) => anyhow!("{complaint}"),
-            None => anyhow!("{}", Error::from(error).root_cause()),
-        }
+        let complaint = way.and_then(|(_, forward)| forward.complaint());
+        Error::msg(complaint.unwrap_or(cause))
     }
 
     async fn forward(&mut self, target: Target) -> Result<&Forward> {

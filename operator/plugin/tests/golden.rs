@@ -134,7 +134,7 @@ impl World {
                 name_resolves: Ok(true),
                 endpoints: Ok(1),
                 metrics: Some(Ok("telemetry_envelopes_sent_total 3\nup 1\n".to_owned())),
-                document: Ok(json!({"openapi": "3.1.0"}).to_string()),
+                document: Some(Ok(json!({"openapi": "3.1.0"}).to_string())),
             };
             (name, seen)
         };
@@ -354,6 +354,17 @@ async fn a_healthy_platform_fails_no_check() {
 }
 
 #[tokio::test]
+async fn where_documents_are_disabled_none_is_missed() {
+    let world = World::new("demo", |_| Fate::Serve).await;
+    let mut seen = world.seen().await;
+    seen.services
+        .values_mut()
+        .for_each(|service| service.document = None);
+    seen.portal = None;
+    assert_eq!(failures(&seen), BTreeMap::new());
+}
+
+#[tokio::test]
 async fn each_failure_is_found_with_its_fix() {
     let world = World::new("demo", chat_has_no_image).await;
     let mut seen = world.seen().await;
@@ -366,7 +377,7 @@ async fn each_failure_is_found_with_its_fix() {
     let auth = seen.services.get_mut("auth").unwrap();
     auth.name_resolves = Ok(false);
     auth.endpoints = Ok(0);
-    auth.document = Err("it answers 404".to_owned());
+    auth.document = Some(Err("it answers 404".to_owned()));
     auth.metrics = Some(Ok(
         "telemetry_envelopes_dropped_total{reason=\"refused\"} 2 # {trace_id=\"ab\"} 1\n\
          telemetry_envelopes_dropped_total{reason=\"queue_full\"} 0\n"

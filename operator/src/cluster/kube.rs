@@ -10,13 +10,14 @@ use kube::{
 };
 use platform_core::{
     api::{Platform, PlatformSpec, PlatformStatus},
+    claims::Claim,
     diff::Prune,
     kinds::{Kind, ObjectKey},
     labels,
     ownership::belongs,
     passwords::Content,
     references::Reference,
-    step::{EventNote, FailureCategory, HostClaim},
+    step::{EventNote, FailureCategory},
 };
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -213,13 +214,12 @@ impl Cluster for KubeCluster {
         Ok(found.and_then(|object| object.resource_version()))
     }
 
-    async fn host_claims(&self) -> Result<Vec<HostClaim>, ClusterError> {
+    async fn claims(&self) -> Result<Vec<Claim>, ClusterError> {
         // Untyped: a Platform that does not parse must not stop the others.
         let resource = ApiResource::erase::<Platform>(&());
         let platforms = self.reach.objects(&self.client, &resource);
         let list = |params| list_page(platforms.clone(), params);
-        let claim = |platform: DynamicObject| claim_of(&platform);
-        self.list_known(PLATFORM, page_by_page(), list, claim).await
+        self.list_known(PLATFORM, page_by_page(), list, claim_of).await
     }
 
     async fn apply(
@@ -348,32 +348,17 @@ pub(super) async fn within<T>(
     }
 }
 
-/// The host name that a Platform claims.
-fn claim_of(platform: &DynamicObject) -> Option<HostClaim> {
-    let exposure = platform.data.pointer("/spec/exposure")?;
-    let host = match exposure.get("type")?.as_str()? {
-        "Ingress" => exposure.pointer("/ingress/host"),
-        "Gateway" => exposure.pointer("/gateway/host"),
-        _ => None,
-    };
-    let host = host?.as_str()?;
-    let url = platform.data.pointer("/status/url").and_then(Value::as_str);
-    let conditions = platform
-        .data
-        .pointer("/status/conditions")
-        .and_then(Value::as_array);
-    let is_accepted = conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Accepted" && condition["status"] == "True");
-    Some(HostClaim {
-        is_held: is_accepted
-            && url.is_some_and(|url| url.split_once("://").is_some_and(|(_, told)| told == host)),
-        host: host.to_owned(),
-        namespace: platform.namespace().unwrap_or_default(),
-        name: platform.name_any(),
-        created: platform.creation_timestamp().map(|time| time.0),
-    })
+/// What a Platform claims; None if nothing. Of a spec that is not understood, its way in alone says so.
+fn claim_of(object: DynamicObject) -> Option<Claim> {
+    let exposure = json!({"exposure": object.data.pointer("/spec/exposure")?});
+    let Found {
+        mut platform,
+        unreadable,
+    } = understand(object);
+    if unreadable.is_some() {
+        platform.spec = serde_json::from_value(exposure).ok()?;
+    }
+    Some(Claim::of(&platform)).filter(|claim| !claim.wanted.is_empty())
 }
 
 /// Answers to writes have the whole object; of a Secret only the metadata is passed on.

@@ -19,11 +19,12 @@ use ::kube::core::DynamicObject;
 use k8s_openapi::api::core::v1::Pod;
 use platform_core::{
     api::{Platform, PlatformStatus},
+    claims::Claim,
     diff::Prune,
     kinds::{Kind, ObjectKey},
     passwords::Content,
     references::Reference,
-    step::{EventNote, HostClaim},
+    step::EventNote,
 };
 
 pub use self::{
@@ -99,8 +100,8 @@ pub trait Cluster: Send + Sync + 'static {
         reference: &Reference,
     ) -> impl Future<Output = Result<Option<String>, ClusterError>> + Send;
 
-    /// The host names that the Platforms claim, as far as the operator sees them.
-    fn host_claims(&self) -> impl Future<Output = Result<Vec<HostClaim>, ClusterError>> + Send;
+    /// What the Platforms claim, as far as the operator sees them.
+    fn claims(&self) -> impl Future<Output = Result<Vec<Claim>, ClusterError>> + Send;
 
     /// Server-side apply under the Platform's [`field_manager`](platform_core::labels::field_manager), with strict field
     /// validation. Gives the object as stored.

@@ -6,6 +6,7 @@ use futures::future::{try_join, try_join_all};
 use kube::{ResourceExt, core::DynamicObject};
 use platform_core::{
     api::Platform,
+    claims::Claim,
     diff::{Apply, Changes, Prune},
     kinds::{KINDS, Kind, ObjectKey},
     ownership::belongs,
@@ -42,14 +43,11 @@ pub async fn read_facts<C: Cluster>(
             Ok(version.map(|version| (reference, version)))
         }
     });
-    let exposure = &platform.spec.exposure;
-    let claims = if exposure.ingress.is_some() || exposure.gateway.is_some() {
-        let claims = cluster
-            .host_claims()
-            .instrument(info_span!("list", kind = "Platform"));
-        claims.await.map_err(ReconcileError::reading("platforms"))?
-    } else {
+    let claims = if Claim::of(platform).wanted.is_empty() {
         Vec::new()
+    } else {
+        let claims = cluster.claims().instrument(info_span!("list", kind = "Platform"));
+        claims.await.map_err(ReconcileError::reading("platforms"))?
     };
     Ok(Facts {
         kinds: kinds.clone(),

@@ -10,14 +10,17 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use platform_core::{
     evidence::{Counters, Evidence, Question, Questions, Silence, TRACE_STATE},
-    trace::{Trace, TraceContext},
+    trace::TraceContext,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::counters::{count, room};
+use super::{
+    counters::{count, room},
+    jaeger::JaegerClient,
+};
 
-/// How long a service, Jaeger or a collector may take to answer one request.
+/// How long a service or a collector may take to answer one request.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The pauses between two looks for a span.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
@@ -38,31 +41,43 @@ const PATIENCE: Patience = Patience {
     second_chance: Duration::from_secs(2),
 };
 
+/// What is asked with.
+#[derive(Clone, Debug, Default)]
+pub struct Clients {
+    /// Asks services and collectors, which are in the cluster.
+    pub http: reqwest::Client,
+    /// Asks Jaeger, which may be anywhere.
+    pub jaeger: JaegerClient,
+}
+
 /// Asks, and waits for the answers. Whoever is silent is asked once more: a node that is busy for a moment, or a Service
 /// whose pods have only just become its own, is no finding.
-pub async fn ask(client: &reqwest::Client, questions: &Questions) -> Evidence {
-    let mut evidence = ask_with(PATIENCE, client, questions).await;
+pub async fn ask(clients: &Clients, questions: &Questions) -> Evidence {
+    let mut evidence = ask_with(PATIENCE, clients, questions).await;
     if let Some(volume) = &questions.volume {
-        let left = metrics_of(client, &volume.url).await.as_deref().and_then(room);
+        let left = metrics_of(&clients.http, &volume.url)
+            .await
+            .as_deref()
+            .and_then(room);
         evidence.volume_is_full = left.is_some_and(|left| left < volume.least_room);
     }
     evidence
 }
 
-async fn ask_with(patience: Patience, client: &reqwest::Client, questions: &Questions) -> Evidence {
-    let first = ask_once(patience, client, questions).await;
+async fn ask_with(patience: Patience, clients: &Clients, questions: &Questions) -> Evidence {
+    let first = ask_once(patience, clients, questions).await;
     let mut again = questions.clone();
     again.services.retain(|name, _| !first.seen.contains(name));
     if again.services.is_empty() {
         return first;
     }
     sleep(patience.second_chance).await;
-    let mut evidence = ask_once(patience, client, &again).await;
+    let mut evidence = ask_once(patience, clients, &again).await;
     evidence.seen.extend(first.seen);
     evidence
 }
 
-async fn ask_once(patience: Patience, client: &reqwest::Client, questions: &Questions) -> Evidence {
+async fn ask_once(patience: Patience, clients: &Clients, questions: &Questions) -> Evidence {
     let mut evidence = Evidence {
         at: Timestamp::now(),
         ..Evidence::default()
@@ -70,7 +85,7 @@ async fn ask_once(patience: Patience, client: &reqwest::Client, questions: &Ques
     let sent = questions
         .services
         .iter()
-        .map(|(name, question)| async move { (name, send(client, question).await) });
+        .map(|(name, question)| async move { (name, send(&clients.http, question).await) });
     let mut waited_for = BTreeMap::new();
     for (name, sent) in join_all(sent).await {
         match sent {
@@ -82,13 +97,13 @@ async fn ask_once(patience: Patience, client: &reqwest::Client, questions: &Ques
             }
         }
     }
-    match await_arrivals(patience, client, &questions.query_url, &mut waited_for).await {
+    match await_arrivals(patience, &clients.jaeger, &questions.query_url, &mut waited_for).await {
         Ok(seen) => evidence.seen = seen,
         Err(error) => evidence.unanswered = Some(error),
     }
     let silent = waited_for.into_keys().map(|name| async {
         let silence = match questions.services.get(&name) {
-            Some(question) => explain(client, &question.collectors).await,
+            Some(question) => explain(&clients.http, &question.collectors).await,
             None => Silence::Uncounted,
         };
         (name, silence)
@@ -116,7 +131,7 @@ async fn send(client: &reqwest::Client, question: &Question) -> Result<String, S
 /// Jaeger gave to the very last.
 async fn await_arrivals(
     patience: Patience,
-    client: &reqwest::Client,
+    jaeger: &JaegerClient,
     query_url: &str,
     waited_for: &mut BTreeMap<String, String>,
 ) -> Result<BTreeSet<String>, String> {
@@ -125,8 +140,8 @@ async fn await_arrivals(
     let mut seen = BTreeSet::new();
     loop {
         let looks = waited_for.iter().map(|(name, trace)| async move {
-            let url = format!("{}/api/v3/traces/{trace}", query_url.trim_end_matches('/'));
-            (name.clone(), has_arrived(client, &url, name).await)
+            let told = jaeger.trace(query_url, trace).await;
+            (name.clone(), told.map(|trace| trace.has_span_of(name)))
         });
         let mut unanswered = None;
         for (name, arrived) in join_all(looks).await {
@@ -144,24 +159,6 @@ async fn await_arrivals(
         }
         sleep(pause).await;
         pause = (pause * 2).min(longest);
-    }
-}
-
-/// Whether Jaeger has a span of this service in the trace (query API v3, which answers with OTLP's JSON).
-async fn has_arrived(client: &reqwest::Client, url: &str, service: &str) -> Result<bool, String> {
-    let answer = client
-        .get(url)
-        .timeout(ANSWER)
-        .send()
-        .await
-        .map_err(|error| innermost(&error))?;
-    match answer.status().as_u16() {
-        200 => {
-            let trace: Trace = answer.json().await.map_err(|error| innermost(&error))?;
-            Ok(trace.has_span_of(service))
-        }
-        404 => Ok(false),
-        status => Err(format!("it answers {status}")),
     }
 }
 
@@ -284,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn a_span_that_arrives_is_seen_by_its_trace() {
         let (questions, requests) = world("", true, 0).await;
-        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &Clients::default(), &questions).await;
         assert_eq!(evidence.seen, ["auth".to_owned()].into());
         assert_eq!((evidence.silent, evidence.unanswered), (BTreeMap::new(), None));
         let requests = requests.lock().unwrap();
@@ -309,7 +306,7 @@ mod tests {
                 requests.lock().unwrap().clear();
             }
         });
-        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &Clients::default(), &questions).await;
         forgetful.await.unwrap();
         assert_eq!((evidence.seen.len(), evidence.silent.len()), (1, 0));
     }
@@ -317,14 +314,14 @@ mod tests {
     #[tokio::test]
     async fn a_jaeger_that_is_busy_for_a_moment_is_no_finding() {
         let (questions, _) = world("", true, 2).await;
-        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &Clients::default(), &questions).await;
         assert_eq!((evidence.seen.len(), evidence.unanswered), (1, None));
     }
 
     #[tokio::test]
     async fn a_jaeger_that_stays_busy_is_told() {
         let (questions, _) = world("", true, usize::MAX).await;
-        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &Clients::default(), &questions).await;
         assert_eq!(evidence.unanswered.unwrap(), "it answers 503");
     }
 
@@ -336,7 +333,7 @@ mod tests {
             0,
         )
         .await;
-        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &Clients::default(), &questions).await;
         assert_eq!(evidence.seen, BTreeSet::new());
         let silence = Silence::Counted(Counters::default());
         assert_eq!(evidence.silent, [("auth".to_owned(), silence)].into());
@@ -346,12 +343,12 @@ mod tests {
     async fn a_jaeger_or_a_service_that_is_not_there_is_told() {
         let (mut questions, _) = world("", true, 0).await;
         questions.query_url = "http://127.0.0.1:1".to_owned();
-        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &Clients::default(), &questions).await;
         assert!(evidence.unanswered.unwrap().contains("refused"));
 
         let (mut questions, _) = world("", true, 0).await;
         questions.services.get_mut("auth").unwrap().url = "http://127.0.0.1:1/".to_owned();
-        let evidence = ask_with(IMPATIENT, &reqwest::Client::new(), &questions).await;
+        let evidence = ask_with(IMPATIENT, &Clients::default(), &questions).await;
         assert!(matches!(&evidence.silent["auth"], Silence::Unreachable(error) if error.contains("refused")));
     }
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod counters;
+mod jaeger;
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,11 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::{ask::ask, counters::samples};
+pub use self::{
+    ask::{Clients, ask},
+    counters::samples,
+    jaeger::JaegerClient,
+};
 use crate::cluster::PlatformKey;
 
 /// Platforms that are asked about at once: an answer that does not come takes its time.
@@ -27,7 +32,7 @@ const CONCURRENCY: usize = 4;
 /// the core decides on, without a look at the cluster: only an answer that says something else leads to one.
 #[derive(Debug)]
 pub struct Inquiries {
-    client: reqwest::Client,
+    clients: Clients,
     places: Semaphore,
     answered: mpsc::UnboundedSender<PlatformKey>,
     by_platform: Mutex<BTreeMap<PlatformKey, Inquiry>>,
@@ -46,7 +51,7 @@ impl Inquiries {
     /// Nothing is asked yet. `answered` is told of each Platform about which there is another answer.
     pub fn new(answered: mpsc::UnboundedSender<PlatformKey>) -> Self {
         Self {
-            client: reqwest::Client::new(),
+            clients: Clients::default(),
             places: Semaphore::new(CONCURRENCY),
             answered,
             by_platform: Mutex::default(),
@@ -97,7 +102,7 @@ impl Inquiries {
         let Ok(_place) = self.places.acquire().await else {
             return;
         };
-        let answer = ask(&self.client, questions).await;
+        let answer = ask(&self.clients, questions).await;
         tracing::debug!(platform = %key, ?answer, "asked for spans");
         let is_news = match self.lock().get_mut(key) {
             None => false,

@@ -8,12 +8,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
+use platform_core::claims::Claim;
 use platform_core::diff::Prune;
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::passwords::Content;
 use platform_core::references::Reference;
-use platform_core::step::{EventNote, FailureCategory, HostClaim};
+use platform_core::step::{EventNote, FailureCategory};
 use platform_operator::cluster::{Cluster, ClusterError, Contested, Found, PlatformKey};
 use serde_json::Value;
 
@@ -338,22 +339,10 @@ impl Cluster for FakeCluster {
         Ok(state.referred.get(&key).map(ToString::to_string))
     }
 
-    async fn host_claims(&self) -> Result<Vec<HostClaim>, ClusterError> {
+    async fn claims(&self) -> Result<Vec<Claim>, ClusterError> {
         let state = self.lock();
         state.admit_read()?;
-        let claims = state.platforms.iter().filter_map(|(key, platform)| {
-            let exposure = &platform.spec.exposure;
-            let ingress = exposure.ingress.as_ref().map(|ingress| &ingress.host);
-            let host = ingress.or(exposure.gateway.as_ref().map(|gateway| &gateway.host));
-            Some(HostClaim {
-                is_held: false,
-                host: host?.clone(),
-                namespace: key.namespace.clone(),
-                name: key.name.clone(),
-                created: platform.creation_timestamp().map(|time| time.0),
-            })
-        });
-        Ok(claims.collect())
+        Ok(state.platforms.values().map(Claim::of).collect())
     }
 
     async fn apply(

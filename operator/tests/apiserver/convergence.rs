@@ -9,7 +9,6 @@ use kube::{
 };
 use platform_core::{
     kinds::Kind,
-    labels,
     step::{EventNote, EventType},
 };
 use platform_operator::{cluster::Cluster, controller::ReconcileError};
@@ -102,24 +101,7 @@ async fn every_example_is_taken_by_the_api_server_under_strict_validation() {
             world.bring_up(&name).await
         };
         reconciled.unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
-        delete_everything(&world, &name).await;
-    }
-}
-
-/// Node ports are shared by all namespaces, and nothing collects garbage here.
-async fn delete_everything(world: &World, name: &str) {
-    world
-        .platforms()
-        .delete(name, &DeleteParams::default())
-        .await
-        .unwrap();
-    let services = ListParams::default().labels(&format!("{}={name}", labels::PLATFORM));
-    for service in world.objects(Kind::Service).list(&services).await.unwrap() {
-        world
-            .objects(Kind::Service)
-            .delete(&service.metadata.name.unwrap(), &DeleteParams::default())
-            .await
-            .unwrap();
+        world.delete_everything(&name).await;
     }
 }
 
@@ -304,34 +286,37 @@ async fn an_object_that_cannot_be_applied_is_told_in_the_status_and_recovers() {
     let Some(world) = world("refused").await else {
         return;
     };
+    let services = world.objects(Kind::Service);
+    let of_somebody = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "of-somebody"},
+        "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30999}]},
+    });
+    let of_somebody = serde_json::from_value(of_somebody).unwrap();
+    services
+        .create(&PostParams::default(), &of_somebody)
+        .await
+        .unwrap();
     let ports = json!({"gateway": 30999, "jaeger": 30998});
     let spec =
         json!({"services": [{"name": "gateway"}], "exposure": {"type": "NodePort", "nodePort": ports}});
-    world.apply("first", spec.clone()).await;
-    world.reconcile("first").await.unwrap();
-    let first = world.snapshot().await;
-    world.apply("second", spec).await;
-    let error = world
-        .reconcile("second")
-        .await
-        .expect_err("the node ports are taken");
+    world.apply("demo", spec).await;
+    let error = world.reconcile("demo").await.expect_err("a node port is taken");
     assert!(matches!(error, ReconcileError::Write(_)), "{error:?}");
-    let ready = world.condition("second", "Ready").await;
+    let ready = world.condition("demo", "Ready").await;
     assert_eq!(ready["status"], "False");
     assert!(
         ready["message"].as_str().unwrap().contains("already allocated"),
         "{ready}"
     );
     assert!(
-        !world.snapshot().await.contains_key("Deployment/second-gateway"),
+        !world.snapshot().await.contains_key("Deployment/demo-gateway"),
         "later waves wait"
     );
-    let now = world.snapshot().await;
-    assert!(first.iter().all(|(name, object)| now.get(name) == Some(object)));
 
-    delete_everything(&world, "first").await;
-    world.reconcile("second").await.unwrap();
-    assert!(world.snapshot().await.contains_key("Deployment/second-gateway"));
+    let gone = DeleteParams::default();
+    services.delete("of-somebody", &gone).await.unwrap();
+    world.reconcile("demo").await.unwrap();
+    assert!(world.snapshot().await.contains_key("Deployment/demo-gateway"));
 }
 
 #[tokio::test]

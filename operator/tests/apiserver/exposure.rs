@@ -2,7 +2,7 @@
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use platform_core::kinds::Kind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::world;
 
@@ -32,6 +32,49 @@ async fn a_host_belongs_to_the_older_platform_until_that_is_gone() {
         .await
         .unwrap();
     world.bring_up("younger").await.unwrap();
+}
+
+/// The default of `exposure.nodePort` is everybody's: these are of this test alone.
+fn on_nodes(gateway: u16, jaeger: u16) -> Value {
+    json!({
+        "services": [{"name": "gateway"}],
+        "exposure": {"type": "NodePort", "nodePort": {"gateway": gateway, "jaeger": jaeger}},
+    })
+}
+
+#[tokio::test]
+async fn a_node_port_belongs_to_the_platform_that_has_it_until_that_is_gone() {
+    let Some(world) = world("ports").await else { return };
+    let inside = json!({"services": [{"name": "gateway"}]});
+    world.apply("older", inside).await;
+    world.apply("younger", on_nodes(32101, 32102)).await;
+    for name in ["older", "younger"] {
+        world.bring_up(name).await.unwrap();
+    }
+    // It is the younger one that has the port, and the older one that comes too late.
+    world.apply("older", on_nodes(32102, 32103)).await;
+    world.reconcile("older").await.unwrap();
+    let accepted = world.condition("older", "Accepted").await;
+    assert_eq!(
+        accepted["message"],
+        "spec.exposure: node port 32102 is taken by Platform ports/younger; choose another"
+    );
+    world.bring_up("younger").await.unwrap();
+    assert_eq!(world.condition("younger", "Ready").await["status"], "True");
+
+    world.delete_everything("younger").await;
+    world.bring_up("older").await.unwrap();
+    assert_eq!(world.condition("older", "Ready").await["status"], "True");
+
+    // And the younger one of two, the usual way round.
+    world.apply("late", on_nodes(32103, 32104)).await;
+    world.reconcile("late").await.unwrap();
+    assert_eq!(
+        world.condition("late", "Accepted").await["message"],
+        "spec.exposure: node port 32103 is taken by Platform ports/older; choose another"
+    );
+    world.delete_everything("older").await;
+    world.bring_up("late").await.unwrap();
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use platform_core::{
     api::{Platform, PlatformStatus},
+    claims::Claim,
     diff::Prune,
     kinds::{Kind, ObjectKey},
     passwords::Content,
     references::Reference,
-    step::{EventNote, HostClaim},
+    step::EventNote,
 };
 use platform_operator::cluster::{Cluster, ClusterError, Contested, Found, KubeCluster, PlatformKey};
 
@@ -80,8 +81,8 @@ impl Cluster for Faulty {
         self.cluster.version(namespace, reference).await
     }
 
-    async fn host_claims(&self) -> Result<Vec<HostClaim>, ClusterError> {
-        self.cluster.host_claims().await
+    async fn claims(&self) -> Result<Vec<Claim>, ClusterError> {
+        self.cluster.claims().await
     }
 
     async fn apply(

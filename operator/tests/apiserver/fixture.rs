@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, CustomResourceExt as _, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
     core::DynamicObject,
 };
 use platform_core::{
     api::Platform,
     kinds::{KINDS, Kind},
+    labels,
     references::references,
     settings::{SecretsGrant, Settings},
     step::Requeue,
@@ -199,6 +200,17 @@ impl World {
             }
         }
         panic!("{name} is not ready: {}", self.condition(name, "Ready").await);
+    }
+
+    /// Takes a Platform away, and its Services: node ports are shared by all namespaces, and nothing collects garbage here.
+    pub(crate) async fn delete_everything(&self, name: &str) {
+        let gone = DeleteParams::default();
+        self.platforms().delete(name, &gone).await.unwrap();
+        let services = self.objects(Kind::Service);
+        let of_it = ListParams::default().labels(&labels::name_selector(name));
+        for service in services.list(&of_it).await.unwrap() {
+            services.delete(&service.name_any(), &gone).await.unwrap();
+        }
     }
 
     /// The condition of a Platform, as stored.

@@ -217,3 +217,22 @@ async fn every_backend_gets_spans_without_what_is_taken_out() {
         }
     }
 }
+
+/// The status names the key of the Secret by these words (`missing_key` of the core).
+#[tokio::test]
+async fn a_collector_without_its_authority_says_which_file_it_misses() {
+    let Some(program) = jaeger() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for protocol in ["HTTP", "GRPC"] {
+        let exporter = json!({
+            "name": "vendor", "protocol": protocol, "endpoint": "https://localhost:4317",
+            "caSecretRef": {"name": "vendor", "key": "root.pem"},
+        });
+        let config = Configs::of_spec(&json!({"telemetry": {"tracing": {"exporters": [exporter]}}}));
+        let said = Running::last_words(&program, &folder, protocol, &config.collector()).await;
+        assert!(
+            said.ends_with("/etc/authorities/vendor/ca.crt: no such file or directory"),
+            "{said}"
+        );
+    }
+}

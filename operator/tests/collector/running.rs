@@ -78,6 +78,24 @@ impl Running {
         self.log().contains("address already in use")
     }
 
+    /// Starts it where it cannot run, and waits for its last words. Files of its configuration are in its folder.
+    pub(crate) async fn last_words(jaeger: &Path, folder: &TempDir, name: &str, config: &Value) -> String {
+        let running = Self::spawn(jaeger, &folder.path().join(name), config, &[]);
+        let said = || {
+            Some(
+                running
+                    .log()
+                    .split_once("\nError: ")?
+                    .1
+                    .split_once('\n')?
+                    .0
+                    .to_owned(),
+            )
+        };
+        running.wait_for("at its end", async || said().is_some()).await;
+        said().unwrap_or_default()
+    }
+
     /// Where what the configuration has on this port is found.
     pub(crate) fn url(&self, port: u64, path: &str) -> String {
         format!("http://localhost:{}{path}", self.ports[&port])

@@ -21,7 +21,8 @@ const CLASS_STAYS: &str = "[has(self.embedded) ? self.embedded.storage.?storageC
     validation = Rule::new(CLASS_STAYS).message("storageClassName of the database cannot be changed: data is not moved between volumes")
 )]
 pub struct DatabaseSpec {
-    /// Kind of database. Left out, it is Embedded with profile Local, Postgres with profile Production.
+    /// Kind of database. Left out, it is Embedded with profile Local, Postgres with profile Production. With Embedded, the pod of
+    /// before ends first, as it holds the file: an image that cannot start takes its service down until it is corrected.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<DatabaseType>,
     /// Settings of type Embedded. Left out, its defaults are used.

@@ -105,7 +105,7 @@ pub struct NodePortExposure {
         regex(pattern = r"^[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?$")
     )]
     pub host: String,
-    /// Port of the gateway.
+    /// Port of the gateway. A port belongs to the Platform that has it; another one that wants it says whose it is.
     #[serde(default = "gateway_node_port")]
     #[schemars(range(min = 30000, max = 32767))]
     pub gateway: i32,

@@ -40,7 +40,8 @@ pub enum ApiDocs {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecuritySpec {
-    /// Whether network policies let in only what the spec declares: dependsOn, the gateway's routes, telemetry.
+    /// Whether network policies let in only what the spec declares: dependsOn, the gateway's routes, telemetry. It takes a
+    /// network plugin (CNI) that enforces them; without one they are made, and hold nobody back.
     #[serde(default)]
     pub network_policy: NetworkPolicyMode,
 }
@@ -48,7 +49,7 @@ pub struct SecuritySpec {
 /// Whether network policies are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkPolicyMode {
-    /// They are. The cluster's network has to heed them; not every one does.
+    /// They are.
     #[default]
     Enforced,
     /// They are not: any pod of the cluster reaches any pod of the Platform.

@@ -47,7 +47,8 @@ pub struct PlatformStatus {
 pub struct Endpoint {
     /// What it is: gateway, api-docs, jaeger or prometheus.
     pub name: String,
-    /// Its address, as seen from where `spec.exposure` says.
+    /// Its address, as seen from where `spec.exposure` says. Prometheus, and Jaeger unless the type is `NodePort`, are reached
+    /// from inside the cluster only, and by `kubectl platform open`.
     pub url: String,
 }
 

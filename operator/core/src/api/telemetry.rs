@@ -275,7 +275,8 @@ pub struct ExternalJaeger {
         regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$")
     )]
     pub endpoint: String,
-    /// Base URL of its user interface, shown in the status.
+    /// Base URL of its user interface, shown in the status, and of its query API, which the operator asks whether spans
+    /// arrive. By https the certificate has to be of a public authority: the operator knows no other.
     #[serde(default, rename = "queryURL", skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 8, max = 512),

@@ -264,6 +264,9 @@ fn authority(exporter: &ExporterSpec) -> Option<(Volume, VolumeMount)> {
         name: name.clone(),
         secret: Some(SecretVolumeSource {
             secret_name: Some(key.name.clone()),
+            // Without the key the collector starts, and ends saying which file it misses. The pod would wait, and why would
+            // be in an event of it alone.
+            optional: Some(true),
             items: Some(vec![KeyToPath {
                 key: key.key.clone(),
                 path: AUTHORITY.to_owned(),

@@ -36,7 +36,9 @@ pub(super) fn find_end(live: &Live, job: &str) -> Option<String> {
         .filter(|pod| pod.labels().get(JOB_NAME).is_some_and(|name| name == job))
         .filter_map(|pod| {
             let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-            let end = containers.iter().find_map(crash_cause)?;
+            let end = containers
+                .iter()
+                .find_map(|container| crash_cause(pod, container))?;
             Some((pod.creation_timestamp(), end.message))
         })
         .max_by(|one, other| one.0.cmp(&other.0))
@@ -62,7 +64,7 @@ pub fn pod_cause(pod: &Pod, now: Timestamp) -> Option<Cause> {
         .filter(|container| !container.ready)
         .filter_map(|container| {
             waiting_cause(container)
-                .or_else(|| crash_cause(container))
+                .or_else(|| crash_cause(pod, container))
                 .or_else(|| probe_cause(pod, container, now))
         });
     of_containers.chain(scheduling_cause(status, now)).min()
@@ -94,7 +96,7 @@ fn waiting_cause(container: &ContainerStatus) -> Option<Cause> {
 }
 
 /// A container that ended with an error, whether it waits for its next start or has started again.
-fn crash_cause(container: &ContainerStatus) -> Option<Cause> {
+fn crash_cause(pod: &Pod, container: &ContainerStatus) -> Option<Cause> {
     let state = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
         state.as_ref().and_then(|state| state.terminated.clone())
     };
@@ -114,9 +116,40 @@ fn crash_cause(container: &ContainerStatus) -> Option<Cause> {
     }
     let what = format!("ended with exit code {}", end.exit_code);
     let last_words = end.message.as_deref().map(last_words).unwrap_or_default();
+    if let Some(missing) = missing_key(pod, &container.name, &last_words) {
+        return Some(Cause {
+            reason: Reason::ContainerConfigInvalid,
+            message: sentence(&container.name, "cannot be started", &missing),
+        });
+    }
     Some(Cause {
         reason: Reason::ContainerCrashed,
         message: sentence(&container.name, &what, &last_words),
+    })
+}
+
+/// The key of a Secret that a program missed as a file, in the kubelet's words about one that is missed as a variable. The
+/// operator knows no Secret's keys; where each is mounted it does.
+fn missing_key(pod: &Pod, container: &str, said: &str) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let mut containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let mounts = containers
+        .find(|spec| spec.name == container)?
+        .volume_mounts
+        .as_ref()?;
+    mounts.iter().find_map(|mount| {
+        let mut volumes = spec.volumes.iter().flatten();
+        let source = volumes
+            .find(|volume| volume.name == mount.name)?
+            .secret
+            .as_ref()?;
+        let is_missed = |path: &str| said.contains(&format!("{}/{path}: no such file", mount.mount_path));
+        let item = source.items.iter().flatten().find(|item| is_missed(&item.path))?;
+        let (namespace, secret) = (pod.namespace()?, source.secret_name.as_ref()?);
+        Some(format!(
+            "couldn't find key {} in Secret {namespace}/{secret}",
+            item.key
+        ))
     })
 }
 

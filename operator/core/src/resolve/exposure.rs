@@ -1,10 +1,9 @@
 //! Ways in from outside, with their defaults.
 
-use kube::ResourceExt;
-
 use super::Violation;
 use crate::api::{ExposureType, GatewayExposure, IngressExposure, Platform};
-use crate::step::{Facts, HostClaim};
+use crate::claims::Claim;
+use crate::step::Facts;
 
 /// How a Platform is reached from outside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,32 +99,16 @@ pub(super) fn resolve_exposure(
         }
     }
     let exposure = resolve_type(platform, violations);
-    if let Some(host) = exposure.host()
-        && let Some(owner) = find_elder(platform, host, facts)
-    {
-        violations.push(Violation::HostTaken {
-            host: host.to_owned(),
+    let own = Claim::of(platform);
+    let taken = own.wanted.iter().filter_map(|what| {
+        let owner = own.elder(what, &facts.claims)?;
+        Some(Violation::Taken {
+            what: what.clone(),
             owner: format!("{}/{}", owner.namespace, owner.name),
-        });
-    }
-    exposure
-}
-
-/// Another Platform that has the host, or claimed it before this one.
-fn find_elder<'a>(platform: &Platform, host: &str, facts: &'a Facts) -> Option<&'a HostClaim> {
-    let (namespace, name) = (platform.namespace().unwrap_or_default(), platform.name_any());
-    let is_own = |claim: &&HostClaim| claim.namespace == namespace && claim.name == name;
-    let claims = || facts.claims.iter().filter(|claim| claim.host == host);
-    let own = claims().find(is_own).cloned().unwrap_or_else(|| HostClaim {
-        is_held: false,
-        host: host.to_owned(),
-        created: platform.creation_timestamp().map(|time| time.0),
-        namespace: namespace.clone(),
-        name: name.clone(),
+        })
     });
-    claims()
-        .filter(|claim| claim.rank() < own.rank())
-        .min_by_key(|claim| claim.rank())
+    violations.extend(taken);
+    exposure
 }
 
 fn resolve_type(platform: &Platform, violations: &mut Vec<Violation>) -> Exposure {

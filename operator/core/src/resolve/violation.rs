@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::claims::Exclusive;
 use crate::names::NameError;
 
 /// A rule that a Platform breaks: where, what is wrong, and what is allowed.
@@ -288,11 +289,11 @@ pub enum Violation {
         /// The way in.
         type_: &'static str,
     },
-    /// A host name that another Platform has.
-    #[error("spec.exposure: host {host} is taken by Platform {owner}; choose another")]
-    HostTaken {
-        /// The host name.
-        host: String,
+    /// What another Platform has.
+    #[error("spec.exposure: {what} is taken by Platform {owner}; choose another")]
+    Taken {
+        /// The host name or the port.
+        what: Exclusive,
         /// Namespace and name of the other Platform.
         owner: String,
     },
@@ -342,6 +343,6 @@ pub enum Violation {
 impl Violation {
     /// Whether it may go without a change of the Platform that has it.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::HostTaken { .. })
+        matches!(self, Self::Taken { .. })
     }
 }

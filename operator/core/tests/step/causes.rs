@@ -135,6 +135,41 @@ fn a_sidecar_says_why_too() {
 }
 
 #[test]
+fn a_key_that_is_missing_as_a_file_is_named() {
+    let platform = platform(json!({"telemetry": {"tracing": {"exporters": [{
+        "name": "vendor", "endpoint": "https://vendor.example:4318", "caSecretRef": {"name": "authority", "key": "root.pem"},
+    }]}}}));
+    let mut live = serving(&platform);
+    let template = deployment_mut(&mut live, "demo-chat").data["spec"]["template"]["spec"].clone();
+    let open = "open /etc/authorities/vendor/ca.crt: no such file or directory";
+    for (said, told) in [
+        (
+            format!("2026/11/27 02:43:00 failed to load cert: {open}"),
+            "cannot be started: couldn't find key root.pem in Secret shop/authority",
+        ),
+        (
+            "open /etc/authorities/vendor/ca.crt: permission denied".to_owned(),
+            "ended with exit code 1: open /etc/authorities/vendor/ca.crt: permission denied",
+        ),
+    ] {
+        live.pods.clear();
+        with_pod(
+            &mut live,
+            "chat",
+            &json!({"initContainerStatuses": [{"name": "collector", "image": "c", "imageID": "", "ready": false, "restartCount": 4,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": {"exitCode": 1, "message": said}}}]}),
+        );
+        live.pods[0].metadata.namespace = Some("shop".to_owned());
+        live.pods[0].spec = serde_json::from_value(template.clone()).expect("the spec of a pod");
+        assert_eq!(
+            conditions(&decide(&platform, &live).status)["Ready"].2,
+            format!("chat: container collector {told}")
+        );
+    }
+}
+
+#[test]
 fn the_deployment_says_why_where_no_pod_can() {
     let platform = platform(json!({}));
     let cases = [

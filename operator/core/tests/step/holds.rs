@@ -196,6 +196,30 @@ fn a_changed_secret_rolls_the_pods_that_read_it_and_no_others() {
 }
 
 #[test]
+fn an_authority_is_waited_for_and_a_changed_one_rolls_the_collectors() {
+    let platform = platform(
+        json!({"services": [{"name": "auth"}], "telemetry": {"tracing": {"exporters": [{
+            "name": "vendor", "endpoint": "https://vendor.example:4318", "caSecretRef": {"name": "vendor", "key": "ca"},
+        }]}}}),
+    );
+    let output = decide_with(&platform, &Live::default(), &facts(None));
+    assert_eq!(
+        conditions(&output.status)["Ready"].2,
+        "Deployment shop/demo-auth waits: Secret vendor is missing in namespace shop"
+    );
+    let inputs = |version: &str| {
+        let changes = decide_with(&platform, &serving(&platform), &facts(Some(version))).changes;
+        let mut applies = changes.waves.into_iter().flat_map(|wave| wave.applies);
+        let object = applies
+            .next()
+            .expect("it differs from one without versions")
+            .object;
+        object.data["spec"]["template"]["metadata"]["annotations"][labels::INPUTS_HASH].clone()
+    };
+    assert_ne!(inputs("1"), inputs("2"));
+}
+
+#[test]
 fn other_variables_do_not_move_the_version_of_the_inputs() {
     let live = serving(&platform(with_secret(1)));
     let annotation = |replicas| {

@@ -1,8 +1,10 @@
 //! What is said and done about ways in, pauses and error tracking.
 
+use platform_core::api::Endpoint;
+use platform_core::claims::Claim;
 use platform_core::kinds::Kind;
 use platform_core::references::Reference;
-use platform_core::step::{Facts, HostClaim, Live, Requeue};
+use platform_core::step::{Facts, Live, Output, Requeue};
 use serde_json::{Value, json};
 
 use crate::fixture::{
@@ -87,40 +89,96 @@ fn a_route_is_open_once_a_gateway_takes_it() {
     assert_eq!(exposed(json!("poison")), told("False", "EntranceWaiting"));
 }
 
-#[test]
-fn of_two_that_claim_a_host_the_older_has_it_unless_the_other_holds_it() {
-    let spec = json!({"exposure": {"type": "Ingress", "ingress": {"host": "shop.test"}}});
-    let mut platform = platform(spec);
-    platform.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
-    let claim = |seconds, host: &str, is_held| Facts {
-        claims: vec![HostClaim {
-            is_held,
-            host: host.to_owned(),
-            namespace: "other".to_owned(),
-            name: "market".to_owned(),
-            created: Some(at(seconds)),
-        }],
+/// What `Accepted` says of a Platform with this way in, beside another one with that: made so many seconds after it, of this
+/// spec, with these addresses in its status.
+fn beside(exposure: &Value, seconds: i64, other: Value, urls: &[&str]) -> (Output, String) {
+    let made = |seconds| Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(seconds)));
+    let mut own = platform(json!({"exposure": exposure}));
+    own.metadata.creation_timestamp = made(0);
+    let mut other = platform(other);
+    other.metadata.namespace = Some("other".to_owned());
+    other.metadata.name = Some("market".to_owned());
+    other.metadata.creation_timestamp = made(seconds);
+    let mut status = decide(&other, &Live::default()).status;
+    status.url = None;
+    status.endpoints = urls
+        .iter()
+        .map(|url| Endpoint {
+            name: "gateway".to_owned(),
+            url: (*url).to_owned(),
+        })
+        .collect();
+    other.status = Some(status);
+    let facts = Facts {
+        claims: vec![Claim::of(&other), Claim::of(&own)],
         ..Facts::default()
     };
-    let late = decide_with(&platform, &Live::default(), &claim(1, "shop.test", true));
-    assert_eq!(state(&late.status, "Accepted"), ("False", "SpecInvalid"));
-    let refused = decide_with(&platform, &Live::default(), &claim(-1, "shop.test", false));
-    assert_eq!(state(&refused.status, "Accepted"), ("False", "SpecInvalid"));
-    assert!(
-        conditions(&refused.status)["Accepted"]
-            .2
-            .contains("taken by Platform other/market")
-    );
+    let output = decide_with(&own, &Live::default(), &facts);
+    let accepted = conditions(&output.status)["Accepted"].2.to_owned();
+    (output, accepted)
+}
+
+#[test]
+fn of_two_that_claim_a_host_the_older_has_it_unless_the_other_holds_it() {
+    let exposure = |host: &str| json!({"type": "Ingress", "ingress": {"host": host}});
+    let shop = exposure("shop.test");
+    let beside = |seconds, host: &str, urls: &[&str]| {
+        beside(&shop, seconds, json!({"exposure": exposure(host)}), urls)
+    };
+    let taken = "spec.exposure: host shop.test is taken by Platform other/market; choose another";
+    let (_, late) = beside(1, "shop.test", &["http://shop.test"]);
+    assert_eq!(late, taken);
+    let (refused, early) = beside(-1, "shop.test", &[]);
+    assert_eq!(early, taken);
     assert!(matches!(refused.requeue, Requeue::After(_)), "the other may go");
-    for facts in [claim(1, "shop.test", false), claim(-1, "else.test", true)] {
-        assert_eq!(
-            state(
-                &decide_with(&platform, &Live::default(), &facts).status,
-                "Accepted"
-            )
-            .0,
-            "True"
-        );
+    for (seconds, host, urls) in [
+        (1, "shop.test", vec![]),
+        (-1, "else.test", vec!["http://else.test"]),
+    ] {
+        let (output, _) = beside(seconds, host, &urls);
+        assert_eq!(state(&output.status, "Accepted").0, "True");
+    }
+}
+
+#[test]
+fn of_two_that_claim_a_node_port_the_older_has_it_unless_the_other_holds_it() {
+    let own = json!({"type": "NodePort"});
+    let ports = |gateway, jaeger| json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": gateway, "jaeger": jaeger}}});
+    let taken =
+        |port| format!("spec.exposure: node port {port} is taken by Platform other/market; choose another");
+    for (seconds, other, urls, port) in [
+        (-1, ports(30080, 31000), vec![], 30080),
+        (-1, ports(31000, 30080), vec![], 30080),
+        (-1, ports(31000, 30686), vec![], 30686),
+        (1, ports(30080, 31000), vec!["http://node.test:30080"], 30080),
+        (
+            1,
+            ports(31000, 30686),
+            vec!["http://node.test:31000", "http://node.test:30686/ui"],
+            30686,
+        ),
+    ] {
+        assert_eq!(beside(&own, seconds, other, &urls).1, taken(port));
+    }
+    let both = beside(&own, -1, ports(30080, 30686), &[]).1;
+    assert_eq!(both, format!("{}; {}", taken(30080), taken(30686)));
+
+    let mut without_jaeger = ports(31000, 30686);
+    without_jaeger["telemetry"] = json!({"tracing": {"jaeger": {"type": "Disabled"}}});
+    let mut without_gateway = ports(30080, 31000);
+    without_gateway["services"] = json!([{"name": "billing"}]);
+    for (seconds, other, urls) in [
+        (
+            1,
+            ports(30080, 30686),
+            vec!["http://node.test:31000", "http://30080"],
+        ),
+        (-1, ports(31000, 31001), vec![]),
+        (-1, without_jaeger, vec![]),
+        (-1, without_gateway, vec![]),
+    ] {
+        let (output, accepted) = beside(&own, seconds, other, &urls);
+        assert_eq!(state(&output.status, "Accepted").0, "True", "{accepted}");
     }
 }
 

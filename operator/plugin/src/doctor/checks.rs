@@ -66,7 +66,7 @@ pub fn examine(seen: &Seen, now: Timestamp) -> Vec<Check> {
     checks.extend(each_serving("metrics", &check_metrics));
     checks.push(of("prometheus", "", condition(ConditionType::MetricsAvailable)));
     checks.extend(each_serving("docs", &|service, seen| {
-        check_document(service, &seen.document)
+        check_document(service, seen.document.as_ref())
     }));
     checks.push(of("docs page", "", check_portal(seen)));
     checks.push(of("way in", "", condition(ConditionType::Exposed)));
@@ -195,7 +195,10 @@ fn check_pods(pods: &[Pod], service: &str, now: Timestamp) -> Verdict {
     ok(format!("{ready} of {} ready", own.len()))
 }
 
-fn check_document(service: &str, document: &Answer<String>) -> Verdict {
+fn check_document(service: &str, document: Option<&Answer<String>>) -> Verdict {
+    let Some(document) = document else {
+        return skipped("spec.apiDocs is Disabled");
+    };
     let fix = format!(
         "check services.apiDocs.path of the spec, and kubectl platform logs --service {service}; without a document it is \
          missing on the page of all"

@@ -61,8 +61,8 @@ pub struct SeenService {
     pub endpoints: Answer<usize>,
     /// Its metrics; None where it is not known to offer any.
     pub metrics: Option<Answer<String>>,
-    /// Its API document.
-    pub document: Answer<String>,
+    /// Its API document; None where the Platform wants none.
+    pub document: Option<Answer<String>>,
 }
 
 /// Looks at everything.
@@ -85,7 +85,7 @@ pub(super) async fn collect(connection: &Connection, platform: Platform) -> Resu
     let evidence = match ask_about(&resolved, &live) {
         Some(questions) => {
             let questions = from_here(&mut reach, questions, &live.pods).await?;
-            Some(ask(&reach.http, &questions).await)
+            Some(ask(&reach.clients, &questions).await)
         }
         None => None,
     };
@@ -135,7 +135,11 @@ async fn see_services(
                 Some(metrics) => Some(pod_metrics(reach, pods, service.name.as_str(), metrics).await),
                 None => None,
             },
-            document: get(reach, &document, pods).await.and_then(successful),
+            document: if resolved.api_docs == ApiDocs::Disabled {
+                None
+            } else {
+                Some(get(reach, &document, pods).await.and_then(successful))
+            },
         };
         seen.insert(service.name.to_string(), seen_service);
     }
@@ -181,7 +185,7 @@ async fn from_here(reach: &mut Reach, questions: Questions, pods: &[Pod]) -> Res
 async fn get(reach: &mut Reach, url: &str, pods: &[Pod]) -> Answer<(u16, String)> {
     let url = reach.url(url, pods).await.map_err(|error| format!("{error:#}"))?;
     let answer = async {
-        let answer = reach.http.get(&url).timeout(ANSWER).send().await?;
+        let answer = reach.clients.http.get(&url).timeout(ANSWER).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     };
     answer

@@ -23,7 +23,7 @@ use crate::{
     reach::Reach,
 };
 
-/// How long the service and Jaeger may take to answer one request.
+/// How long the service may take to answer one request.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Between two looks for the trace.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -110,6 +110,7 @@ pub async fn run(connection: &Connection, arguments: &TraceArgs) -> Result<Outco
 async fn send(reach: &Reach, url: &str, context: &TraceContext) -> Result<StatusCode> {
     let (key, value) = TRACE_STATE;
     let sent = reach
+        .clients
         .http
         .get(url)
         .header("traceparent", context.header())
@@ -130,16 +131,14 @@ struct Sought<'a> {
 impl Sought<'_> {
     /// The trace once it is whole, or what is there of it when time is up.
     async fn await_whole(&self, reach: &Reach, jaeger: &str, limit: Duration) -> Result<Trace> {
-        let url = format!(
-            "{}/api/v3/traces/{}",
-            jaeger.trim_end_matches('/'),
-            self.context.trace_id
-        );
         let deadline = Instant::now() + limit;
         let mut seen = Trace::default();
         let mut changed = Instant::now();
         loop {
-            let trace = fetch_trace(reach, &url).await?;
+            let told = reach.clients.jaeger.trace(jaeger, &self.context.trace_id).await;
+            let trace = told
+                .map_err(|error| reach.blame(jaeger, error))
+                .context("Jaeger does not say what it has")?;
             // Its spans, not all that is said of them: Jaeger's memory adds a warning with each look
             // (jaegertracing/jaeger, clock skew adjustment of a trace whose first parent is the caller's own).
             if trace.spans.len() != seen.spans.len() {
@@ -171,18 +170,6 @@ impl Sought<'_> {
             .into_iter()
             .map(|orphan| format!("the parent of {} {}", orphan.service, orphan.name));
         own.into_iter().chain(parents).collect()
-    }
-}
-
-async fn fetch_trace(reach: &Reach, url: &str) -> Result<Trace> {
-    let answer = reach.http.get(url).timeout(ANSWER).send().await;
-    let answer = answer
-        .map_err(|error| reach.explain(url, error))
-        .context("Jaeger does not answer")?;
-    match answer.status() {
-        StatusCode::OK => answer.json().await.context("Jaeger's answer is no trace"),
-        StatusCode::NOT_FOUND => Ok(Trace::default()),
-        status => bail!("Jaeger answers {status}"),
     }
 }
 
