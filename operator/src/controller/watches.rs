@@ -94,10 +94,7 @@ pub fn controller(
 ) -> (Controller<Watched>, Store<Watched>) {
     let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
     let (store, writer) = reflector::store();
-    let api = reach.api::<Watched>(client);
-    let listener = news.hearing.listen(api.resource_url(), Instant::now());
-    let platforms = watcher(api, watch_config())
-        .backoff(ShortBackoff::default())
+    let platforms = heard(reach.api::<Watched>(client), watch_config(), &news.hearing)
         // Nobody reads who wrote which field, nor what else is noted on it, and it would be kept for each Platform.
         .modify(|platform| {
             platform.managed_fields_mut().clear();
@@ -107,10 +104,7 @@ pub fn controller(
     let of_platforms = news.clone();
     let platforms = reflector(writer, platforms)
         .applied_objects()
-        .inspect_ok(move |platform| {
-            let _listening = &listener;
-            of_platforms.of_platform(&key_of(platform), platform);
-        });
+        .inspect_ok(move |platform| of_platforms.of_platform(&key_of(platform), platform));
     let mut controller = Controller::for_stream(platforms, store.clone())
         .with_config(
             controller::Config::default()
@@ -166,10 +160,6 @@ pub(super) fn watch_config() -> watcher::Config {
 }
 
 /// What changes of the objects of one kind.
-///
-/// Each watch has pauses of its own. kube's controller has them for all watches together: each that failed makes all of
-/// them pause, one after the other, and none is polled meanwhile, so that handshakes expire
-/// (stackabletech/trino-operator#936).
 pub(super) fn changes<K>(
     api: Api<K>,
     config: &watcher::Config,
@@ -178,10 +168,25 @@ pub(super) fn changes<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    heard(api, config.clone(), hearing).touched_objects()
+}
+
+/// A watch that is to hear for as long as it is there.
+///
+/// Each has pauses of its own. kube's controller has them for all watches together: each that failed makes all of
+/// them pause, one after the other, and none is polled meanwhile, so that handshakes expire
+/// (stackabletech/trino-operator#936).
+fn heard<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    hearing: &Arc<Hearing>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + use<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
     let listener = hearing.listen(api.resource_url(), Instant::now());
-    watcher(api, config.clone())
+    watcher(api, config)
         .backoff(ShortBackoff::default())
-        .touched_objects()
         .inspect(move |_| {
             let _listening = &listener;
         })
