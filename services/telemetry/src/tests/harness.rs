@@ -28,6 +28,9 @@ use crate::{
 /// A DSN that leads nowhere: with it the harness keeps what would be sent there.
 pub(super) const DSN: (&str, &str) = ("SENTRY_DSN", "http://key@127.0.0.1:1/42");
 
+/// There is one profiler in a process, and it is its own test's alone: one that samples elsewhere meanwhile would refuse it.
+pub(super) const UNPROFILED: (&str, &str) = ("SENTRY_PROFILES_SAMPLE_RATE", "0");
+
 /// Must be kept for the whole test, on the test's own thread.
 pub(super) struct Harness {
     pub(super) telemetry: Telemetry,
@@ -49,7 +52,7 @@ impl Harness {
     /// As if the process had been started with these variables; log lines are JSON unless they say otherwise.
     /// With a `SENTRY_DSN`, envelopes end in memory, and panics are seen as they are in a service.
     pub(super) fn with_env(env: &[(&str, &str)]) -> Self {
-        let settings = settings(env).unwrap();
+        let settings = settings(&[env, &[UNPROFILED]].concat()).unwrap();
         let service = ServiceInfo::new("shop", "1.2.3");
         let envelopes = Envelopes::default();
         let errors = errors(&settings, &service, &envelopes);

@@ -12,7 +12,10 @@ use std::{
 use nix::unistd::gettid;
 use serde_json::Value;
 
-use super::{harness::settings, transactions::client};
+use super::{
+    harness::{DSN, settings},
+    transactions::client,
+};
 use crate::{
     ServiceInfo,
     profile::{ProfileSettings, Profiler, ReportError},
@@ -44,11 +47,7 @@ impl Drop for StopOnDrop<'_> {
 
 #[test]
 fn a_hot_function_is_named_in_chunks_and_reports() {
-    let settings = settings(&[
-        ("SENTRY_DSN", "http://key@127.0.0.1:1/1"),
-        ("SENTRY_ENVIRONMENT", "test"),
-    ])
-    .unwrap();
+    let settings = settings(&[DSN, ("SENTRY_ENVIRONMENT", "test")]).unwrap();
     let service = ServiceInfo::new("shop", "1.2.3");
     let (client, inbox) = client(&settings);
     let profiler = Profiler::start(ProfileSettings::new(&settings.sentry, &service), client);

@@ -13,7 +13,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use serde_json::{Value, json};
 
-use super::harness::settings;
+use super::harness::{DSN, UNPROFILED, settings};
 use crate::{
     ServiceInfo,
     metrics::{Format, Metrics},
@@ -66,8 +66,7 @@ pub(super) fn client(settings: &Settings) -> (SentryClient, Inbox) {
     (client.unwrap(), Inbox(receiver))
 }
 
-/// A process with a Sentry client, none of whose traces is profiled: there is one profiler in a process, and the test of it
-/// runs beside these.
+/// A process with a Sentry client, none of whose traces is profiled.
 struct Process {
     inbox: Inbox,
     client: SentryClient,
@@ -77,11 +76,7 @@ struct Process {
 
 impl Process {
     fn start(env: &[(&str, &str)]) -> Self {
-        let common = [
-            ("SENTRY_DSN", "http://key@127.0.0.1:1/1"),
-            ("SENTRY_PROFILES_SAMPLE_RATE", "0"),
-        ];
-        let settings = settings(&[&common, env].concat()).unwrap();
+        let settings = settings(&[&[DSN, UNPROFILED], env].concat()).unwrap();
         let service = ServiceInfo::new("shop", "1.2.3");
         let (client, inbox) = client(&settings);
         let profiler = Profiler::start(ProfileSettings::new(&settings.sentry, &service), client.clone());
@@ -321,13 +316,7 @@ fn what_does_not_fit_and_what_comes_late_is_counted() {
 #[test]
 fn without_a_dsn_or_a_rate_there_is_no_processor() {
     let service = ServiceInfo::new("shop", "1.2.3");
-    for env in [
-        &[][..],
-        &[
-            ("SENTRY_DSN", "http://key@127.0.0.1:1/1"),
-            ("SENTRY_TRACES_SAMPLE_RATE", "0"),
-        ],
-    ] {
+    for env in [&[][..], &[DSN, ("SENTRY_TRACES_SAMPLE_RATE", "0")]] {
         let settings = settings(env).unwrap().sentry;
         let client = SentryClient::start(&settings, &service).unwrap();
         let profiler = Profiler::start(ProfileSettings::new(&settings, &service), client.clone());
