@@ -5,10 +5,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use serde_json::Value;
 
 use crate::api::{ExposureType, JaegerType, Platform, PlatformSpec};
+use crate::kinds::Kind;
 use crate::known::GATEWAY;
+use crate::resolve::Violation;
 use crate::status::ConditionType;
+use crate::step::Live;
 
 /// Something of which there is one in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +96,7 @@ impl Claim {
     }
 
     /// The claim that comes before this one, if another does: who has it, then who was there before.
-    pub(crate) fn elder<'a>(&self, what: &Exclusive, claims: &'a [Self]) -> Option<&'a Self> {
+    fn elder<'a>(&self, what: &Exclusive, claims: &'a [Self]) -> Option<&'a Self> {
         claims
             .iter()
             .filter(|claim| claim.wanted.contains(what) && claim.rank(what) < self.rank(what))
@@ -109,6 +113,37 @@ impl Claim {
             self.name.clone(),
         )
     }
+}
+
+/// What this Platform wants and another one has.
+///
+/// A port that a Service of its own has is nobody else's, whatever statuses say: the API server gives it to one alone. Of two
+/// Platforms that were accepted in the same instant each would otherwise leave the port to the other.
+pub(crate) fn find_taken(platform: &Platform, live: &Live, claims: &[Claim]) -> Vec<Violation> {
+    let own = Claim::of(platform);
+    let ports = node_ports(live);
+    own.wanted
+        .iter()
+        .filter(|what| !matches!(what, Exclusive::NodePort(port) if ports.contains(port)))
+        .filter_map(|what| {
+            let owner = own.elder(what, claims)?;
+            Some(Violation::Taken {
+                what: what.clone(),
+                owner: format!("{}/{}", owner.namespace, owner.name),
+            })
+        })
+        .collect()
+}
+
+/// The ports of every node that Services of the Platform have.
+pub(crate) fn node_ports(live: &Live) -> BTreeSet<i32> {
+    let services = live.objects.iter().filter(|(key, _)| key.kind == Kind::Service);
+    let ports = services.filter_map(|(_, service)| service.data.pointer("/spec/ports")?.as_array());
+    ports
+        .flatten()
+        .filter_map(|port| port.get("nodePort").and_then(Value::as_i64))
+        .filter_map(|port| i32::try_from(port).ok())
+        .collect()
 }
 
 fn wanted(spec: &PlatformSpec) -> BTreeSet<Exclusive> {

@@ -7,6 +7,8 @@ mod entrance;
 mod jobs;
 mod pods;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -25,6 +27,7 @@ use self::pods::find_cause;
 pub use self::pods::pod_cause;
 use crate::api::{Platform, ServiceStatus};
 use crate::build::JAEGER_APP;
+use crate::claims::node_ports;
 use crate::desired::Desired;
 use crate::diff::{Changes, Held};
 use crate::hash::short_hash_of;
@@ -51,6 +54,8 @@ pub struct Observation {
     pub components: Vec<ComponentObservation>,
     /// Its way in.
     pub entrance: EntranceObservation,
+    /// Ports of every node that lead into it.
+    pub node_ports: BTreeSet<i32>,
 }
 
 /// How a workload is that is neither a service nor the tracing backend.
@@ -171,6 +176,7 @@ pub fn observe(resolved: &Resolved, desired: &Desired, live: &Live, now: Timesta
         backup: observe_backup(desired, live, now),
         components: observe_components(resolved, desired, live, now),
         entrance: observe_entrance(resolved, desired, live, is_serving(&services, GATEWAY)),
+        node_ports: node_ports(live),
         services,
     }
 }

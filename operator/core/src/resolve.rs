@@ -159,7 +159,7 @@ pub fn resolve(platform: &Platform, facts: &Facts, settings: &Settings) -> Resul
     let environment = resolve_environment(platform, &mut violations);
     let errors = resolve_errors(telemetry, &mut violations);
     let metrics = resolve_metrics(telemetry, facts, settings, &mut violations);
-    let exposure = resolve_exposure(platform, facts, &mut violations);
+    let exposure = resolve_exposure(&platform.spec.exposure, &mut violations);
     let progress_deadline_seconds = platform.spec.rollout.progress_deadline_seconds;
     if !(30..=3600).contains(&progress_deadline_seconds) {
         violations.push(Violation::ProgressDeadline {

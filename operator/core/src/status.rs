@@ -96,8 +96,8 @@ pub fn accepted_status(
         findings,
         PlatformStatus {
             ready_services: Some(ready_services),
-            url: gateway_url(resolved),
-            endpoints: list_endpoints(resolved),
+            url: gateway_url(resolved, observation),
+            endpoints: list_endpoints(resolved, observation),
             services,
             ..PlatformStatus::default()
         },

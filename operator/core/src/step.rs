@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 
 use crate::api::{Platform, PlatformStatus};
-use crate::claims::Claim;
+use crate::claims::{Claim, find_taken};
 use crate::desired::Desired;
 use crate::diff::{Changes, diff};
 use crate::evidence::{self, Evidence, Questions};
@@ -278,7 +278,15 @@ pub fn step(input: Input<'_>) -> Output {
         now: input.now,
         trace_id: input.trace_id,
     };
-    let (changes, status, requeue) = match resolve(platform, facts, settings) {
+    let resolved = resolve(platform, facts, settings).and_then(|resolved| {
+        let taken = find_taken(platform, live, &facts.claims);
+        if taken.is_empty() {
+            Ok(resolved)
+        } else {
+            Err(taken)
+        }
+    });
+    let (changes, status, requeue) = match resolved {
         Err(violations) => (
             Changes::default(),
             rejected_status(

@@ -77,6 +77,41 @@ async fn a_node_port_belongs_to_the_platform_that_has_it_until_that_is_gone() {
     world.bring_up("late").await.unwrap();
 }
 
+/// Neither has heard of the other when it is accepted: of the first nothing is told yet when the second, which is older, comes.
+#[tokio::test]
+async fn of_two_platforms_that_were_accepted_at_once_the_one_whose_service_has_the_port_keeps_it() {
+    let Some(world) = world("at-once").await else {
+        return;
+    };
+    world
+        .apply("older", json!({"services": [{"name": "gateway"}]}))
+        .await;
+    world.apply("younger", on_nodes(32111, 32112)).await;
+    world.reconcile("younger").await.unwrap();
+    let untold = json!({"status": null});
+    world
+        .platforms()
+        .patch_status("younger", &PatchParams::default(), &Patch::Merge(&untold))
+        .await
+        .unwrap();
+    world.apply("older", on_nodes(32111, 32113)).await;
+    let refused = world.reconcile("older").await.unwrap_err().to_string();
+    assert!(refused.contains("older-gateway"), "{refused}");
+    let status = world.platforms().get("older").await.unwrap().status.unwrap();
+    assert_eq!(status.url, None, "it would lead to the other Platform");
+
+    world.bring_up("younger").await.unwrap();
+    world.reconcile("older").await.unwrap();
+    let accepted = world.condition("older", "Accepted").await;
+    assert_eq!(
+        accepted["message"],
+        "spec.exposure: node port 32111 is taken by Platform at-once/younger; choose another"
+    );
+    world.delete_everything("younger").await;
+    world.bring_up("older").await.unwrap();
+    world.delete_everything("older").await;
+}
+
 #[tokio::test]
 async fn an_ingress_is_open_once_a_controller_gave_it_an_address() {
     let Some(world) = world("ingress").await else {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::claims::node_ports;
 use crate::desired::Desired;
 use crate::kinds::{Kind, ObjectKey};
 use crate::known::GATEWAY;
@@ -52,12 +53,14 @@ fn observe_way(resolved: &Resolved, desired: &Desired, live: &Live) -> EntranceO
     let (Some(_), Some(object)) = (desired.get(&key), live.objects.get(&key)) else {
         return EntranceObservation::Waiting(format!("{key} is not created yet"));
     };
-    match kind {
-        Kind::Ingress if has_address(&object.data) => EntranceObservation::Open,
-        Kind::Ingress => {
+    match &resolved.exposure {
+        Exposure::NodePort(ports) if !node_ports(live).contains(&ports.gateway) => {
+            EntranceObservation::Waiting(format!("{key} does not have node port {} yet", ports.gateway))
+        }
+        Exposure::Ingress(_) if !has_address(&object.data) => {
             EntranceObservation::Waiting("no ingress controller has given it an address yet".to_owned())
         }
-        Kind::HttpRoute => observe_route(&object.data),
+        Exposure::Gateway(_) => observe_route(&object.data),
         _ => EntranceObservation::Open,
     }
 }

@@ -1,9 +1,7 @@
 //! Ways in from outside, with their defaults.
 
 use super::Violation;
-use crate::api::{ExposureType, GatewayExposure, IngressExposure, Platform};
-use crate::claims::Claim;
-use crate::step::Facts;
+use crate::api::{ExposureSpec, ExposureType, GatewayExposure, IngressExposure};
 
 /// How a Platform is reached from outside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +63,7 @@ pub struct NodePorts {
 }
 
 /// Resolves the way in, and reports every rule that it breaks.
-pub(super) fn resolve_exposure(
-    platform: &Platform,
-    facts: &Facts,
-    violations: &mut Vec<Violation>,
-) -> Exposure {
-    let spec = &platform.spec.exposure;
+pub(super) fn resolve_exposure(spec: &ExposureSpec, violations: &mut Vec<Violation>) -> Exposure {
     for (is_there, type_, field, only) in [
         (
             spec.node_port.is_some(),
@@ -98,21 +91,6 @@ pub(super) fn resolve_exposure(
             });
         }
     }
-    let exposure = resolve_type(platform, violations);
-    let own = Claim::of(platform);
-    let taken = own.wanted.iter().filter_map(|what| {
-        let owner = own.elder(what, &facts.claims)?;
-        Some(Violation::Taken {
-            what: what.clone(),
-            owner: format!("{}/{}", owner.namespace, owner.name),
-        })
-    });
-    violations.extend(taken);
-    exposure
-}
-
-fn resolve_type(platform: &Platform, violations: &mut Vec<Violation>) -> Exposure {
-    let spec = &platform.spec.exposure;
     match spec.type_ {
         ExposureType::None => Exposure::None,
         ExposureType::NodePort => {

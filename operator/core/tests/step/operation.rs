@@ -1,5 +1,6 @@
 //! What is said and done about ways in, pauses and error tracking.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use platform_core::api::Endpoint;
 use platform_core::claims::Claim;
 use platform_core::kinds::Kind;
@@ -92,7 +93,7 @@ fn a_route_is_open_once_a_gateway_takes_it() {
 /// What `Accepted` says of a Platform with this way in, beside another one with that: made so many seconds after it, of this
 /// spec, with these addresses in its status.
 fn beside(exposure: &Value, seconds: i64, other: Value, urls: &[&str]) -> (Output, String) {
-    let made = |seconds| Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(seconds)));
+    let made = |seconds| Some(Time(at(seconds)));
     let mut own = platform(json!({"exposure": exposure}));
     own.metadata.creation_timestamp = made(0);
     let mut other = platform(other);
@@ -179,6 +180,59 @@ fn of_two_that_claim_a_node_port_the_older_has_it_unless_the_other_holds_it() {
     ] {
         let (output, accepted) = beside(&own, seconds, other, &urls);
         assert_eq!(state(&output.status, "Accepted").0, "True", "{accepted}");
+    }
+}
+
+#[test]
+fn a_node_port_belongs_to_the_platform_whose_service_has_it() {
+    let own = platform(json!({"exposure": {"type": "NodePort"}}));
+    let mut live = applied(&own);
+    let mut other = own.clone();
+    other.metadata.name = Some("elder".to_owned());
+    other.metadata.creation_timestamp = Some(Time(at(-1)));
+    other.status = Some(decide(&other, &live).status);
+    let facts = Facts {
+        claims: vec![Claim::of(&other), Claim::of(&own)],
+        ..Facts::default()
+    };
+    let accepted = |live: &Live| {
+        let status = decide_with(&own, live, &facts).status;
+        conditions(&status)["Accepted"].2.to_owned()
+    };
+    assert_eq!(accepted(&live), "every rule holds", "whatever the elder one says");
+    live.objects.remove(&key(Kind::Service, "demo-gateway"));
+    assert_eq!(
+        accepted(&live),
+        "spec.exposure: node port 30080 is taken by Platform shop/elder; choose another"
+    );
+}
+
+#[test]
+fn a_node_port_is_told_once_a_service_has_it() {
+    let platform = platform(json!({"exposure": {"type": "NodePort"}}));
+    let told = |live: &Live| {
+        let status = decide(&platform, live).status;
+        let names = status.endpoints.into_iter().map(|endpoint| endpoint.name);
+        (status.url.is_some(), names.collect::<Vec<_>>().join(" "))
+    };
+    let mut live = serving(&platform);
+    assert_eq!(told(&live), (true, "api-docs gateway jaeger".to_owned()));
+    live.objects.remove(&key(Kind::Service, "demo-jaeger-query"));
+    assert_eq!(told(&live), (true, "api-docs gateway".to_owned()));
+    // As it was before the way in was asked for, or with a port that was given up.
+    for port in [Value::Null, json!(31000)] {
+        let gateway = live.objects.get_mut(&key(Kind::Service, "demo-gateway"));
+        gateway.expect("it is there").data["spec"]["ports"][0]["nodePort"] = port;
+        assert_eq!(told(&live), (false, String::new()));
+        let status = decide(&platform, &live).status;
+        assert_eq!(
+            conditions(&status)["Exposed"],
+            (
+                "False",
+                "EntranceWaiting",
+                "Service shop/demo-gateway does not have node port 30080 yet"
+            )
+        );
     }
 }
 
