@@ -372,6 +372,6 @@ async fn in_the_scope_of_a_namespace_roles_suffice_and_others_are_left_alone() {
         "elsewhere",
         &kube::core::ApiResource::erase::<Platform>(&()),
     );
-    assert!(others.get("demo").await.unwrap().data["status"].is_null());
+    assert!(others.get("demo").await.unwrap().data["status"]["conditions"].is_null());
     assert_eq!(operator.terminate().unwrap(), Some(0));
 }

@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, process::Command, time::timeout};
 
 use crate::{
     PROGRAM,
-    fixture::{World, control_plane, world},
+    fixture::{World, control_plane, manifest, world},
 };
 
 /// The longest that anything here may take.
@@ -145,6 +145,46 @@ async fn kubectl_wait_ends_when_a_platform_is_ready_or_stalled() {
     kubectl_wait(&world, &kubeconfig, "Ready=False").await;
 }
 
+/// `helm upgrade --install --wait` of a chart that has a Platform and nothing else. The error is what it said.
+async fn helm_install(folder: &Path, kubeconfig: &Path, timeout: &str) -> Result<(), String> {
+    let mut command = Command::new(assets().unwrap().join("helm"));
+    command
+        .args(["upgrade", "--install", "shop"])
+        .arg(folder)
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(["--namespace", "helm", "--wait", "--timeout", timeout])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = command.output().await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(told)
+    }
+}
+
+#[tokio::test]
+async fn helm_waits_for_a_platform_also_before_anybody_has_looked_at_it() {
+    let Some(world) = world("helm").await else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (chart, kubeconfig) = (directory.path().join("shop"), directory.path().join("kubeconfig"));
+    let plane = control_plane().await.expect("it is there");
+    std::fs::write(&kubeconfig, serde_json::to_string(plane.kubeconfig()).unwrap()).unwrap();
+    std::fs::create_dir_all(chart.join("templates")).unwrap();
+    let about = "apiVersion: v2\nname: shop\nversion: 1.0.0\n";
+    std::fs::write(chart.join("Chart.yaml"), about).unwrap();
+    let platform = manifest(&world.namespace, "demo", &spec()).to_string();
+    std::fs::write(chart.join("templates/platform.yaml"), platform).unwrap();
+
+    let told = helm_install(&chart, &kubeconfig, "3s").await.unwrap_err();
+    assert!(told.contains("demo"), "{told}");
+    let ready = async { world.bring_up("demo").await.unwrap() };
+    let (installed, ()) = tokio::join!(helm_install(&chart, &kubeconfig, "60s"), ready);
+    installed.unwrap();
+}
+
 type Received = Arc<Mutex<Vec<Span>>>;
 
 /// Takes the spans that are sent to the address.
@@ -196,7 +236,10 @@ async fn the_status_names_the_trace_of_the_reconcile_that_wrote_it() {
         {"name": "b", "image": "b:1", "port": 80, "dependsOn": ["a"]},
     ]});
     world.apply("demo", cycle).await;
-    let is_written = |platform: Option<&Platform>| platform.is_some_and(|platform| platform.status.is_some());
+    let is_written = |platform: Option<&Platform>| {
+        let status = platform.and_then(|platform| platform.status.as_ref());
+        status.is_some_and(|status| status.last_reconcile_trace_id.is_some())
+    };
     let written = await_condition(world.platforms(), "demo", is_written);
     let platform = timeout(PATIENCE, written).await.unwrap().unwrap().unwrap();
     let told = platform.status.unwrap().last_reconcile_trace_id.expect("a trace");

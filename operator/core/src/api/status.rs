@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Observed state of a Platform: evidence, not intent.
+// Without a status, kstatus takes an object for current: `helm --wait` would not wait for the operator's first look.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
 pub struct PlatformStatus {
-    /// Generation of the spec that this status speaks about.
+    /// Generation of the spec that this status speaks about; -1 where the operator has not looked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Version of the operator that wrote this status.
