@@ -130,9 +130,12 @@ pub(super) struct Applied {
     pub(super) written: Vec<Mark>,
     /// The first write that failed.
     pub(super) failure: Option<WriteFailure>,
+    /// Whether what comes later may need what could not be written.
+    is_blocked: bool,
 }
 
-/// Applies wave after wave up to the first that fails, and prunes when none failed. `live` follows what is written.
+/// Applies wave after wave up to the first that fails, and prunes when none failed. `live` follows what is written. A claim
+/// that is there already holds nothing up: where its class does not let it grow, pods go on with the volume as it is.
 pub(super) async fn apply_changes<C: Cluster>(cluster: &C, changes: &Changes, live: &mut Live) -> Applied {
     let mut applied = Applied::default();
     for wave in &changes.waves {
@@ -143,7 +146,7 @@ pub(super) async fn apply_changes<C: Cluster>(cluster: &C, changes: &Changes, li
                 break;
             }
         }
-        if applied.failure.is_some() {
+        if applied.is_blocked {
             return applied;
         }
     }
@@ -186,9 +189,10 @@ async fn apply_one<C: Cluster>(cluster: &C, change: &Apply, live: &mut Live, app
             live.objects.insert(key.clone(), object);
         }
         Err(source) => {
-            applied
-                .failure
-                .get_or_insert(write_failure(WriteAction::Apply, key, source));
+            let failure = write_failure(WriteAction::Apply, key, source);
+            let is_needed = key.kind != Kind::PersistentVolumeClaim || change.cause.is_creation();
+            applied.is_blocked |= is_needed || failure.is_silence();
+            applied.failure.get_or_insert(failure);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Data on a real API server: passwords are made once, and what is retained is taken over.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use k8s_openapi::api::{
+    core::v1::{PersistentVolumeClaim, Secret},
+    storage::v1::StorageClass,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -177,4 +180,67 @@ async fn the_next_platform_of_the_name_takes_over_what_was_retained() {
         assert_eq!(claim.owner_references()[0].uid, new.clone().unwrap());
     }
     assert_eq!(password(&world, "demo-auth-database").await, before);
+}
+
+/// What a provisioner does: a volume of the size that was asked for, bound to its claim.
+async fn provision(world: &World, claim: &str) {
+    let claims = world.objects(Kind::PersistentVolumeClaim);
+    let bound = json!({"status": {
+        "phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
+    }});
+    claims
+        .patch_status(claim, &PatchParams::default(), &Patch::Merge(&bound))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_volume_grows_where_its_class_lets_it_and_else_holds_nothing_up() {
+    let Some(world) = world("growing").await else {
+        return;
+    };
+    let classes = Api::<StorageClass>::all(world.client.clone());
+    for (class, grows) in [("grows", true), ("stays", false)] {
+        let class = json!({
+            "metadata": {"name": class}, "provisioner": "tracewell.dev/test", "allowVolumeExpansion": grows,
+        });
+        let class = serde_json::from_value(class).unwrap();
+        classes.create(&PostParams::default(), &class).await.unwrap();
+    }
+    let spec = |class: &str, size: &str, image: &str| {
+        json!({
+            "services": [{"name": "auth", "image": image}],
+            "database": {"embedded": {"storage": {"size": size, "storageClassName": class}}},
+        })
+    };
+    let (before, after) = ("registry.example/auth:1", "registry.example/auth:2");
+    for class in ["grows", "stays"] {
+        world.apply(class, spec(class, "1Gi", before)).await;
+        world.bring_up(class).await.unwrap();
+        provision(&world, &format!("{class}-auth-data")).await;
+        world.apply(class, spec(class, "2Gi", after)).await;
+    }
+
+    world.bring_up("grows").await.unwrap();
+    let refused = world.reconcile("stays").await.unwrap_err().to_string();
+    assert!(refused.contains("stays-auth-data"), "{refused}");
+    let objects = world.snapshot().await;
+    for (class, size) in [("grows", "2Gi"), ("stays", "1Gi")] {
+        let claim = &objects[&format!("PersistentVolumeClaim/{class}-auth-data")];
+        assert_eq!(claim["spec"]["resources"]["requests"]["storage"], size);
+        let deployment = &objects[&format!("Deployment/{class}-auth")];
+        let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+        assert_eq!(image, after, "{class}");
+    }
+    let stalled = world.condition("stays", "Stalled").await;
+    assert_eq!(stalled["reason"], "ApplyForbidden");
+    let message = stalled["message"].as_str().unwrap();
+    assert!(message.contains("must support resize"), "{message}");
+
+    let may_grow = json!({"allowVolumeExpansion": true});
+    classes
+        .patch("stays", &PatchParams::default(), &Patch::Merge(&may_grow))
+        .await
+        .unwrap();
+    world.bring_up("stays").await.unwrap();
 }
