@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::LogParams;
 use platform_core::api::Platform;
 use serde_json::json;
-use tracewell_e2e::platform::{Handle, condition, is_true};
+use tracewell_e2e::platform::{Handle, billing_alone, condition, is_true};
 
 /// Asked once everything serves; an answer that does not come takes 20 s, and the next question a minute.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -29,6 +32,39 @@ async fn spans_of_every_service_are_seen() -> Result<()> {
         .collect();
     assert_eq!(heard.len(), 4, "{services:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_service_without_documents_is_asked_for_a_span_alone() -> Result<()> {
+    let mut spec = billing_alone();
+    spec["apiDocs"] = json!("Disabled");
+    let platform = Handle::create("no-documents", spec).await?;
+    platform.until_ready().await?;
+    platform
+        .until("its span is seen", LIMIT, |platform| {
+            flow_is(platform, "True", "SpansArrive")
+        })
+        .await?;
+    let pods = platform
+        .cluster
+        .pods(&platform.namespace, &platform.name, "billing")
+        .await?;
+    let pod = pods.first().context("a pod of billing")?.name_any();
+    let of_service = LogParams {
+        container: Some("billing".to_owned()),
+        ..LogParams::default()
+    };
+    let log = platform
+        .cluster
+        .namespaced::<Pod>(&platform.namespace)
+        .logs(&pod, &of_service)
+        .await?;
+    assert!(log.contains("/healthz/span"), "{log}");
+    assert!(
+        !log.contains("/api-docs.json"),
+        "what it does not have is not asked for: {log}"
+    );
+    platform.remove().await
 }
 
 #[tokio::test]

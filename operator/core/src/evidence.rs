@@ -9,16 +9,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::api::BadgerStorage;
+use crate::api::{ApiDocs, BadgerStorage};
 use crate::build::{COLLECTOR_METRICS_PORT, JAEGER_APP, jaeger_metrics_port, query_url};
+use crate::known::known_service;
 use crate::labels;
 use crate::observe::{BackendObservation, Observation, WorkloadState};
 use crate::quantity::parse_quantity;
-use crate::resolve::{Backend, CollectorTier, JaegerStorage, Resolved};
+use crate::resolve::{Backend, CollectorTier, JaegerStorage, Resolved, Service};
 use crate::step::Live;
 
 /// Key and value of the `tracestate` of such a request: by them collectors that choose among traces keep it.
 pub const TRACE_STATE: (&str, &str) = ("tracewell", "probe");
+
+/// Where Tracewell's own services answer nothing and leave a span (`SPAN_PATH` of their kit).
+const SPAN_PATH: &str = "/healthz/span";
 
 /// How old an answer may be, while every service is heard of.
 const LASTS: Duration = Duration::from_mins(5);
@@ -185,7 +189,7 @@ pub fn ask_about(resolved: &Resolved, live: &Live) -> Option<Questions> {
         .map(|service| {
             let host = resolved.in_cluster_url(&resolved.name.workload(&service.name), service.port);
             let question = Question {
-                url: format!("{host}{}", service.api_document),
+                url: format!("{host}{}", path_of(resolved, service)),
                 collectors: collectors_of(resolved, service.name.as_str(), live),
             };
             (service.name.to_string(), question)
@@ -196,6 +200,16 @@ pub fn ask_about(resolved: &Resolved, live: &Live) -> Option<Questions> {
         services,
         volume: volume(resolved, live),
     })
+}
+
+/// Path of a request that leaves a span of this service: its API document, which every service may have. Where ours have
+/// none, each question would be a 404 in their logs.
+fn path_of<'a>(resolved: &Resolved, service: &'a Service) -> &'a str {
+    if resolved.api_docs == ApiDocs::Disabled && known_service(service.name.as_str()).is_some() {
+        SPAN_PATH
+    } else {
+        &service.api_document
+    }
 }
 
 /// Storage of a managed Jaeger on a volume.

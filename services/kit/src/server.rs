@@ -7,6 +7,7 @@ use axum::{
     extract::{DefaultBodyLimit, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
+    routing::get,
     serve::ListenerExt as _,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -31,6 +32,10 @@ use crate::{
 
 /// How long requests and connections under way may go on once new ones are refused.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// Answers nothing, and leaves a span as every request to the API does: by it one can find out whether spans arrive. The
+/// probes' own paths leave none. The operator knows it as well (`SPAN_PATH` of its core).
+pub const SPAN_PATH: &str = "/healthz/span";
 
 /// How long the database may take to close: the last spans are sent after it, before the pod's grace period ends.
 const CLOSE: Duration = Duration::from_secs(3);
@@ -210,6 +215,7 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
     let router = described
         .with_state(state.clone())
         .merge(documents)
+        .route(SPAN_PATH, get(async || StatusCode::NO_CONTENT))
         .fallback(problem::unknown_route)
         .method_not_allowed_fallback(problem::method_not_allowed);
     // Each layer goes around those before it: read from the bottom to follow a request inwards.

@@ -61,6 +61,25 @@ fn questions_come_once_everything_serves() {
 }
 
 #[test]
+fn where_there_are_no_documents_ours_are_asked_for_a_span_alone() {
+    let own = json!({"name": "own", "image": "own:1", "port": 8080, "apiDocs": {"path": "/openapi.json"}});
+    let mut spec = json!({"services": [{"name": "auth"}, own]});
+    let asked = |spec: &Value| {
+        let platform = platform(spec.clone());
+        let questions = decide(&platform, &serving(&platform)).questions;
+        let services = questions.expect("everything serves").services;
+        ["auth", "own"].map(|name| services[name].url.clone())
+    };
+    let own = "http://demo-own.shop.svc:8080/openapi.json";
+    assert_eq!(
+        asked(&spec),
+        ["http://demo-auth.shop.svc:3001/api-docs.json", own]
+    );
+    spec["apiDocs"] = json!("Disabled");
+    assert_eq!(asked(&spec), ["http://demo-auth.shop.svc:3001/healthz/span", own]);
+}
+
+#[test]
 fn a_backend_that_cannot_be_asked_is_not_vouched_for() {
     let external = |query: Value| {
         let mut external = json!({"endpoint": "http://jaeger.test:4318"});

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tracewell_kit::{
     config::Env,
-    server::Server,
+    server::{SPAN_PATH, Server},
     testing::{Answer, Running, Setup, assert_contract},
 };
 use tracewell_telemetry::Telemetry;
@@ -204,6 +204,19 @@ async fn server(variables: &[(&str, &str)]) -> Setup<(Server, tempfile::TempDir)
     ];
     let env = Env::from_pairs(own.into_iter().chain(variables.iter().copied()));
     Ok((Server::start::<Probe>(env, &Telemetry::detached()).await?, folder))
+}
+
+#[tokio::test]
+async fn without_documents_there_is_still_a_request_that_leaves_a_span_and_nothing_else() -> Setup<()> {
+    let probe = Running::start::<Probe>(&[("API_DOCS", "Disabled")]).await?;
+    for path in ["/api-docs.json", "/api-docs", "/api-docs/"] {
+        probe.get(path, "").await?.assert_problem(404, "unknown_route");
+    }
+    let answer = probe.get(SPAN_PATH, "").await?;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
+    // From inside the layers of the API, around which telemetry goes.
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    Ok(())
 }
 
 #[tokio::test]
