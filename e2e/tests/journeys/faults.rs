@@ -137,6 +137,33 @@ async fn what_keeps_pods_back_is_told_by_its_cause() -> Result<()> {
     Ok(())
 }
 
+/// The local cluster has no metrics API, as many have none.
+#[tokio::test]
+async fn an_autoscaler_that_is_told_of_no_load_is_named_and_stops_nothing() -> Result<()> {
+    let autoscaled = json!({"name": "gateway", "autoscaling": {"minReplicas": 2, "maxReplicas": 3}});
+    let mut spec = billing_untraced();
+    spec["services"] = json!([autoscaled]);
+    let platform = Handle::create("autoscaler", spec).await?;
+    let told = platform
+        .until("the autoscaler is named", LIMIT, |platform| {
+            condition(platform, "ServicesAvailable")
+                .is_some_and(|services| services.status == "True" && services.reason == "AutoscalerBlind")
+        })
+        .await?;
+    let message = condition(&told, "ServicesAvailable").map_or("", |services| services.message.as_str());
+    assert!(
+        message.contains("gateway: ") && message.contains("metrics"),
+        "{message}"
+    );
+    assert!(is_true(&told, "Ready"), "its pods serve");
+    let status = told.status.context("a status")?;
+    assert_eq!(
+        status.services[0].desired_replicas, 2,
+        "as few as the autoscaler may leave"
+    );
+    platform.remove().await
+}
+
 #[tokio::test]
 async fn a_full_quota_is_blamed_and_a_raised_one_is_enough() -> Result<()> {
     let platform = Handle::fresh_namespace("quota").await?;
