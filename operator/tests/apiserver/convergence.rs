@@ -203,6 +203,46 @@ async fn what_others_edit_is_restored_and_what_is_theirs_survives() {
     }
 }
 
+#[tokio::test]
+async fn a_paused_platform_is_told_of_and_left_as_it_is() {
+    let Some(world) = world("paused").await else {
+        return;
+    };
+    let spec = |state: &str, image: &str| json!({"managementState": state, "services": [{"name": "auth", "image": image}]});
+    world
+        .apply("demo", spec("Managed", "registry.example/auth:1"))
+        .await;
+    world.bring_up("demo").await.unwrap();
+    world
+        .apply("demo", spec("Paused", "registry.example/auth:2"))
+        .await;
+    world
+        .objects(Kind::Service)
+        .delete("demo-auth", &DeleteParams::default())
+        .await
+        .unwrap();
+    let paused = Faulty::counting(&world);
+    world.reconcile_with(&paused, "demo").await.unwrap();
+    assert_eq!(paused.writes(), 1, "the status alone");
+    let accepted = world.condition("demo", "Accepted").await;
+    assert_eq!(accepted["reason"], "Paused");
+    let message = accepted["message"].as_str().unwrap();
+    assert!(message.contains("2 objects differ"), "{message}");
+    assert_eq!(world.condition("demo", "Ready").await["status"], "True");
+
+    world
+        .apply("demo", spec("Managed", "registry.example/auth:2"))
+        .await;
+    world.bring_up("demo").await.unwrap();
+    let objects = world.snapshot().await;
+    assert!(objects.contains_key("Service/demo-auth"), "{:?}", names(&objects));
+    let template = &objects["Deployment/demo-auth"]["spec"]["template"];
+    assert_eq!(
+        template["spec"]["containers"][0]["image"],
+        "registry.example/auth:2"
+    );
+}
+
 async fn notes(world: &World) -> Vec<String> {
     let events = Api::<Event>::namespaced(world.client.clone(), &world.namespace);
     events
