@@ -12,8 +12,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The longest that anything here may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest that anything here may take: Jaeger looks at its volume once a minute.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// The pause between two looks.
 const POLL: Duration = Duration::from_millis(50);
 

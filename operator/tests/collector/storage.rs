@@ -1,6 +1,10 @@
 //! What Jaeger keeps, and what it makes of spans.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use platform_core::evidence::{Questions, Volume};
+use platform_operator::evidence::{Clients, ask};
+use serde_json::{Value, json};
 
 use crate::{
     rendered::Configs,
@@ -8,13 +12,17 @@ use crate::{
     spans::Span,
 };
 
+fn on_a_volume() -> Value {
+    let storage = json!({"type": "Badger", "badger": {"retentionHours": 24}});
+    let spec = json!({"telemetry": {"tracing": {"jaeger": {"managed": {"storage": storage}}}}});
+    Configs::of_spec(&spec).jaeger()
+}
+
 #[tokio::test]
 async fn traces_on_a_volume_survive_a_restart_of_jaeger() {
     let Some(program) = jaeger() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let storage = json!({"type": "Badger", "badger": {"retentionHours": 24}});
-    let spec = json!({"telemetry": {"tracing": {"jaeger": {"managed": {"storage": storage}}}}});
-    let config = Configs::of_spec(&spec).jaeger();
+    let config = on_a_volume();
     let span = Span::new(1, 5);
 
     let jaeger = Running::start(&program, &folder, "jaeger", &config, &[]).await;
@@ -24,6 +32,29 @@ async fn traces_on_a_volume_survive_a_restart_of_jaeger() {
 
     let jaeger = Running::start(&program, &folder, "jaeger", &config, &[]).await;
     assert_eq!(jaeger.trace(&span.trace_id).await, Some(before));
+}
+
+#[tokio::test]
+async fn a_volume_is_full_once_jaeger_says_that_less_is_left_than_there_should_be() {
+    let Some(program) = jaeger() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let jaeger = Running::start(&program, &folder, "jaeger", &on_a_volume(), &[]).await;
+    let is_full = async |least_room: u64| {
+        let questions = Questions {
+            query_url: jaeger.url(16_686, ""),
+            services: BTreeMap::new(),
+            volume: Some(Volume {
+                url: jaeger.url(8888, "/metrics"),
+                least_room,
+            }),
+        };
+        ask(&Clients::default(), &questions).await.volume_is_full
+    };
+    assert!(!is_full(u64::MAX).await, "it has not looked yet");
+    jaeger
+        .wait_for("telling how much is left", async || is_full(u64::MAX).await)
+        .await;
+    assert!(!is_full(1).await);
 }
 
 #[tokio::test]
