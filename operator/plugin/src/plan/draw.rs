@@ -10,7 +10,9 @@ impl Effect {
         match self {
             Self::Start => "start",
             Self::Roll => "restart one after another, each once its successor serves",
-            Self::Restart => "restart, away meanwhile: they end before their successors start",
+            Self::Restart => {
+                "restart, away meanwhile: they end before their successors start, and stay away where these cannot"
+            }
             Self::Scale => "change in number",
             Self::End => "end",
         }
