@@ -66,7 +66,8 @@ pub struct IngressExposure {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayExposure {
-    /// Host name under which users reach the gateway.
+    /// Host name under which users reach the gateway. The status has its URL with http, whatever the Gateway's listener speaks:
+    /// the operator does not look at it.
     #[schemars(length(min = 1, max = 253), regex(pattern = HOST))]
     pub host: String,
     /// The Gateway.

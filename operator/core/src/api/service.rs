@@ -206,7 +206,8 @@ pub struct NameRef {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceApiDocs {
-    /// Path of the `OpenAPI` document in JSON. A service without one answers 404 there, and the portal says so.
+    /// Path of the `OpenAPI` document in JSON. A service without one answers 404 there, and the portal says so. The operator
+    /// asks for it every few minutes, to see whether the span of its request arrives, so that a GET of it has to change nothing.
     #[serde(default = "document_path")]
     #[schemars(length(min = 2, max = 256), regex(pattern = r"^/[^\s,=]+$"))]
     pub path: String,

@@ -306,7 +306,8 @@ pub struct CollectorSpec {
     /// What is taken out of spans before they leave the collector, chosen by the names of attributes: Standard takes what
     /// may hold credentials (authorization, cookies, passwords, secrets, tokens, API keys), Strict also what may tell of a
     /// person or of data (client addresses, user ids and agents, URLs with queries, statements of databases). An event of
-    /// a span that has such an attribute is left out as a whole. Attributes of resources and of links pass.
+    /// a span that has such an attribute is left out as a whole. Attributes of resources and of links pass, since nothing in
+    /// Jaeger's image can take them out: an image has to keep there what is confidential to itself, such as its command line.
     #[serde(default)]
     pub redaction: Redaction,
     /// Settings of the collectors in mode Gateway. Left out, it is one that samples nothing.
