@@ -8,6 +8,7 @@ mod database;
 mod database_problems;
 mod deletion;
 mod drift;
+mod external_database;
 mod faults;
 mod flow;
 mod journey;

@@ -5,7 +5,7 @@ mod database;
 mod metrics;
 
 use platform_core::api::{Platform, PlatformSpec};
-use platform_core::resolve::{Resolved, resolve};
+use platform_core::resolve::{Prometheus, Resolved, resolve};
 use platform_core::settings::{SecretsGrant, Settings};
 use platform_core::step::Facts;
 use serde_json::{Value, json};
@@ -267,4 +267,40 @@ fn an_environment_is_the_platforms_name_unless_it_says_otherwise() {
             "{bad}: {violations:?}"
         );
     }
+}
+
+#[test]
+fn an_image_is_the_operators_unless_the_spec_names_one() {
+    let images = |spec: Value| {
+        let resolved = accept(spec);
+        let collector = resolved.collector().expect("it is traced").image.clone();
+        let postgres = resolved.postgres.expect("it has a server").image;
+        match resolved.metrics.prometheus {
+            Some(Prometheus::Managed { image, .. }) => [collector, postgres, image],
+            other => panic!("not a Prometheus of its own: {other:?}"),
+        }
+    };
+    let mut spec = json!({
+        "database": {"type": "Postgres", "postgres": {}},
+        "telemetry": {"collector": {}, "metrics": {"prometheus": {"type": "Managed", "managed": {}}}},
+    });
+    assert_eq!(
+        images(spec.clone()),
+        ["collector:3", "postgres:4", "prometheus:3"].map(|image| format!("registry.test/{image}"))
+    );
+    for part in [
+        "/database/postgres",
+        "/telemetry/collector",
+        "/telemetry/metrics/prometheus/managed",
+    ] {
+        spec.pointer_mut(part).expect("it is there")["image"] = json!(format!("mine{part}"));
+    }
+    assert_eq!(
+        images(spec),
+        [
+            "mine/telemetry/collector",
+            "mine/database/postgres",
+            "mine/telemetry/metrics/prometheus/managed"
+        ]
+    );
 }
