@@ -67,6 +67,34 @@ async fn a_service_without_documents_is_asked_for_a_span_alone() -> Result<()> {
     platform.remove().await
 }
 
+/// The collector beside the service, and collectors that choose among traces, are in other journeys.
+#[tokio::test]
+async fn spans_arrive_without_a_collector_and_by_several() -> Result<()> {
+    let ways = [
+        ("no-collector", json!({"mode": "None"})),
+        (
+            "two-collectors",
+            json!({"mode": "Gateway", "gateway": {"replicas": 2}}),
+        ),
+    ];
+    let seen = ways.map(|(name, collector)| async move {
+        let mut spec = billing_alone();
+        spec["telemetry"] = json!({"collector": collector});
+        let platform = Handle::create(name, spec).await?;
+        platform.until_ready().await?;
+        platform
+            .until("the span is seen", LIMIT, |platform| {
+                flow_is(platform, "True", "SpansArrive")
+            })
+            .await?;
+        platform.remove().await
+    });
+    for seen in futures::future::join_all(seen).await {
+        seen?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn whole_traces_are_sampled_by_collectors_of_their_own_and_kept_on_a_volume() -> Result<()> {
     let tail_sampling = json!({"errors": "Keep", "slowerThanMilliseconds": 2000, "otherPercent": 0});
