@@ -204,6 +204,21 @@ async fn status_is_a_tree_with_the_cause_at_the_pod() {
 }
 
 #[tokio::test]
+async fn a_way_in_that_is_not_there_says_why() {
+    const WHY: &str = "Service shop/demo-gateway does not have node port 30080 yet";
+    let world = World::new("demo", |_| Fate::Serve).await;
+    let mut platform = world.platform();
+    let status = platform.status.as_mut().unwrap();
+    status.endpoints.clear();
+    let mut conditions = status.conditions.iter_mut();
+    let exposed = conditions.find(|condition| condition.type_ == "Exposed").unwrap();
+    (exposed.status, exposed.message) = ("False".to_owned(), WHY.to_owned());
+    let places = report(&platform, &[], now()).places;
+    let notes: Vec<_> = places[..2].iter().map(|place| place.note.as_deref()).collect();
+    assert_eq!(notes, [Some(WHY), Some("there is none")]);
+}
+
+#[tokio::test]
 async fn a_spec_that_nobody_has_looked_at_is_not_ready() {
     let world = World::new("demo", |_| Fate::Serve).await;
     world.cluster.edit_platform(&world.key, |spec| {

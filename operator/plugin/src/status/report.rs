@@ -271,8 +271,10 @@ fn list_places(status: &PlatformStatus) -> Vec<Place> {
             },
         }
     };
+    let shut = find(status, ConditionType::Exposed).filter(|exposed| exposed.status == "False");
+    let shut = shut.map(|exposed| exposed.message.clone());
     vec![
-        place("gateway", "gateway", "gateway", None),
+        place("gateway", "gateway", "gateway", shut),
         place("docs", "api-docs", "docs", None),
         place(
             "traces",
