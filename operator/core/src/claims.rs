@@ -11,7 +11,6 @@ use crate::api::{ExposureType, JaegerType, Platform, PlatformSpec};
 use crate::kinds::Kind;
 use crate::known::GATEWAY;
 use crate::resolve::Violation;
-use crate::status::ConditionType;
 use crate::step::Live;
 
 /// Something of which there is one in a cluster.
@@ -34,7 +33,7 @@ impl fmt::Display for Exclusive {
 
 impl Exclusive {
     /// Whether a URL leads there.
-    fn is_at(&self, url: &str) -> bool {
+    pub(crate) fn is_at(&self, url: &str) -> bool {
         let Some((_, place)) = url.split_once("://") else {
             return false;
         };
@@ -60,7 +59,8 @@ pub struct Claim {
     pub created: Option<Timestamp>,
     /// What it wants.
     pub wanted: BTreeSet<Exclusive>,
-    /// What of it it has: its status says that users reach it there. One that only wants it stands behind, however old it is.
+    /// What of it it has: its status says that users reach it there, also while an edit of its spec is refused. One that only
+    /// wants it stands behind, however old it is.
     pub held: BTreeSet<Exclusive>,
 }
 
@@ -68,13 +68,8 @@ impl Claim {
     /// What this Platform claims.
     pub fn of(platform: &Platform) -> Self {
         let wanted = wanted(&platform.spec);
-        let accepted = platform.status.as_ref().filter(|status| {
-            let type_ = ConditionType::Accepted.as_str();
-            let mut conditions = status.conditions.iter();
-            conditions.any(|condition| condition.type_ == type_ && condition.status == "True")
-        });
-        let urls: Vec<&String> = accepted
-            .iter()
+        let status = platform.status.iter();
+        let urls: Vec<&String> = status
             .flat_map(|status| {
                 status
                     .endpoints

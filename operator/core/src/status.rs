@@ -15,6 +15,7 @@ use self::database::migration_state;
 use self::endpoints::{gateway_url, list_endpoints};
 use self::findings::find_all;
 use crate::api::{MigrationStatus, Platform, PlatformStatus, ServiceStatus};
+use crate::claims::Exclusive;
 use crate::diff::Changes;
 use crate::observe::{Observation, WorkloadState};
 use crate::reason::Reason;
@@ -111,20 +112,27 @@ pub struct Refusal {
     pub reason: Reason,
     /// What is wrong with the spec.
     pub message: String,
+    /// What it wants and another Platform has.
+    pub taken: Vec<Exclusive>,
 }
 
 impl From<&[Violation]> for Refusal {
     fn from(violations: &[Violation]) -> Self {
         let sentences: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        let taken = violations.iter().filter_map(|violation| match violation {
+            Violation::Taken { what, .. } => Some(what.clone()),
+            _ => None,
+        });
         Self {
             reason: Reason::SpecInvalid,
             message: sentences.join("; "),
+            taken: taken.collect(),
         }
     }
 }
 
 /// The status of a Platform whose spec is refused. Nothing was applied; `running` are the services of the spec before,
-/// which go on, at the addresses that they had.
+/// which go on, at the addresses that they had and no other Platform has.
 pub fn rejected_status(frame: Frame<'_>, refusal: &Refusal, running: Vec<ServiceStatus>) -> PlatformStatus {
     let invalid = |type_, status| Finding {
         type_,
@@ -146,13 +154,15 @@ pub fn rejected_status(frame: Frame<'_>, refusal: &Refusal, running: Vec<Service
     ];
     let parts = ConditionType::PARTS.iter().copied().map(unknown);
     let findings = summary.into_iter().chain(parts).collect();
-    let before = frame.platform.status.clone().unwrap_or_default();
+    let mut before = frame.platform.status.clone().unwrap_or_default();
+    let is_own = |url: &String| !refusal.taken.iter().any(|what| what.is_at(url));
+    before.endpoints.retain(|endpoint| is_own(&endpoint.url));
     let ready = running
         .iter()
         .filter(|service| service.ready_replicas == service.desired_replicas);
     let content = PlatformStatus {
         ready_services: (!running.is_empty()).then(|| format!("{}/{}", ready.count(), running.len())),
-        url: before.url,
+        url: before.url.filter(is_own),
         endpoints: before.endpoints,
         services: running,
         ..PlatformStatus::default()

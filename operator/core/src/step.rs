@@ -235,6 +235,7 @@ pub fn refuse(
             "operator {} does not understand {problem}; what runs is left as it is",
             settings.operator_version
         ),
+        taken: Vec::new(),
     };
     let services = platform.status.iter().flat_map(|status| &status.services);
     let status = rejected_status(frame, &refusal, services.cloned().collect());

@@ -142,6 +142,38 @@ fn of_two_that_claim_a_host_the_older_has_it_unless_the_other_holds_it() {
 }
 
 #[test]
+fn a_refused_edit_gives_no_host_away() {
+    let exposure = json!({"type": "Ingress", "ingress": {"host": "shop.test"}});
+    let mut other = platform(json!({"exposure": exposure}));
+    other.metadata.name = Some("holder".to_owned());
+    other.metadata.creation_timestamp = Some(Time(at(1)));
+    other.status = Some(decide(&other, &serving(&other)).status);
+    other.spec.services = serde_json::from_value(json!([{"name": "mine"}])).expect("services");
+    let refused = decide(&other, &Live::default()).status;
+    assert_eq!(state(&refused, "Accepted").0, "False");
+    other.status = Some(refused.clone());
+
+    // Older, and only wants it; or younger, and had it as well: then it tells no address any more that is the other's.
+    for (seconds, status) in [(0, None), (2, Some(refused))] {
+        let mut own = platform(json!({"exposure": exposure}));
+        own.metadata.creation_timestamp = Some(Time(at(seconds)));
+        own.status = status;
+        let facts = Facts {
+            claims: vec![Claim::of(&other), Claim::of(&own)],
+            ..Facts::default()
+        };
+        let status = decide_with(&own, &Live::default(), &facts).status;
+        assert_eq!(
+            conditions(&status)["Accepted"].2,
+            "spec.exposure: host shop.test is taken by Platform shop/holder; choose another"
+        );
+        assert_eq!(status.url, None);
+        let mut urls = status.endpoints.iter().map(|endpoint| endpoint.url.as_str());
+        assert!(urls.all(|url| !url.contains("shop.test")));
+    }
+}
+
+#[test]
 fn of_two_that_claim_a_node_port_the_older_has_it_unless_the_other_holds_it() {
     let own = json!({"type": "NodePort"});
     let ports = |gateway, jaeger| json!({"exposure": {"type": "NodePort", "nodePort": {"gateway": gateway, "jaeger": jaeger}}});
