@@ -37,10 +37,15 @@ pub(crate) async fn auth_for_browsers(engine: Engine) -> Setup<(Running, String)
 
 /// A browser with an authenticator, on a page of the service.
 pub(crate) async fn browser_at(origin: &str) -> Setup<Browser> {
+    Ok(browser_and_authenticator(origin).await?.0)
+}
+
+/// The same, with the authenticator's id.
+async fn browser_and_authenticator(origin: &str) -> Setup<(Browser, String)> {
     let browser = Browser::start(&[]).await?;
-    browser.add_authenticator().await?;
+    let authenticator = browser.add_authenticator().await?;
     browser.open(&format!("{origin}/api-docs/")).await?;
-    Ok(browser)
+    Ok((browser, authenticator))
 }
 
 async fn options(auth: &Running, token: &str) -> Setup<Value> {
@@ -130,6 +135,80 @@ async fn a_passkey_is_made_used_and_taken_away(#[values(Sqlite, Postgres)] engin
     use_it(&auth, &assertion(&auth, &browser).await?)
         .await?
         .assert_problem(401, "unknown_passkey");
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_copy_of_a_passkey_is_refused_and_its_owner_sees_it(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let (auth, origin) = auth_for_browsers(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let (browser, authenticator) = browser_and_authenticator(&origin).await?;
+    let created = browser.run(CREATE, &[options(&auth, &ada.access).await?]).await?;
+    assert_eq!(add(&auth, &ada.access, &created).await?.status, 201);
+    let copied = browser.credentials(&authenticator).await?;
+    for _ in 0..2 {
+        let used = use_it(&auth, &assertion(&auth, &browser).await?).await?;
+        assert_eq!(used.status, 200, "{}", used.text);
+    }
+    let kinds = async || {
+        let trail = auth.get("/v1/me/audit-events", &ada.access).await?.json();
+        let events = trail["events"].as_array().cloned().unwrap_or_default();
+        Setup::Ok(
+            events
+                .into_iter()
+                .map(|event| event["kind"].clone())
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert!(!kinds().await?.contains(&json!("passkey_cloned")));
+
+    // It counts on from where it was copied, behind its original.
+    let (thief, stolen) = browser_and_authenticator(&origin).await?;
+    for credential in &copied {
+        thief.add_credential(&stolen, credential).await?;
+    }
+    use_it(&auth, &assertion(&auth, &thief).await?)
+        .await?
+        .assert_problem(403, "passkey_cloned");
+    assert_eq!(kinds().await?.first(), Some(&json!("passkey_cloned")));
+    let metrics = auth.get("/metrics", "").await?.text;
+    assert!(
+        metrics.lines().any(|line| line.starts_with("auth_signin_total")
+            && line.contains(r#"outcome="passkey_cloned""#)),
+        "{metrics}"
+    );
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_authenticator_that_has_rsa_alone_signs_in(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    const RS256: i64 = -257;
+    let (auth, origin) = auth_for_browsers(engine).await?;
+    let ada = signed_in(&auth, "ada@example.com").await?;
+    let browser = browser_at(&origin).await?;
+    let mut options = options(&auth, &ada.access).await?;
+    let offered = options["pubKeyCredParams"]
+        .as_array_mut()
+        .ok_or("no algorithms")?;
+    offered.retain(|parameters| parameters["alg"] == RS256);
+    let created = browser.run(CREATE, &[options]).await?;
+    assert_eq!(created["response"]["publicKeyAlgorithm"], RS256, "{created}");
+    let added = add(&auth, &ada.access, &created).await?;
+    assert_eq!(added.status, 201, "{}", added.text);
+    let credential = assertion(&auth, &browser).await?;
+    let session = SignedIn::read(&use_it(&auth, &credential).await?)?;
+    assert_eq!(session.user_id, ada.user_id);
+    let mut forged = assertion(&auth, &browser).await?;
+    forged["response"]["signature"] = credential["response"]["signature"].clone();
+    use_it(&auth, &forged)
+        .await?
+        .assert_problem(400, "invalid_passkey");
     Ok(())
 }
 

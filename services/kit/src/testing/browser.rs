@@ -114,8 +114,9 @@ impl Browser {
             .await
     }
 
-    /// Gives the browser an authenticator that makes and uses passkeys without asking anybody (Web Authentication, 11).
-    pub async fn add_authenticator(&self) -> Setup<()> {
+    /// Gives the browser an authenticator that makes and uses passkeys without asking anybody (Web Authentication, 11), and
+    /// gives its id.
+    pub async fn add_authenticator(&self) -> Setup<String> {
         let authenticator = json!({
             "protocol": "ctap2",
             "transport": "internal",
@@ -123,9 +124,26 @@ impl Browser {
             "hasUserVerification": true,
             "isUserVerified": true,
         });
-        self.command("/webauthn/authenticator", &authenticator)
-            .await
-            .map(drop)
+        let id = self.command("/webauthn/authenticator", &authenticator).await?;
+        Ok(id.as_str().ok_or("no id of the authenticator")?.to_owned())
+    }
+
+    /// The passkeys of an authenticator, with their private keys, which no real one gives away.
+    pub async fn credentials(&self, authenticator: &str) -> Setup<Vec<Value>> {
+        let held = self
+            .ask(&format!("/webauthn/authenticator/{authenticator}/credentials"))
+            .await?;
+        Ok(serde_json::from_value(held)?)
+    }
+
+    /// Puts a passkey into an authenticator, as [`Self::credentials`] gave it.
+    pub async fn add_credential(&self, authenticator: &str, credential: &Value) -> Setup<()> {
+        self.command(
+            &format!("/webauthn/authenticator/{authenticator}/credential"),
+            credential,
+        )
+        .await
+        .map(drop)
     }
 
     /// Waits until a script in the page returns something true, and gives it.
@@ -175,13 +193,8 @@ impl Browser {
 
     /// What the tab shows, as a PNG in Base64.
     pub async fn screenshot(&self) -> Setup<String> {
-        let answer = self
-            .client
-            .get(format!("{}/screenshot", self.session))
-            .send()
-            .await?;
-        let answer: Value = answer.json().await?;
-        Ok(answer["value"].as_str().ok_or("no picture")?.to_owned())
+        let picture = self.ask("/screenshot").await?;
+        Ok(picture.as_str().ok_or("no picture")?.to_owned())
     }
 
     async fn element(&self, selector: &str) -> Setup<String> {
@@ -197,7 +210,17 @@ impl Browser {
 
     /// A command of the protocol, and its answer.
     pub async fn command(&self, path: &str, body: &Value) -> Setup<Value> {
-        let request = self.client.post(format!("{}{path}", self.session)).json(body);
+        let request = self.client.post(format!("{}{path}", self.session));
+        Self::value_of(path, request.json(body)).await
+    }
+
+    /// What the protocol has at this path.
+    async fn ask(&self, path: &str) -> Setup<Value> {
+        let request = self.client.get(format!("{}{path}", self.session));
+        Self::value_of(path, request).await
+    }
+
+    async fn value_of(path: &str, request: reqwest::RequestBuilder) -> Setup<Value> {
         let answer = request.send().await?;
         let is_good = answer.status().is_success();
         let mut answer: Value = answer.json().await?;
