@@ -20,8 +20,9 @@ use crate::{
     keyring::KeyRing,
     mail::Mailer,
     passkey::RelyingParty,
+    resealing::Resealing,
     routes,
-    sealing::{SealError, SealingKey},
+    sealing::{SealError, Sealing, SealingKey},
     store,
 };
 
@@ -37,7 +38,8 @@ pub struct AppState {
     pub(crate) keys: KeyRing,
     housekeeping: Housekeeping,
     pub(crate) mailer: Mailer,
-    pub(crate) sealing: SealingKey,
+    pub(crate) sealing: Sealing,
+    resealing: Option<Resealing>,
     relying_party: Arc<RelyingParty>,
     trusted_proxies: TrustedProxies,
     readable_outbox: ReadableOutbox,
@@ -96,11 +98,16 @@ impl Service for Auth {
 
     async fn start(config: Config, resources: &Resources) -> Result<AppState, StartError> {
         let db = resources.database()?.clone();
-        let sealing = match config.key_encryption_key {
+        let key = match config.key_encryption_key {
             Some(key) => key,
             None => SealingKey::beside(resources.database_url()?.path().ok_or(SealError::NoFolder)?)?,
         };
+        let sealing = Sealing::new(key, config.previous_keys);
         let relying_party = RelyingParty::new(&config.passkey_rp_id, &config.passkey_origins)?;
+        let resealing = match sealing.is_changing() {
+            true => Some(Resealing::start(db.clone(), sealing.clone()).await?),
+            false => None,
+        };
         let keys = KeyRing::open(db.clone(), sealing.clone()).await?;
         Ok(AppState {
             hasher: Hasher::new(config.hash_concurrency, config.hash_cost.params())?,
@@ -110,6 +117,7 @@ impl Service for Auth {
             mailer: Mailer::start(db.clone(), config.mail)?,
             readable_outbox: ReadableOutbox(config.debug_mail),
             sealing,
+            resealing,
             relying_party: Arc::new(relying_party),
             trusted_proxies: resources.trusted_proxies,
             db,

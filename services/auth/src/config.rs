@@ -9,7 +9,7 @@ use crate::{
     mail::MailConfig,
     memory_limit::memory_limit,
     passkey::{PasskeyOrigins, RelyingPartyId},
-    sealing::SealingKey,
+    sealing::{PreviousKeys, SealingKey},
 };
 
 /// What only the auth service is configured with.
@@ -19,8 +19,10 @@ pub struct Config {
     pub(crate) hash_concurrency: NonZeroU16,
     /// What one hash costs.
     pub(crate) hash_cost: HashCost,
-    /// The key that seals the signing keys; without it, one in a file beside the database.
+    /// The key that seals what is stored and must stay secret; without it, one in a file beside the database.
     pub(crate) key_encryption_key: Option<SealingKey>,
+    /// Keys that open what they sealed, which is then sealed again by the one above.
+    pub(crate) previous_keys: PreviousKeys,
     /// How mail is sent.
     pub(crate) mail: MailConfig,
     /// Whether the outbox can be read at `/debug/mail`, beside the metrics. Apart from `DEBUG_ENDPOINTS`: the mails have
@@ -107,6 +109,11 @@ impl Config {
             hash_concurrency: env.or("HASH_CONCURRENCY", slots, "a number from 1 to 65535"),
             hash_cost,
             key_encryption_key: env.optional("KEY_ENCRYPTION_KEY", "32 bytes in base64"),
+            previous_keys: env.or(
+                "KEY_ENCRYPTION_KEY_PREVIOUS",
+                PreviousKeys::default(),
+                "earlier values of KEY_ENCRYPTION_KEY, each 32 bytes in base64, separated by commas",
+            ),
             mail: MailConfig::read(env),
             debug_mail: env.or("DEBUG_MAIL", Flag(false), Flag::EXPECTED).0,
             passkey_rp_id: env.or(
@@ -126,6 +133,31 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_not_shown_and_a_bad_one_is_named_without_its_value() {
+        let key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+        let read = |previous: String| {
+            let mut env = Env::from_pairs([
+                ("KEY_ENCRYPTION_KEY", key),
+                ("KEY_ENCRYPTION_KEY_PREVIOUS", &previous),
+            ]);
+            Config::read(&mut env);
+            env.finish()
+        };
+        let shown: Vec<_> = read(format!("{key},{key}"))
+            .unwrap()
+            .into_iter()
+            .filter(|setting| setting.name.starts_with("KEY_ENCRYPTION_KEY"))
+            .map(|setting| setting.value.unwrap())
+            .collect();
+        assert_eq!(shown, ["***", "***"]);
+        assert_eq!(
+            read(format!("{key},hunter2")).unwrap_err().to_string(),
+            "invalid configuration\n  KEY_ENCRYPTION_KEY_PREVIOUS: expected earlier values of KEY_ENCRYPTION_KEY, each 32 \
+             bytes in base64, separated by commas"
+        );
+    }
 
     #[test]
     fn hashes_at_a_time_fit_into_the_memory() {

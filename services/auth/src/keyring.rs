@@ -14,7 +14,7 @@ use tracewell_kit::{
 };
 
 use crate::{
-    sealing::SealingKey,
+    sealing::Sealing,
     store::signing_keys::{self, PublishedKey, SigningKeyError},
 };
 
@@ -47,7 +47,7 @@ pub(crate) enum KeyRingError {
 
 impl KeyRing {
     /// Reads the keys, made now if there are none, and keeps up with them until the last clone is dropped.
-    pub(crate) async fn open(db: Db, sealing: SealingKey) -> Result<Self, KeyRingError> {
+    pub(crate) async fn open(db: Db, sealing: Sealing) -> Result<Self, KeyRingError> {
         let keys = read(&db, &sealing).await?;
         let ring = Arc::new(Inner {
             verifier: Verifier::fixed(keys.published.as_ref().clone()),
@@ -90,7 +90,7 @@ impl Inner {
     }
 }
 
-async fn keep_up(ring: Weak<Inner>, db: Db, sealing: SealingKey) {
+async fn keep_up(ring: Weak<Inner>, db: Db, sealing: Sealing) {
     loop {
         tokio::time::sleep(PERIOD).await;
         let Some(ring) = ring.upgrade() else {
@@ -107,7 +107,7 @@ async fn keep_up(ring: Weak<Inner>, db: Db, sealing: SealingKey) {
     }
 }
 
-async fn read(db: &Db, sealing: &SealingKey) -> Result<Keys, KeyRingError> {
+async fn read(db: &Db, sealing: &Sealing) -> Result<Keys, KeyRingError> {
     let keys = signing_keys::advance(db, sealing, clock::now()).await?;
     let published = JwkSet {
         keys: keys.iter().map(|key| key.key.jwk()).collect(),

@@ -20,6 +20,7 @@ mod paging;
 mod passkey;
 mod reauthenticate;
 mod refusals;
+mod resealing;
 mod routes;
 mod sealing;
 mod second_factor;

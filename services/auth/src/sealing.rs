@@ -1,4 +1,7 @@
 //! Sealing: private keys lie in the database encrypted, so that its copy alone signs nothing.
+//!
+//! The key that seals can be changed: what was sealed by one before it is opened by that, and sealed again by the new one
+//! (`store::signing_keys`, `resealing`).
 
 use std::{
     fmt,
@@ -23,6 +26,17 @@ const MARK: &str = "v1.";
 /// The key that seals keys: 32 bytes, base64 in the environment.
 #[derive(Clone)]
 pub(crate) struct SealingKey(Zeroizing<[u8; 32]>);
+
+/// The keys that sealed before, in the environment separated by commas: they open, and seal no more.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PreviousKeys(Vec<SealingKey>);
+
+/// The key that seals, and those that only open.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealing {
+    current: SealingKey,
+    previous: PreviousKeys,
+}
 
 /// The text is no sealing key.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +63,23 @@ impl fmt::Display for SealingKey {
     }
 }
 
+impl FromStr for PreviousKeys {
+    type Err = InvalidSealingKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl fmt::Display for PreviousKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "" } else { "***" })
+    }
+}
+
 impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealingKey(***)")
@@ -63,8 +94,8 @@ pub(crate) enum SealError {
     #[error("a stored key is malformed")]
     Malformed,
     #[error(
-        "a stored key was sealed with another key: bring back the KEY_ENCRYPTION_KEY, or the file beside the \
-         database, that it was sealed with"
+        "a stored key was sealed with another key: add the KEY_ENCRYPTION_KEY that it was sealed with, or what the file \
+         beside the database held, to KEY_ENCRYPTION_KEY_PREVIOUS"
     )]
     OtherKey,
     #[error("cannot use the key file {path}")]
@@ -106,8 +137,7 @@ impl SealingKey {
         }
     }
 
-    /// Seals `secret`, bound to its `name`: put under another name it does not open.
-    pub(crate) fn seal(&self, name: &str, secret: &[u8]) -> Result<String, SealError> {
+    fn seal(&self, name: &str, secret: &[u8]) -> Result<String, SealError> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| NoRandomness)?;
         let mut sealed = secret.to_vec();
@@ -124,8 +154,7 @@ impl SealingKey {
         ))
     }
 
-    /// Opens what was sealed under this `name`.
-    pub(crate) fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let text = sealed.strip_prefix(MARK).ok_or(SealError::Malformed)?;
         let bytes = BASE64_STANDARD.decode(text).map_err(|_| SealError::Malformed)?;
         let (nonce, rest) = bytes.split_at_checked(NONCE_LEN).ok_or(SealError::Malformed)?;
@@ -142,6 +171,43 @@ impl SealingKey {
         UnboundKey::new(&AES_256_GCM, self.0.as_slice())
             .map(LessSafeKey::new)
             .map_err(|_| SealError::Malformed)
+    }
+}
+
+impl Sealing {
+    pub(crate) fn new(current: SealingKey, previous: PreviousKeys) -> Self {
+        Self { current, previous }
+    }
+
+    /// Whether something may be sealed by another key than the one that seals.
+    pub(crate) fn is_changing(&self) -> bool {
+        !self.previous.0.is_empty()
+    }
+
+    /// Seals `secret`, bound to its `name`: put under another name it does not open.
+    pub(crate) fn seal(&self, name: &str, secret: &[u8]) -> Result<String, SealError> {
+        self.current.seal(name, secret)
+    }
+
+    /// Opens what was sealed under this `name`.
+    pub(crate) fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let mut opened = self.current.open(name, sealed);
+        for key in &self.previous.0 {
+            if !matches!(opened, Err(SealError::OtherKey)) {
+                break;
+            }
+            opened = key.open(name, sealed);
+        }
+        opened
+    }
+
+    /// The same secret sealed by the key that seals; `None` if it is already.
+    pub(crate) fn seal_again(&self, name: &str, sealed: &str) -> Result<Option<String>, SealError> {
+        match self.current.open(name, sealed) {
+            Ok(_) => Ok(None),
+            Err(SealError::OtherKey) => self.seal(name, &self.open(name, sealed)?).map(Some),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -175,6 +241,47 @@ mod tests {
             .unwrap()
             .permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_a_previous_key_sealed_opens_and_is_sealed_again_by_the_current_one() {
+        let key = |byte| BASE64_STANDARD.encode([byte; 32]);
+        let sealing = |current: u8, previous: &str| {
+            let previous = match previous {
+                "" => PreviousKeys::default(),
+                keys => keys.parse().unwrap(),
+            };
+            Sealing::new(key(current).parse().unwrap(), previous)
+        };
+        let before = sealing(1, "");
+        let sealed = before.seal("k1", b"secret").unwrap();
+        assert!(before.seal_again("k1", &sealed).unwrap().is_none());
+        let during = sealing(3, &format!("{}, {}", key(2), key(1)));
+        assert!(during.is_changing() && !before.is_changing());
+        assert_eq!(during.open("k1", &sealed).unwrap().as_slice(), b"secret");
+        assert!(matches!(
+            during.seal_again("k2", &sealed),
+            Err(SealError::OtherKey)
+        ));
+        let again = during.seal_again("k1", &sealed).unwrap().unwrap();
+        let after = sealing(3, "");
+        assert_eq!(after.open("k1", &again).unwrap().as_slice(), b"secret");
+        assert!(matches!(after.open("k1", &sealed), Err(SealError::OtherKey)));
+    }
+
+    #[test]
+    fn previous_keys_are_all_good_and_are_not_shown() {
+        let key = BASE64_STANDARD.encode([7; 32]);
+        let keys: PreviousKeys = format!("{key},{key}").parse().unwrap();
+        assert_eq!(keys.to_string(), "***");
+        assert!(!format!("{keys:?}").contains(&key));
+        for text in [
+            format!("{key},"),
+            format!("{key},c2hvcnQ="),
+            format!("{key} {key}"),
+        ] {
+            assert!(text.parse::<PreviousKeys>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -10,19 +10,28 @@ use crate::{
     client::Client,
     domain::{AuditKind, BackupCode, TotpSecret},
     error::AuthError,
-    sealing::{SealError, SealingKey},
+    sealing::{SealError, Sealing},
     store::{self, audit::Subject, totp::Device},
 };
 
 /// A device's secret, sealed for its user.
-pub(crate) fn seal(sealing: &SealingKey, user_id: &str, secret: &TotpSecret) -> Result<String, SealError> {
+pub(crate) fn seal(sealing: &Sealing, user_id: &str, secret: &TotpSecret) -> Result<String, SealError> {
     sealing.seal(&name(user_id), secret.as_bytes())
 }
 
 /// A device's secret.
-pub(crate) fn open(sealing: &SealingKey, user_id: &str, device: &Device) -> Result<TotpSecret, SealError> {
+pub(crate) fn open(sealing: &Sealing, user_id: &str, device: &Device) -> Result<TotpSecret, SealError> {
     let bytes: Zeroizing<Vec<u8>> = sealing.open(&name(user_id), &device.sealed_secret)?;
     TotpSecret::from_bytes(&bytes).ok_or(SealError::Malformed)
+}
+
+/// The same secret sealed by the key that seals; `None` if it is already.
+pub(crate) fn seal_again(
+    sealing: &Sealing,
+    user_id: &str,
+    sealed_secret: &str,
+) -> Result<Option<String>, SealError> {
+    sealing.seal_again(&name(user_id), sealed_secret)
 }
 
 /// What the secret is bound to: put into the row of another account it does not open.
@@ -39,7 +48,7 @@ pub(crate) async fn is_on<'c>(on: impl Into<Reader<'c>>, user_id: &str) -> Resul
 /// Takes a code, of the device or of the backup codes; the same one is never taken again.
 pub(crate) async fn take_code(
     tx: &mut Tx,
-    sealing: &SealingKey,
+    sealing: &Sealing,
     client: &Client,
     user_id: &str,
     code: &str,

@@ -19,7 +19,7 @@ use crate::{
     error::AuthError,
     keyring::KeyRing,
     opaque::OpaqueToken,
-    sealing::SealingKey,
+    sealing::Sealing,
     second_factor,
     signed_in::SignedIn,
     store::{self, attempts::Target, audit::Subject, challenges::Purpose},
@@ -56,7 +56,7 @@ pub(crate) struct SecondFactor {
 pub(crate) async fn signin_second_factor(
     State(db): State<Db>,
     State(keys): State<KeyRing>,
-    State(sealing): State<SealingKey>,
+    State(sealing): State<Sealing>,
     client: Client,
     ValidJson(body): ValidJson<SecondFactor>,
 ) -> Result<(HeaderMap, Json<SignedIn>), ApiError> {
@@ -75,7 +75,7 @@ pub(crate) async fn signin_second_factor(
 async fn attempt(
     db: &Db,
     key: &SigningKey,
-    sealing: &SealingKey,
+    sealing: &Sealing,
     client: &Client,
     user_id: &str,
     body: SecondFactor,
@@ -99,7 +99,7 @@ async fn attempt(
 async fn sign_in(
     db: &Db,
     key: &SigningKey,
-    sealing: &SealingKey,
+    sealing: &Sealing,
     client: &Client,
     user_id: &str,
     body: SecondFactor,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::rotation::{self, KeyState, Step},
-    sealing::{SealError, SealingKey, is_sealed},
+    sealing::{SealError, Sealing, is_sealed},
 };
 
 /// The signing keys could not be read or made.
@@ -38,12 +38,12 @@ pub(crate) struct PublishedKey {
 /// Under a lock, so that two processes that start at once agree.
 pub(crate) async fn advance(
     db: &Db,
-    sealing: &SealingKey,
+    sealing: &Sealing,
     now: Timestamp,
 ) -> Result<Vec<PublishedKey>, SigningKeyError> {
     let mut tx = db.begin().await?;
     tx.lock("signing keys").await?;
-    seal_old(&mut tx, sealing).await?;
+    seal_again(&mut tx, sealing).await?;
     let mut keys = states(&mut tx).await?;
     while let Some(step) = rotation::next_step(&keys, now) {
         take(&mut tx, sealing, &step, now).await?;
@@ -81,7 +81,7 @@ async fn states(tx: &mut Tx) -> Result<Vec<KeyState>, DbError> {
     .await
 }
 
-async fn take(tx: &mut Tx, sealing: &SealingKey, step: &Step, now: Timestamp) -> Result<(), SigningKeyError> {
+async fn take(tx: &mut Tx, sealing: &Sealing, step: &Step, now: Timestamp) -> Result<(), SigningKeyError> {
     match step {
         Step::Create => {
             let pkcs8 = Zeroizing::new(SigningKey::generate_pkcs8()?);
@@ -125,20 +125,26 @@ async fn take(tx: &mut Tx, sealing: &SealingKey, step: &Step, now: Timestamp) ->
     Ok(())
 }
 
-/// Seals the keys that an earlier release stored as they are.
-async fn seal_old(tx: &mut Tx, sealing: &SealingKey) -> Result<(), SigningKeyError> {
+/// Seals the keys that an earlier release stored as they are, or that a previous key sealed.
+async fn seal_again(tx: &mut Tx, sealing: &Sealing) -> Result<(), SigningKeyError> {
     let stored = query("signing_keys", "SELECT kid, pkcs8 FROM signing_keys")
         .all(&mut *tx, |row| {
             Ok((row.get::<String>("kid")?, row.get::<String>("pkcs8")?))
         })
         .await?;
-    for (kid, text) in stored.into_iter().filter(|(_, text)| !is_sealed(text)) {
-        let pkcs8 = Zeroizing::new(BASE64_STANDARD.decode(text)?);
+    for (kid, text) in stored {
+        let sealed = if is_sealed(&text) {
+            sealing.seal_again(&kid, &text)?
+        } else {
+            let pkcs8 = Zeroizing::new(BASE64_STANDARD.decode(text)?);
+            Some(sealing.seal(&kid, &pkcs8)?)
+        };
+        let Some(sealed) = sealed else { continue };
         query(
             "signing_keys",
             "UPDATE signing_keys SET pkcs8 = $1 WHERE kid = $2",
         )
-        .bind(sealing.seal(&kid, &pkcs8)?)
+        .bind(sealed)
         .bind(kid)
         .execute(&mut *tx)
         .await?;
@@ -158,13 +164,20 @@ mod tests {
     };
 
     use super::*;
-    use crate::store::MIGRATIONS;
+    use crate::{sealing::PreviousKeys, store::MIGRATIONS};
 
-    async fn open(engine: Engine) -> (Db, SealingKey, TestDatabase) {
+    async fn open(engine: Engine) -> (Db, Sealing, TestDatabase) {
         let database = TestDatabase::create(engine).await.unwrap();
         let db = database.open(MIGRATIONS).await.unwrap();
-        let sealing = BASE64_STANDARD.encode([7; 32]).parse().unwrap();
-        (db, sealing, database)
+        (
+            db,
+            Sealing::new(key(7).parse().unwrap(), PreviousKeys::default()),
+            database,
+        )
+    }
+
+    fn key(byte: u8) -> String {
+        BASE64_STANDARD.encode([byte; 32])
     }
 
     fn kids(keys: &[PublishedKey], active: bool) -> Vec<&str> {
@@ -212,6 +225,25 @@ mod tests {
         assert_eq!(one.len(), 2);
         assert_eq!(kids(&one, true), kids(&other, true));
         assert_eq!(kids(&one, false), kids(&other, false));
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn keys_outlive_a_change_of_the_key_that_seals_them(#[values(Sqlite, Postgres)] engine: Engine) {
+        let (db, sealing, _database) = open(engine).await;
+        let now = clock::now();
+        let before = advance(&db, &sealing, now).await.unwrap();
+        let next = Sealing::new(key(8).parse().unwrap(), PreviousKeys::default());
+        assert!(matches!(
+            advance(&db, &next, now).await,
+            Err(SigningKeyError::Seal(SealError::OtherKey))
+        ));
+        let changing = Sealing::new(key(8).parse().unwrap(), key(7).parse().unwrap());
+        for sealing in [&changing, &changing, &next] {
+            let after = advance(&db, sealing, now).await.unwrap();
+            assert_eq!(kids(&after, true), kids(&before, true));
+            assert_eq!(kids(&after, false), kids(&before, false));
+        }
     }
 
     #[rstest]

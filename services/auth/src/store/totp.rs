@@ -52,6 +52,41 @@ pub(crate) async fn of_user<'c>(on: impl Into<Reader<'c>>, user_id: &str) -> Res
     .await
 }
 
+/// Users and sealed secrets of at most `limit` devices, in order of the users' ids, from the one after `after` on.
+pub(crate) async fn sealed_secrets(
+    db: &Db,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, String)>, DbError> {
+    query(
+        "totp_devices",
+        "SELECT user_id, secret FROM totp_devices WHERE user_id > $1 ORDER BY user_id LIMIT $2",
+    )
+    .bind(after.to_owned())
+    .bind(limit)
+    .all(db, |row| Ok((row.get("user_id")?, row.get("secret")?)))
+    .await
+}
+
+/// Puts a sealed secret in the place of another; `false` if it is not there any more.
+pub(crate) async fn replace_sealed(
+    tx: &mut Tx,
+    user_id: &str,
+    from: String,
+    to: String,
+) -> Result<bool, DbError> {
+    let rows = query(
+        "totp_devices",
+        "UPDATE totp_devices SET secret = $1 WHERE user_id = $2 AND secret = $3",
+    )
+    .bind(to)
+    .bind(user_id.to_owned())
+    .bind(from)
+    .execute(tx)
+    .await?;
+    Ok(rows == 1)
+}
+
 /// Confirms the device with this secret; `false` if it is another one, or confirmed already.
 pub(crate) async fn confirm(
     tx: &mut Tx,

@@ -12,10 +12,10 @@ use tracewell_kit::{
 };
 
 use crate::{
-    PASSWORD, SignedIn,
+    PASSWORD, SEALING_KEY, SignedIn,
     admin::admin,
     mail::{mailed_token, mails, reset, reset_token, verify},
-    open_auth, sign_in, signed_in,
+    open_auth, sign_in, signed_in, start,
 };
 
 /// What an authenticator app does (RFC 6238), apart from the service's own code.
@@ -88,6 +88,33 @@ pub(crate) async fn remove(auth: &Running, admin: &SignedIn, user: &str) -> Setu
     let path = format!("/v1/admin/users/{user}/second-factors");
     auth.send(auth.request(Method::DELETE, &path, &admin.access))
         .await
+}
+
+/// Two processes on one database, as in a rollout: the first seals with the key of before all the while.
+#[rstest]
+#[tokio::test]
+async fn the_key_that_seals_is_changed_and_devices_go_on(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    const NEXT: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
+    let before = open_auth(engine).await?;
+    let ada = signed_in(&before, "ada@example.com").await?;
+    let (device, _) = enable(&before, &ada.access).await?;
+    let url = before.database().variable();
+    let next = [("DATABASE_URL", url.as_str()), ("KEY_ENCRYPTION_KEY", NEXT)];
+    let refused = start(engine, &next).await.err().ok_or("it started")?.to_string();
+    assert!(refused.contains("KEY_ENCRYPTION_KEY_PREVIOUS"), "{refused}");
+
+    let previous = ("KEY_ENCRYPTION_KEY_PREVIOUS", SEALING_KEY.1);
+    let changing = start(engine, &[&next[..], &[previous]].concat()).await?;
+    assert_eq!(changing.get("/v1/me", &ada.access).await?.status, 200);
+    drop(changing);
+    let after = start(engine, &next).await?;
+    assert_eq!(after.get("/v1/me", &ada.access).await?.status, 200);
+    let first = challenge(&after, "ada@example.com").await?;
+    let signed_in = answer(&after, &first, &device.code(1)).await?;
+    assert_eq!(signed_in.status, 200, "{}", signed_in.text);
+    Ok(())
 }
 
 async fn state(auth: &Running, token: &str) -> Setup<Value> {

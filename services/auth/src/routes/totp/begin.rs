@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::Consent;
 use crate::{
     caller::Caller, client::Client, domain::TotpSecret, error::AuthError, hashing::Hasher,
-    reauthenticate::reauthenticate, refusals::OwnerRefused, sealing::SealingKey, second_factor, store,
+    reauthenticate::reauthenticate, refusals::OwnerRefused, sealing::Sealing, second_factor, store,
 };
 
 /// What a device is set up with. It is shown this one time.
@@ -45,7 +45,7 @@ pub(crate) struct TotpSetup {
 pub(crate) async fn begin(
     State(db): State<Db>,
     State(hasher): State<Hasher>,
-    State(sealing): State<SealingKey>,
+    State(sealing): State<Sealing>,
     client: Client,
     caller: Caller,
     ValidJson(body): ValidJson<Consent>,

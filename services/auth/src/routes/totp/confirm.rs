@@ -19,7 +19,7 @@ use crate::{
     error::AuthError,
     mail::Mailer,
     refusals::CallerRefused,
-    sealing::SealingKey,
+    sealing::Sealing,
     second_factor,
     store::{self, attempts::Target},
 };
@@ -48,7 +48,7 @@ pub(crate) struct DeviceCode {
 )]
 pub(crate) async fn confirm(
     State(db): State<Db>,
-    State(sealing): State<SealingKey>,
+    State(sealing): State<Sealing>,
     State(mailer): State<Mailer>,
     client: Client,
     caller: Caller,
