@@ -10,7 +10,7 @@ use http::Method;
 use rstest::rstest;
 use serde_json::json;
 use tracewell_kit::{
-    db::Engine::Sqlite,
+    db::Engine::{self, Postgres, Sqlite},
     testing::{Running, Setup},
 };
 
@@ -102,9 +102,10 @@ impl Asked {
 #[tokio::test]
 async fn the_time_of_an_answer_does_not_tell_who_has_an_account(
     #[values(Asked::SignIn, Asked::SignUp)] asked: Asked,
+    #[values(Sqlite, Postgres)] engine: Engine,
 ) -> Setup<()> {
     let variables = [("HASH_COST", "m=4096,t=1"), ("TRUSTED_PROXIES", "1")];
-    let auth = start(Sqlite, &variables).await?;
+    let auth = start(engine, &variables).await?;
     let accounts = MOST_BATCHES * BATCH / TRIES_PER_ACCOUNT + 1;
     for number in 0..accounts {
         sign_up(&auth, &format!("known{number}@example.com")).await?;
@@ -137,7 +138,7 @@ async fn the_time_of_an_answer_does_not_tell_who_has_an_account(
             .collect();
         let (found, seen) = (p_value(&planted), p_value(&differences));
         let said = format!(
-            "after {} pairs: {asked:?} takes {:.2} ms, known minus unknown is {:.3} ms (p = {seen:.4}); a planted \
+            "after {} pairs on {engine:?}: {asked:?} takes {:.2} ms, known minus unknown is {:.3} ms (p = {seen:.4}); a planted \
              difference of {:.2} ms has p = {found:.4}",
             differences.len(),
             typical * 1e3,
