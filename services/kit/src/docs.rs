@@ -23,6 +23,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::{
     auth::BEARER,
+    parameters,
     problem::{ApiError, FieldError, Problem},
     service::Service,
 };
@@ -39,7 +40,8 @@ const UI_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
 );
 
-/// The routes of a service. A route can only enter with its description, so router and document agree.
+/// The routes of a service. A route can only enter with its description, so router and document agree,
+/// and is given only what its description allows in path and query.
 #[derive(Clone)]
 pub struct Routes<S> {
     v1: OpenApiRouter<S>,
@@ -60,14 +62,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// document does not mention.
     #[must_use]
     pub fn v1(mut self, route: UtoipaMethodRouter<S>) -> Self {
-        self.v1 = self.v1.routes(route);
+        self.v1 = self.v1.routes(parameters::guard(route));
         self
     }
 
     /// Adds a route outside of any version, such as `/.well-known/…`.
     #[must_use]
     pub fn root(mut self, route: UtoipaMethodRouter<S>) -> Self {
-        self.root = self.root.routes(route);
+        self.root = self.root.routes(parameters::guard(route));
         self
     }
 

@@ -14,7 +14,10 @@ use http::{StatusCode, header};
 use jsonschema::{Validator, error::ValidationErrorKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use crate::problem::{ApiError, FieldError};
 
@@ -94,7 +97,7 @@ fn is_json(headers: &http::HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn violations(validator: &Validator, value: &Value) -> Vec<FieldError> {
+pub(crate) fn violations(validator: &Validator, value: &Value) -> Vec<FieldError> {
     let mut errors: Vec<_> = validator
         .iter_errors(value)
         .flat_map(|error| {
@@ -112,7 +115,7 @@ fn violations(validator: &Validator, value: &Value) -> Vec<FieldError> {
                     .iter()
                     .map(|name| FieldError {
                         pointer: child(&at, name),
-                        detail: "is not a known property".into(),
+                        detail: "is not known".into(),
                     })
                     .collect(),
                 ValidationErrorKind::Format { format } => {
@@ -158,7 +161,7 @@ fn find_null_characters(pointer: &str, value: &Value, errors: &mut Vec<FieldErro
     }
 }
 
-fn child(pointer: &str, name: &str) -> String {
+pub(crate) fn child(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
@@ -183,17 +186,24 @@ fn validator<T: ToSchema + 'static>() -> Result<Arc<Validator>, ApiError> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum SchemaError {
-    #[error("the schema of a request body cannot be written as JSON")]
+pub(crate) enum SchemaError {
+    #[error("the schema of a request cannot be written as JSON")]
     Serialize(#[from] serde_json::Error),
-    #[error("the schema of a request body is invalid: {0}")]
+    #[error("the schema of a request is invalid: {0}")]
     Invalid(#[from] jsonschema::ValidationError<'static>),
 }
 
 fn compile<T: ToSchema>() -> Result<Validator, SchemaError> {
     let mut referenced = Vec::new();
     T::schemas(&mut referenced);
-    let mut schema = serde_json::to_value(T::schema())?;
+    build(serde_json::to_value(T::schema())?, referenced)
+}
+
+/// Compiles a schema with those that it refers to.
+pub(crate) fn build(
+    mut schema: Value,
+    referenced: Vec<(String, RefOr<Schema>)>,
+) -> Result<Validator, SchemaError> {
     let schemas = referenced
         .into_iter()
         .map(|(name, schema)| Ok((name, serde_json::to_value(schema)?)))

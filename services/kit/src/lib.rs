@@ -9,7 +9,8 @@
 //! 2. security headers and CORS: errors carry them too, and what a browser asks before it sends takes no place;
 //! 3. problems get the path they are about;
 //! 4. the time limit, then the limit of requests at once, then that of bodies, whose rest is read when a handler did not;
-//! 5. the routes with their extractors: tokens, then bodies.
+//! 5. the parameters of the path and the query, which the document says all of;
+//! 6. the routes with their extractors: tokens, then bodies.
 
 pub mod alone;
 pub mod auth;
@@ -23,6 +24,7 @@ pub mod forwarded;
 pub mod id;
 pub mod json;
 mod linger;
+mod parameters;
 pub mod private_file;
 pub mod problem;
 pub mod server;

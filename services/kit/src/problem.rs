@@ -41,7 +41,7 @@ pub struct Problem {
     /// Stable name of the problem, for programs; each answer of an operation lists those that it can have.
     #[schema(example = "invalid_body")]
     pub code: Cow<'static, str>,
-    /// The parts of the body that break the documented schema.
+    /// The parts of the body, the path or the query that break the documented schema.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// Trace in which this happened, to be looked up in the tracing backend.
@@ -50,10 +50,10 @@ pub struct Problem {
     pub trace_id: Option<String>,
 }
 
-/// One part of a body that breaks the schema.
+/// One part of a body, or one parameter, that breaks the schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// JSON Pointer (RFC 6901) to the part; empty for the whole body.
+    /// JSON Pointer (RFC 6901) to the part; empty for the whole body. Of a parameter it is its name: `/limit`.
     #[schema(example = "/email")]
     pub pointer: String,
     /// What is wrong with it.
@@ -117,7 +117,7 @@ impl ApiError {
         self
     }
 
-    /// Adds the parts of the body that are wrong.
+    /// Adds the parts of the request that are wrong.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.errors = errors;
@@ -270,6 +270,12 @@ impl From<axum::extract::rejection::QueryRejection> for ApiError {
 #[derive(Debug, Clone, Copy, FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub struct Path<T>(pub T);
+
+impl From<axum::extract::rejection::RawPathParamsRejection> for ApiError {
+    fn from(rejection: axum::extract::rejection::RawPathParamsRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_path", rejection.body_text())
+    }
+}
 
 impl From<axum::extract::rejection::PathRejection> for ApiError {
     fn from(rejection: axum::extract::rejection::PathRejection) -> Self {

@@ -28,7 +28,7 @@ pub(crate) struct AuditTrail {
 
 impl AuditTrail {
     pub(super) async fn page(db: &Db, user_id: String, paging: Paging) -> Result<Self, ApiError> {
-        let (after, limit) = paging.resolve()?;
+        let (after, limit) = paging.resolve();
         let mut events = store::audit::of_user(db, user_id, after, i64::from(limit) + 1).await?;
         let next = paging::cut(&mut events, limit, |event| &event.id);
         Ok(Self { events, next })

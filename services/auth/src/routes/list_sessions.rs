@@ -43,7 +43,7 @@ pub(crate) async fn list_sessions(
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Sessions>, ApiError> {
-    let (after, limit) = paging.resolve()?;
+    let (after, limit) = paging.resolve();
     let (user, current, most) = (&caller.user.id, &caller.session_id, i64::from(limit) + 1);
     let mut sessions = store::sessions::of_user(&db, user, current, after, most, clock::now()).await?;
     let next = paging::cut(&mut sessions, limit, |session| &session.id);

@@ -19,7 +19,7 @@ use crate::{
 /// Ends one of the caller's sessions.
 #[utoipa::path(
     delete, path = "/sessions/{id}", tag = "sessions", security(("bearer" = [])),
-    params(("id" = String, Path, description = "Id of the session")),
+    params(("id" = String, Path, description = "Id of the session", max_length = 64)),
     responses(
         CallerRefused,
         (status = 204, description = "The session has ended"),

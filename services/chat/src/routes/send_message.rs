@@ -38,7 +38,7 @@ pub(crate) struct NewMessage {
 /// Says something in a conversation. Sending the same `client_msg_id` again gives the first message.
 #[utoipa::path(
     post, path = "/conversations/{id}/messages", tag = "messages", security(("bearer" = [])), request_body = NewMessage,
-    params(("id" = String, Path, description = "Id of the conversation")),
+    params(("id" = String, Path, description = "Id of the conversation", max_length = 64)),
     responses(
         (status = 201, description = "The message", body = Message),
         (status = 200, description = "The message, as an earlier request made it", body = Message),

@@ -43,16 +43,16 @@ impl Ground {
 
     /// What can go wrong with an operation whatever it does.
     fn codes(self, method: &Method, operation: &Operation) -> Codes {
-        let takes = |place: &ParameterIn| {
-            let mut parameters = operation.parameters.iter().flatten();
-            parameters.any(|parameter| matches!(parameter, RefOr::T(it) if it.parameter_in == *place))
-        };
+        let mut parameters = operation.parameters.iter().flatten();
+        let takes_path = parameters
+            .any(|parameter| matches!(parameter, RefOr::T(it) if it.parameter_in == ParameterIn::Path));
         let is_guarded = operation.security.is_some();
-        let rules: [(bool, &[(u16, &'static str)]); 8] = [
+        let rules: [(bool, &[(u16, &'static str)]); 7] = [
             (
                 true,
                 &[
                     (400, "null_character"),
+                    (400, "invalid_query"),
                     (500, "internal"),
                     (503, "overloaded"),
                     (504, "timeout"),
@@ -68,8 +68,7 @@ impl Ground {
                     (422, "invalid_body"),
                 ],
             ),
-            (takes(&ParameterIn::Path), &[(400, "invalid_path")]),
-            (takes(&ParameterIn::Query), &[(400, "invalid_query")]),
+            (takes_path, &[(400, "invalid_path")]),
             (
                 is_guarded,
                 &[
@@ -257,7 +256,7 @@ mod tests {
         };
         assert_eq!(
             answers(nothing, HttpMethod::Post, OperationBuilder::new()),
-            json!({"400": "`null_character`", "500": "`internal`", "503": "`overloaded`", "504": "`timeout`"})
+            json!({"400": "`null_character` or `invalid_query`", "500": "`internal`", "503": "`overloaded`", "504": "`timeout`"})
         );
     }
 
@@ -274,7 +273,7 @@ mod tests {
                 .response("401", problem("`invalid_token` and no other"))
         };
         let expected = json!({
-            "400": "`null_character`, `malformed_json`, `unreadable_body`, `invalid_path` or `invalid_query`",
+            "400": "`null_character`, `invalid_query`, `malformed_json`, `unreadable_body` or `invalid_path`",
             "401": "`invalid_token` and no other; or `missing_token` or `token_expired`",
             "403": "`wrong_code`; or `cross_origin`",
             "413": "`body_too_large`",

@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Running, Setup};
+use super::{Answer, Running, Setup};
 use crate::{docs, service::Service, token::SigningKey};
 
 /// Stops the test unless `committed` is the document of `S`, and every field in it has an example.
@@ -102,6 +102,7 @@ pub async fn assert_contract<S: Service>(service: &Running, token: &str) -> Setu
             assert_guarded(service, &method, &path, &operation).await?;
             assert_body_checked(service, &method, &path, &operation, token).await?;
             assert_fields_checked(service, &method, &path, &document, &operation, token).await?;
+            assert_parameters_checked(service, &method, &template, &operation, token).await?;
             assert_alias(service, &method, &path).await?;
         }
     }
@@ -214,6 +215,73 @@ async fn assert_fields_checked(
         );
     }
     Ok(())
+}
+
+/// Each bound of each parameter holds: what is one beyond it is pointed at, what is at it is not; and so are parameters that
+/// the document does not name.
+async fn assert_parameters_checked(
+    service: &Running,
+    method: &Method,
+    template: &str,
+    operation: &Value,
+    token: &str,
+) -> Setup<()> {
+    let ask = async |place: &str, name: &str, value: &str| {
+        let in_path = place == "path";
+        let id = if in_path { value } else { "cnv_unknown" };
+        let mut request = service.request(method.clone(), &template.replace("{id}", id), token);
+        if !in_path {
+            request = request.query(&[(name, value)]);
+        }
+        service.send(request).await
+    };
+    let is_refused = |answer: &Answer, place: &str, name: &str| {
+        let code = format!("invalid_{place}");
+        let refused = answer.status == 400 && answer.json()["code"] == code.as_str();
+        assert!(
+            !refused || answer.pointers() == [format!("/{name}")],
+            "{method} {template}: {}",
+            answer.text
+        );
+        refused
+    };
+    let unknown = ask("query", "no_such_parameter", "1").await?;
+    unknown.assert_problem(400, "invalid_query");
+    assert!(is_refused(&unknown, "query", "no_such_parameter"));
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let text = |key: &str| parameter[key].as_str().unwrap_or_default();
+        let (place, name) = (text("in"), text("name"));
+        for (value, is_good) in values_around_bounds(&parameter["schema"]) {
+            let answer = ask(place, name, &value).await?;
+            assert_eq!(
+                is_refused(&answer, place, name),
+                !is_good,
+                "{method} {template}, {name}={value}: {}",
+                answer.text
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Values at each bound of a parameter's schema and one beyond it, and whether they are allowed.
+#[track_caller]
+fn values_around_bounds(schema: &Value) -> Vec<(String, bool)> {
+    let keywords = schema.as_object().into_iter().flatten();
+    keywords
+        .flat_map(|(keyword, bound)| {
+            let number = bound.as_i64().unwrap_or_default();
+            let letters = |count: i64| "x".repeat(usize::try_from(count).unwrap_or_default());
+            match (keyword.as_str(), bound.as_str()) {
+                ("type", Some("integer")) => vec![("x".into(), false), (String::new(), false)],
+                ("minimum", _) => vec![(number.to_string(), true), ((number - 1).to_string(), false)],
+                ("maximum", _) => vec![(number.to_string(), true), ((number + 1).to_string(), false)],
+                ("maxLength", _) => vec![(letters(number), true), (letters(number + 1), false)],
+                ("type", Some("string")) | ("format", Some("int32" | "int64")) => Vec::new(),
+                _ => panic!("this test does not know how to break {keyword}: {bound}"),
+            }
+        })
+        .collect()
 }
 
 /// What a schema refers to.

@@ -11,7 +11,7 @@ use crate::{caller::Admin, paging::Paging, refusals::AdminRefused, routes::audit
 /// Lists what happened to an account, also to one that was deleted.
 #[utoipa::path(
     get, path = "/admin/users/{id}/audit-events", tag = "admin", security(("bearer" = [])),
-    params(("id" = String, Path, description = "Id of the account"), Paging),
+    params(("id" = String, Path, description = "Id of the account", max_length = 64), Paging),
     responses(
         AdminRefused,
         (status = 200, description = "The events", body = AuditTrail),

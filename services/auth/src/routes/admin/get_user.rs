@@ -12,7 +12,7 @@ use crate::{caller::Admin, domain::Account, refusals::AdminRefused, store};
 /// Shows an account.
 #[utoipa::path(
     get, path = "/admin/users/{id}", tag = "admin", security(("bearer" = [])),
-    params(("id" = String, Path, description = "Id of the account")),
+    params(("id" = String, Path, description = "Id of the account", max_length = 64)),
     responses(
         AdminRefused,
         (status = 200, description = "The account", body = Account),

@@ -44,7 +44,7 @@ pub(crate) async fn list_users(
     _: Admin,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Accounts>, ApiError> {
-    let (after, limit) = paging.resolve()?;
+    let (after, limit) = paging.resolve();
     let mut users = store::users::page(&db, after, i64::from(limit) + 1).await?;
     let next = paging::cut(&mut users, limit, |account| &account.user.id);
     Ok(Json(Accounts { users, next }))

@@ -22,7 +22,7 @@ use crate::{
 /// most.
 #[utoipa::path(
     post, path = "/admin/users/{id}/lock", tag = "admin", security(("bearer" = [])),
-    params(("id" = String, Path, description = "Id of the account")),
+    params(("id" = String, Path, description = "Id of the account", max_length = 64)),
     responses(
         AdminRefused,
         (status = 200, description = "The account as it is now", body = Account),
@@ -46,7 +46,7 @@ pub(crate) async fn lock(
 /// Unlocks an account. Its owner signs in again.
 #[utoipa::path(
     post, path = "/admin/users/{id}/unlock", tag = "admin", security(("bearer" = [])),
-    params(("id" = String, Path, description = "Id of the account")),
+    params(("id" = String, Path, description = "Id of the account", max_length = 64)),
     responses(
         AdminRefused,
         (status = 200, description = "The account as it is now", body = Account),

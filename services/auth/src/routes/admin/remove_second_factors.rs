@@ -26,7 +26,7 @@ use crate::{
 /// owner who asks.
 #[utoipa::path(
     delete, path = "/admin/users/{id}/second-factors", tag = "admin", security(("bearer" = [])),
-    params(("id" = String, Path, description = "Id of the account")),
+    params(("id" = String, Path, description = "Id of the account", max_length = 64)),
     responses(
         AdminRefused,
         (status = 204, description = "The password alone lets in"),

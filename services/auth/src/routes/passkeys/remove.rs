@@ -20,7 +20,7 @@ use crate::{
 /// Takes one of the caller's passkeys away. The password goes on to let them in.
 #[utoipa::path(
     delete, path = "/me/passkeys/{id}", tag = "passkeys", security(("bearer" = [])),
-    params(("id" = String, Path, description = "Id of the passkey")),
+    params(("id" = String, Path, description = "Id of the passkey", max_length = 64)),
     responses(
         CallerRefused,
         (status = 204, description = "The passkey lets nobody in any more"),
