@@ -377,14 +377,16 @@ fn errors() -> impl Strategy<Value = ErrorsSpec> {
         key: "dsn".to_owned(),
     };
     let debug = sample::select(vec![DebugEndpoints::Disabled, DebugEndpoints::Enabled]);
-    (option::of(Just(dsn)), 0..=100_i32, debug).prop_map(|(dsn_secret_ref, percent, debug_endpoints)| {
-        ErrorsSpec {
+    let ui_url = option::of(Just("http://sentry.test/organizations/acme".to_owned()));
+    (option::of(Just(dsn)), ui_url, 0..=100_i32, debug).prop_map(
+        |(dsn_secret_ref, ui_url, percent, debug_endpoints)| ErrorsSpec {
             dsn_secret_ref,
+            ui_url,
             traces_sample_percent: percent,
             debug_endpoints,
             ..ErrorsSpec::default()
-        }
-    })
+        },
+    )
 }
 
 fn exposure() -> impl Strategy<Value = ExposureSpec> {

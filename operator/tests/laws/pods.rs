@@ -28,7 +28,7 @@ proptest! {
                 let routes = value(container, "GATEWAY_ROUTES").unwrap_or_default();
                 let routes = routes.split(',').filter_map(|route| route.split_once('=')).map(|(_, url)| url);
                 // These are opened by people, from wherever the Platform is exposed.
-                let for_people = ["TRACE_UI_URL", "PASSKEY_ORIGINS"];
+                let for_people = ["TRACE_UI_URL", "SENTRY_UI_URL", "PASSKEY_ORIGINS"];
                 let for_programs = env(container).iter().filter(|entry| !for_people.contains(&entry.name.as_str()));
                 let urls = for_programs.filter_map(|entry| entry.value.as_deref());
                 for url in urls.filter(|url| url.starts_with("http://")).chain(routes) {

@@ -18,6 +18,14 @@ pub struct ErrorsSpec {
     /// what they would have sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dsn_secret_ref: Option<KeyRef>,
+    /// Base URL of the organization in Sentry's user interface, for example `https://sentry.example.com/organizations/acme`,
+    /// below which spans and log lines link to the event that a failure became. Left out, they have no link.
+    #[serde(default, rename = "uiURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 8, max = 512),
+        regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")
+    )]
+    pub ui_url: Option<String>,
     /// Environment that errors and spans are marked with, for example staging. Default: the Platform's name.
     // Narrower than Sentry's own rule: it stands unescaped in OTEL_RESOURCE_ATTRIBUTES as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +52,7 @@ impl Default for ErrorsSpec {
     fn default() -> Self {
         Self {
             dsn_secret_ref: None,
+            ui_url: None,
             environment: None,
             traces_sample_percent: ten(),
             profiles_sample_percent: ten(),

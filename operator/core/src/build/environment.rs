@@ -206,8 +206,9 @@ fn error_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
             ),
             variable("SENTRY_CAPTURE_STATUS", "400-599"),
         ]);
-        // An event leads to its trace.
+        // An event leads to its trace, and the trace to the event.
         variables.extend(trace_ui_url(resolved).map(|url| variable("TRACE_UI_URL", url)));
+        variables.extend(errors.ui_url.as_ref().map(|url| variable("SENTRY_UI_URL", url)));
     }
     variables
 }

@@ -13,6 +13,8 @@ const ENVIRONMENT_MAX: usize = 64;
 pub struct Errors {
     /// Key of the Secret that holds the DSN; None if nothing is sent.
     pub dsn: Option<KeyRef>,
+    /// Where the events are shown to people.
+    pub ui_url: Option<String>,
     /// Share of the recorded traces that are sent as transactions, 0–100.
     pub traces_sample_percent: i32,
     /// Share of the sent transactions that are profiled, 0–100.
@@ -36,6 +38,7 @@ pub(super) fn resolve_errors(spec: &TelemetrySpec, violations: &mut Vec<Violatio
     );
     Some(Errors {
         dsn: errors.dsn_secret_ref.clone(),
+        ui_url: errors.ui_url.clone(),
         traces_sample_percent: errors.traces_sample_percent,
         profiles_sample_percent: errors.profiles_sample_percent,
         debug_endpoints: errors.debug_endpoints == DebugEndpoints::Enabled,

@@ -84,6 +84,16 @@ fn telemetry_bounds() -> Vec<Bound> {
             "spec.telemetry.errors.environment",
         ),
         (
+            errors(&json!({"uiURL": "sentry.example.com"})),
+            "should match '^https?://",
+            "spec.telemetry.errors.uiURL",
+        ),
+        (
+            errors(&json!({"uiURL": "https://ada:word@sentry.example.com"})),
+            "should match '^https?://",
+            "spec.telemetry.errors.uiURL",
+        ),
+        (
             errors(&json!({"debugEndpoints": "Yes"})),
             "\"Disabled\", \"Enabled\"",
             "spec.telemetry.errors.debugEndpoints",
