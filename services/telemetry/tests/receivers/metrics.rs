@@ -1,9 +1,10 @@
 //! `/metrics` as Prometheus and its checker read it.
 
 use http::Method;
+use serde_json::json;
 use tracewell_e2e::wait::{Look, until};
 
-use crate::fixture::{Answer, Greeter, LIMIT, Prometheus, Tools, promtool_complaints};
+use crate::fixture::{Answer, Greeter, LIMIT, Prometheus, Service, Tools, promtool_complaints};
 
 #[tokio::test]
 async fn promtool_has_nothing_to_say_about_the_metrics() {
@@ -25,6 +26,58 @@ async fn promtool_has_nothing_to_say_about_the_metrics() {
         assert!(exposition.contains(name), "no {name} in\n{exposition}");
     }
     assert_eq!(promtool_complaints(&tools, &exposition), "", "on\n{exposition}");
+}
+
+/// `db.client.connection.count` is the name that the semantic conventions give it, whatever Prometheus thinks of its end.
+const NAMED_BY_CONVENTION: &str = "db_client_connection_count non-histogram and non-summary metrics should not have \"_count\" suffix\nfailed";
+
+#[tokio::test]
+async fn promtool_has_nothing_else_to_say_about_the_metrics_of_our_services() {
+    let Some(tools) = Tools::find() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = json!({"email": "ada@example.com", "password": "not the password"});
+    // A request of each, and a metric of its own domain that it leaves, where it has one.
+    let services = [
+        ("auth", Method::POST, "/v1/signin", "auth_signin_total"),
+        (
+            "billing",
+            Method::GET,
+            "/v1/plans",
+            "db_client_operation_duration_seconds_count",
+        ),
+        (
+            "chat",
+            Method::POST,
+            "/v1/conversations",
+            "http_server_request_duration_seconds_bucket",
+        ),
+        (
+            "gateway",
+            Method::GET,
+            "/auth/v1/me",
+            "http_client_request_duration_seconds_count",
+        ),
+    ];
+    for (name, method, path, metric) in services {
+        let database = format!("sqlite://{}/{name}.db", folder.path().display());
+        let variables = [
+            ("DATABASE_URL", database.as_str()),
+            ("GATEWAY_ROUTES", "/auth=http://127.0.0.1:9"),
+        ];
+        let service = Service::start(&format!("tracewell-{name}"), &variables).await;
+        Answer::to(service.request(method, path).json(&nobody)).await;
+        service.get("/nowhere").await;
+        let exposition = service.get("/metrics").await.body;
+        assert!(
+            exposition.contains(metric),
+            "{name} has no {metric} in\n{exposition}"
+        );
+        let complaints = promtool_complaints(&tools, &exposition);
+        assert!(
+            ["", NAMED_BY_CONVENTION].contains(&complaints.as_str()),
+            "{complaints} of {name} on\n{exposition}"
+        );
+    }
 }
 
 #[tokio::test]
