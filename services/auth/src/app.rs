@@ -104,9 +104,10 @@ impl Service for Auth {
         };
         let sealing = Sealing::new(key, config.previous_keys);
         let relying_party = RelyingParty::new(&config.passkey_rp_id, &config.passkey_origins)?;
-        let resealing = match sealing.is_changing() {
-            true => Some(Resealing::start(db.clone(), sealing.clone()).await?),
-            false => None,
+        let resealing = if sealing.is_changing() {
+            Some(Resealing::start(db.clone(), sealing.clone()).await?)
+        } else {
+            None
         };
         let keys = KeyRing::open(db.clone(), sealing.clone()).await?;
         Ok(AppState {

@@ -277,8 +277,17 @@ fn values_around_bounds(schema: &Value) -> Vec<(String, bool)> {
                 ("minimum", _) => vec![(number.to_string(), true), ((number - 1).to_string(), false)],
                 ("maximum", _) => vec![(number.to_string(), true), ((number + 1).to_string(), false)],
                 ("maxLength", _) => vec![(letters(number), true), (letters(number + 1), false)],
-                ("type", Some("string")) | ("format", Some("int32" | "int64")) => Vec::new(),
-                _ => panic!("this test does not know how to break {keyword}: {bound}"),
+                rest => {
+                    let is_no_bound = matches!(
+                        rest,
+                        ("type", Some("string")) | ("format", Some("int32" | "int64"))
+                    );
+                    assert!(
+                        is_no_bound,
+                        "this test does not know how to break {keyword}: {bound}"
+                    );
+                    Vec::new()
+                }
             }
         })
         .collect()
