@@ -16,6 +16,7 @@ mod last_span;
 mod metrics;
 mod polyglot;
 mod problems;
+mod production;
 mod rest;
 mod rollout;
 mod secrets;

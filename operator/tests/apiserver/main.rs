@@ -15,6 +15,7 @@ mod collisions;
 mod command_line;
 mod convergence;
 mod data;
+mod deadline;
 mod exposure;
 mod faults;
 mod faulty;

@@ -1,8 +1,19 @@
-//! What the gateway tells of failures that are not its own.
+//! What the gateway tells of what goes through it: failures that are not its own, and connections that last.
 
+use std::net::SocketAddr;
+
+use http::{Method, StatusCode};
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
-use crate::fixture::{Greeter, Service, Spotlight, Tools};
+use crate::fixture::{Greeter, JaegerProcess, Service, Spotlight, Tools};
+
+/// The caller's own span, which nobody records.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
 
 fn line<'a>(log: &'a [Value], url: &str) -> &'a Value {
     let line = log.iter().find(|line| line["req"]["url"] == url);
@@ -55,4 +66,67 @@ async fn a_failure_behind_the_gateway_is_one_event_whose_id_client_and_logs_have
             failed.headers["x-request-id"].to_str().unwrap()
         );
     }
+}
+
+/// Takes one connection, agrees to a WebSocket, and says nothing until the other side ends.
+async fn silent_upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        client
+            .write_all(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            )
+            .await
+            .unwrap();
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_websocket_is_a_trace_of_its_own_that_links_to_the_request_which_opened_it() {
+    let Some(tools) = Tools::find() else { return };
+    let jaeger = JaegerProcess::start(&tools).await;
+    let endpoint = jaeger.endpoint();
+    let routes = format!("/chat=http://{}", silent_upstream().await);
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("GATEWAY_ROUTES", &routes),
+    ];
+    let gateway = Service::start("tracewell-gateway", &variables).await;
+    let opened = gateway
+        .request(Method::GET, "/chat/ws")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("traceparent", format!("00-{TRACE}-{PARENT}-01"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(opened.status(), StatusCode::SWITCHING_PROTOCOLS);
+    drop(opened);
+    gateway.end().await;
+
+    let spans = jaeger.spans_of("gateway").await;
+    let socket = spans.iter().find(|span| span["name"] == "websocket chat");
+    let socket = socket.unwrap_or_else(|| panic!("no span of the WebSocket in {spans:#?}"));
+    assert_eq!(
+        socket["parentSpanId"].as_str().unwrap_or_default(),
+        "",
+        "it is a root"
+    );
+    assert_ne!(socket["traceId"], TRACE);
+    let cause = &socket["links"][0];
+    assert_eq!(cause["traceId"], TRACE, "{socket:#?}");
+    assert!(
+        spans
+            .iter()
+            .any(|span| span["traceId"] == TRACE && span["spanId"] == cause["spanId"]),
+        "the link leads to none of {spans:#?}"
+    );
 }

@@ -62,7 +62,7 @@ async fn planted_secrets_are_in_no_log_span_envelope_or_metric() {
     let metrics = greeter.get("/metrics").await.body;
     let ended = greeter.end().await;
     let log = serde_json::to_string(&ended.log).unwrap() + &ended.errors.join("\n");
-    let spans = jaeger.everything().await.to_string();
+    let spans = jaeger.everything_of("greeter").await.to_string();
     let envelopes = format!("{:?}", spotlight.everything().await);
     // They must have been looked for in something.
     for (signal, text, expected) in [
