@@ -1,7 +1,7 @@
 //! One user's journey through every service, then its trace in Jaeger.
 
 use anyhow::{Context, Result};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::json;
 use tracewell_e2e::endpoint::Endpoint;
 use tracewell_e2e::gateway::{DEMO_GATEWAY, DEMO_JAEGER, User};
@@ -221,7 +221,13 @@ async fn what_a_request_says_of_itself_never_reaches_a_span() -> Result<()> {
     let mut user = User::unknown_to(Endpoint::url(DEMO_GATEWAY)?);
     user.sign_up().await?;
     user.sign_in().await?;
-    user.get("/auth/v1/me?token=planted-in-the-query").await?;
+    let path = "/auth/v1/me?token=planted-in-the-query";
+    let answer = user.send(Method::GET, path, None).await?;
+    assert_eq!(
+        answer.status,
+        StatusCode::BAD_REQUEST,
+        "a parameter that is not documented"
+    );
     let jaeger = Jaeger::at(Endpoint::url(DEMO_JAEGER)?);
     let root = &user.trace.span_id;
     let all_there = |trace: &Trace| {

@@ -16,7 +16,7 @@ use crate::kinds::{Kind, ObjectKey};
 use crate::labels::{self, Component};
 use crate::names::job;
 use crate::references::{pod_template_mut, version_of_inputs};
-use crate::resolve::Resolved;
+use crate::resolve::{Database, Resolved};
 
 /// Every object of a Platform, in the order of applying.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
         name,
     };
     // The garbage collector passes over what has no owner.
-    let outlives = resolved.retains_storage && kind.info().is_kept();
+    let outlives = outlives(resolved, kind, part.component, &part.app);
     let mut object = DynamicObject::new("", &kind.info().api_resource()).data(json!({}));
     object.metadata = ObjectMeta {
         name: Some(key.name.clone()),
@@ -101,6 +101,18 @@ fn stamp(resolved: &Resolved, part: Part) -> (ObjectKey, DynamicObject) {
     object.data = content;
     object.metadata.annotations = Some(BTreeMap::from([(labels::APPLIED_HASH.to_owned(), hash)]));
     (key, object)
+}
+
+/// Whether the object stays when its Platform is deleted: as data that is to be retained, or because data that is not the
+/// Platform's to delete cannot be read without it.
+fn outlives(resolved: &Resolved, kind: Kind, component: Component, app: &str) -> bool {
+    let opens_foreign_data = || {
+        component == Component::EncryptionKey
+            && resolved
+                .service(app)
+                .is_some_and(|service| matches!(service.database, Some(Database::External(_))))
+    };
+    kind.info().is_kept() && (resolved.retains_storage || opens_foreign_data())
 }
 
 fn labels_of(resolved: &Resolved, part: &Part) -> BTreeMap<String, String> {

@@ -17,7 +17,8 @@ pub const DNS_LABEL_MAX: usize = 63;
 const _: () = assert!(PLATFORM_NAME_MAX + 1 + SERVICE_NAME_MAX <= DNS_LABEL_MAX);
 const _: () = assert!(PLATFORM_NAME_MAX + "-collector-sampler".len() <= DNS_LABEL_MAX);
 
-/// Names that a service may not have, because objects or containers of Tracewell's own have them.
+/// Names that a service may not have, because objects or containers of Tracewell's own have them, or because the variable
+/// by which others are told where it is (`DATABASE_URL`) has another meaning.
 pub const RESERVED_SERVICE_NAMES: &[&str] = &[
     "jaeger",
     "jaeger-query",
@@ -26,6 +27,9 @@ pub const RESERVED_SERVICE_NAMES: &[&str] = &[
     "default-deny",
     "postgres",
     "prometheus",
+    "database",
+    "sentry-ui",
+    "trace-ui",
 ];
 
 /// What is wrong with a name.
@@ -45,7 +49,7 @@ pub enum NameError {
     )]
     NotADnsLabel(String),
     /// A name of Tracewell's own.
-    #[error("`{name}` must not be {}: Tracewell's own objects have these names", RESERVED_SERVICE_NAMES.join(", "))]
+    #[error("`{name}` must not be {}: Tracewell's own objects or variables have these names", RESERVED_SERVICE_NAMES.join(", "))]
     Reserved {
         /// The name.
         name: String,

@@ -13,8 +13,8 @@ use crate::known::KNOWN_SERVICES;
 #[x_kube(
     validation = Rule::new("self.name in ['gateway', 'auth', 'chat', 'billing'] || (has(self.image) && has(self.port))")
         .message("image and port are required for a service that is not one of gateway, auth, chat, billing"),
-    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny', 'postgres', 'prometheus'])")
-        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny, postgres, prometheus: Tracewell's own objects have these names"),
+    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny', 'postgres', 'prometheus', 'database', 'sentry-ui', 'trace-ui'])")
+        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny, postgres, prometheus, database, sentry-ui, trace-ui: Tracewell's own objects or variables have these names"),
     validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
         .message("replicas and autoscaling exclude each other: autoscaling decides the number of pods"),
     validation = Rule::new("!has(self.migrations) || (has(self.database) ? self.database == 'Enabled' : self.name in ['auth', 'chat', 'billing'])")
@@ -76,15 +76,16 @@ pub struct ServiceSpec {
     pub resources: Resources,
 
     /// Additional environment. What Tracewell sets itself (`PORT`, `OTEL_*`, `SENTRY_*`, `DATABASE_URL`, …) wins,
-    /// except `RUST_LOG`, `LOG_FORMAT`, `SENTRY_CAPTURE_STATUS`, `KEY_ENCRYPTION_KEY`, `OTEL_METRICS_EXPORTER` and
-    /// `OTEL_LOGS_EXPORTER`; the condition Accepted names what was ignored.
+    /// except `RUST_LOG`, `LOG_FORMAT`, `SENTRY_CAPTURE_STATUS`, `KEY_ENCRYPTION_KEY`, `TRUSTED_PROXIES`, `PASSKEY_RP_ID`,
+    /// `PASSKEY_ORIGINS`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER`, `OTEL_EXPORTER_PROMETHEUS_HOST` and
+    /// `OTEL_EXPORTER_PROMETHEUS_PORT`; the condition Accepted names what was ignored.
     #[serde(default)]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
 
-    /// Secrets and config maps whose every key becomes a variable. An entry of env with the same name wins, and what
-    /// Tracewell sets itself does too.
+    /// Secrets and config maps whose every key becomes a variable, of migrations too. An entry of env with the same name
+    /// wins, and what Tracewell sets itself does too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]

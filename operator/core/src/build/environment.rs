@@ -30,6 +30,8 @@ const OVERRIDABLE: &[&str] = &[
     "PASSKEY_ORIGINS",
     "OTEL_METRICS_EXPORTER",
     "OTEL_LOGS_EXPORTER",
+    "OTEL_EXPORTER_PROMETHEUS_HOST",
+    "OTEL_EXPORTER_PROMETHEUS_PORT",
 ];
 /// Seconds between the signal to end and the last accepted request: endpoints need that long to hear of it.
 const SHUTDOWN_DELAY_SECONDS: i32 = 5;
@@ -120,6 +122,7 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         variable("OTEL_METRICS_EXPORTER", "none"),
         variable("OTEL_LOGS_EXPORTER", "none"),
     ];
+    variables.extend(scrape_variables(service));
     variables.extend(tracing_variables(resolved, service));
     variables.extend(error_variables(resolved, service));
     variables.extend(database_variables(resolved, service));
@@ -137,6 +140,17 @@ fn own_variables(resolved: &Resolved, service: &Service) -> Vec<EnvVar> {
         variables.extend((!documents.is_empty()).then(|| variable("GATEWAY_DOCUMENTS", documents)));
     }
     variables
+}
+
+/// Where an SDK whose metrics are scraped has to listen: by itself it does so on the loopback, where no Prometheus comes.
+fn scrape_variables(service: &Service) -> Vec<EnvVar> {
+    let Some(metrics) = &service.metrics else {
+        return Vec::new();
+    };
+    vec![
+        variable("OTEL_EXPORTER_PROMETHEUS_HOST", "0.0.0.0"),
+        variable("OTEL_EXPORTER_PROMETHEUS_PORT", metrics.port.to_string()),
+    ]
 }
 
 fn resource_attributes(resolved: &Resolved, service: &Service) -> String {

@@ -5,7 +5,7 @@
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::environment::build_migration_environment;
+use super::environment::{build_migration_environment, build_sources};
 use super::job::{Attempts, build_job};
 use super::pod::{memory_volume, mount, restricted_container, restricted_pod};
 use super::workload::DATA_DIRECTORY;
@@ -66,6 +66,7 @@ fn build_container(resolved: &Resolved, service: &Service, migrations: &Migratio
         command: migrations.command.clone(),
         args: migrations.args.clone(),
         env: Some(build_migration_environment(resolved, service)),
+        env_from: build_sources(service),
         ..restricted_container(CONTAINER, &service.image, &service.sizes)
     }
 }

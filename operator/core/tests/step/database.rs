@@ -288,6 +288,15 @@ fn next_of_its_name(before: &Platform) -> (Platform, Live) {
 }
 
 #[test]
+fn the_key_to_a_database_of_somebody_else_outlives_the_platform() {
+    let external = json!({"type": "External", "external": {"urlSecretRef": {"name": "databases"}}});
+    let spec = json!({"services": [{"name": "auth"}], "database": external});
+    let (_, left) = next_of_its_name(&platform(spec));
+    let names: Vec<_> = left.objects.keys().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["demo-auth-encryption"]);
+}
+
+#[test]
 fn what_is_retained_is_taken_over_by_the_next_platform_of_the_name() {
     let mut spec = on_postgres();
     spec["deletionPolicy"] = json!("RetainStorage");
