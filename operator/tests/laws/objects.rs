@@ -7,13 +7,24 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
-use platform_core::api::DeletionPolicy;
+use kube::core::DynamicObject;
+use platform_core::api::{DeletionPolicy, Platform};
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
+use platform_core::resolve::Database;
 use platform_testkit::platforms;
 use proptest::prelude::*;
 
 use crate::{Pods, all, config, containers, desired, pods, resolved, selects, uid};
+
+/// Whether it is the key to what a service has sealed in a database that is not the Platform's.
+fn opens_foreign_data(platform: &Platform, object: &DynamicObject) -> bool {
+    let label = |name| object.labels().get(name).map(String::as_str);
+    let resolved = resolved(platform);
+    let service = label(labels::NAME).and_then(|name| resolved.service(name));
+    label(labels::COMPONENT) == Some("encryption-key")
+        && service.is_some_and(|service| matches!(service.database, Some(Database::External(_))))
+}
 
 proptest! {
     #![proptest_config(config())]
@@ -34,7 +45,8 @@ proptest! {
             prop_assert_eq!(object.name_any(), key.name.clone());
             let owners: Vec<_> = object.owner_references().iter().map(|o| (o.uid.clone(), o.controller)).collect();
             let kept = matches!(key.kind, Kind::PersistentVolumeClaim | Kind::Secret);
-            let outlives = kept && platform.spec.deletion_policy == DeletionPolicy::RetainStorage;
+            let retained = platform.spec.deletion_policy == DeletionPolicy::RetainStorage;
+            let outlives = kept && (retained || opens_foreign_data(&platform, object));
             prop_assert_eq!(owners, if outlives { vec![] } else { vec![(uid.clone(), Some(true))] });
             for label in [labels::NAME, labels::INSTANCE, labels::COMPONENT, labels::PART_OF, labels::MANAGED_BY] {
                 prop_assert!(object.labels().get(label).is_some_and(|value| value.len() <= 63), "{} {}", key, label);
