@@ -272,9 +272,12 @@ fn build_images(
     })
 }
 
-/// Symbols that say nothing in a profile or a stack: tables, generated destructors and `Debug`, a seventh of a program.
-const SILENT_SYMBOLS: [&str; 4] = [
+/// Symbols that say nothing in a profile or a stack: tables, of C too, generated destructors and `Debug`, a seventh of a
+/// program.
+const SILENT_SYMBOLS: [&str; 6] = [
     "GCC_except_table*",
+    "__PRETTY_FUNCTION__*",
+    "_nl_*",
     "anon.*",
     "*drop_in_place*",
     "*core..fmt..Debug*",
