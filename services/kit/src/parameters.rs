@@ -26,11 +26,12 @@ use crate::{
 /// The route, refusing what breaks its description.
 pub(crate) fn guard<S: Clone + Send + Sync + 'static>(route: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S> {
     let (schemas, paths, methods) = route;
+    let referenced: Arc<[_]> = schemas.as_slice().into();
     let rules: HashMap<_, _> = paths
         .paths
         .values()
         .flat_map(operations)
-        .map(|(method, operation)| (method, Rules::of(operation, &schemas)))
+        .map(|(method, operation)| (method, Rules::of(operation, &referenced)))
         .collect();
     let methods = methods.route_layer(middleware::from_fn_with_state(Arc::new(rules), check));
     (schemas, paths, methods)
@@ -73,7 +74,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn of(operation: &Operation, schemas: &[(String, RefOr<Schema>)]) -> Self {
+    fn of(operation: &Operation, referenced: &Arc<[(String, RefOr<Schema>)]>) -> Self {
         let place = |place: ParameterIn, code, detail| {
             let parameters = operation
                 .parameters
@@ -87,7 +88,7 @@ impl Rules {
                 code,
                 detail,
                 parameters: parameters.collect(),
-                schemas: schemas.to_vec(),
+                referenced: referenced.clone(),
                 compiled: OnceCell::new(),
             }
         };
@@ -112,7 +113,7 @@ struct Place {
     detail: &'static str,
     parameters: Vec<Parameter>,
     /// What the parameters' schemas refer to.
-    schemas: Vec<(String, RefOr<Schema>)>,
+    referenced: Arc<[(String, RefOr<Schema>)]>,
     /// At the first request: a process that only prints the document needs none.
     compiled: OnceCell<Compiled>,
 }
@@ -165,7 +166,7 @@ impl Place {
             "additionalProperties": false,
         });
         Ok(Compiled {
-            validator: json::build(schema.clone(), self.schemas.clone())?,
+            validator: json::build(schema.clone(), self.referenced.to_vec())?,
             schema,
         })
     }
