@@ -107,6 +107,8 @@ async fn a_managed_prometheus_feeds_the_monitor_tab_of_jaeger() -> Result<()> {
     for name in [
         "otelcol_receiver_accepted_spans_total",
         "otelcol_receiver_refused_spans_total",
+        "otelcol_exporter_sent_spans_total",
+        "otelcol_exporter_send_failed_spans_total",
     ] {
         assert!(
             !query(&prometheus, name).await?.is_empty(),

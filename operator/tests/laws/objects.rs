@@ -6,12 +6,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use platform_core::api::{DeletionPolicy, Platform};
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
-use platform_core::resolve::Database;
+use platform_core::resolve::{Database, Exposure};
 use platform_testkit::platforms;
 use proptest::prelude::*;
 
@@ -106,11 +107,15 @@ proptest! {
             let name = resolved.name.workload(&service.name);
             let policy = policies.iter().find(|policy| policy.name_any() == name).expect("each service has one");
             let rules = policy.spec.as_ref().and_then(|spec| spec.ingress.clone()).unwrap_or_default();
-            // The gateway on a port of the nodes is open to everybody.
+            // The gateway is for everybody who comes in from outside, or for the cluster.
             let Some(peers) = rules.first().and_then(|rule| rule.from.clone()) else {
-                prop_assert!(service.name.as_str() == "gateway" && resolved.node_ports().is_some());
+                prop_assert!(service.name.as_str() == "gateway" && resolved.exposure != Exposure::None);
                 continue;
             };
+            if service.name.as_str() == "gateway" {
+                prop_assert!(peers.iter().all(|peer| peer.pod_selector.is_none()));
+                continue;
+            }
             let inside = peers.iter().filter(|peer| peer.namespace_selector.is_none());
             let let_in: BTreeSet<String> = inside
                 .filter_map(|peer| peer.pod_selector.as_ref()?.match_labels.as_ref()?.get(labels::NAME).cloned())
@@ -122,6 +127,28 @@ proptest! {
                 .map(|other| other.name.to_string())
                 .collect();
             prop_assert_eq!(let_in, depend);
+        }
+    }
+
+    #[test]
+    fn policies_open_ports_on_which_their_pods_listen(platform in platforms()) {
+        let desired = desired(&platform);
+        let pods = pods(&desired);
+        for policy in all::<NetworkPolicy>(&desired, Kind::NetworkPolicy) {
+            let spec = policy.spec.as_ref().expect("a policy has a spec");
+            let selector = spec.pod_selector.clone().and_then(|selector| selector.match_labels).unwrap_or_default();
+            let declared: BTreeSet<i32> = pods
+                .iter()
+                .filter(|pods| selects(&selector, &pods.labels))
+                .flat_map(|pods| containers(&pods.spec))
+                .flat_map(|container| container.ports.iter().flatten())
+                .map(|port| port.container_port)
+                .collect();
+            let open = spec.ingress.iter().flatten().flat_map(|rule| rule.ports.iter().flatten());
+            for port in open {
+                let Some(IntOrString::Int(number)) = port.port else { panic!("{port:?} is a number") };
+                prop_assert!(declared.contains(&number), "{} opens {}", policy.name_any(), number);
+            }
         }
     }
 

@@ -99,15 +99,16 @@ fn build_sidecar(image: &str, config: &str, exporters: &[ExporterSpec]) -> Colle
     }
 }
 
-/// Names of the tiers of collectors in pods of their own.
-pub(super) fn tiers(resolved: &Resolved) -> &'static [&'static str] {
+/// Tiers of collectors in pods of their own: the app of each, and the name of its objects.
+pub(super) fn tiers(resolved: &Resolved) -> Vec<(&'static str, String)> {
+    let first = || (NAME, resolved.name.collector());
     match resolved.collector().map(|collector| &collector.tier) {
-        None | Some(CollectorTier::Sidecar) => &[],
+        None | Some(CollectorTier::Sidecar) => Vec::new(),
         Some(CollectorTier::Gateway {
             replicas,
             tail_sampling: Some(_),
-        }) if *replicas > 1 => &[NAME, SAMPLER],
-        Some(CollectorTier::Gateway { .. }) => &[NAME],
+        }) if *replicas > 1 => vec![first(), (SAMPLER, resolved.name.sampler())],
+        Some(CollectorTier::Gateway { .. }) => vec![first()],
     }
 }
 

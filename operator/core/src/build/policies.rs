@@ -7,6 +7,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::collector::tiers;
 use super::jaeger::{QUERY_PORT, metrics_port};
 use super::network::selector;
 use super::pipeline::{METRICS_PORT as COLLECTOR_METRICS_PORT, OTLP_GRPC_PORT};
@@ -79,20 +80,20 @@ fn of_service(resolved: &Resolved, service: &Service) -> Part {
         .iter()
         .filter(|other| other.depends_on.contains(&service.name))
         .map(|other| pods_of(resolved, other.name.as_str()));
-    let mut peers: Vec<_> = callers.chain([the_operator()]).collect();
-    if service.name.as_str() == GATEWAY {
-        peers.extend(entrances(&resolved.exposure));
-    }
-    // Empty peers mean everybody.
-    if service.name.as_str() == GATEWAY && is_open(&resolved.exposure) {
-        peers.clear();
-    }
-    let own_metrics = service.metrics.as_ref().map(|metrics| metrics.port);
-    let metrics_ports: Vec<i32> = own_metrics.into_iter().chain([COLLECTOR_METRICS_PORT]).collect();
-    let rules = vec![
-        allow(peers, &[service.port]),
-        allow(vec![anybody_inside()], &metrics_ports),
-    ];
+    let peers = if service.name.as_str() == GATEWAY {
+        visitors(&resolved.exposure)
+    } else {
+        callers.chain([the_operator()]).collect()
+    };
+    let mut rules = vec![allow(peers, &[service.port])];
+    rules.extend(
+        service
+            .metrics
+            .as_ref()
+            .map(|metrics| allow(vec![anybody_inside()], &[metrics.port])),
+    );
+    // Its metrics are evidence; what a Prometheus scrapes is the service.
+    rules.extend(has_sidecars(resolved).then(|| allow(vec![the_operator()], &[COLLECTOR_METRICS_PORT])));
     let app = service.name.as_str();
     part(
         resolved.name.workload(&service.name),
@@ -114,18 +115,15 @@ fn of_telemetry(resolved: &Resolved) -> Vec<Part> {
     let otlp = [OTLP_GRPC_PORT, OTLP_HTTP_PORT];
     let mut parts = Vec::new();
     if matches!(tracing.backend, Backend::Managed { .. }) {
-        let readers = if is_open(&resolved.exposure) {
-            vec![]
-        } else {
-            vec![anybody_inside()]
+        let readers = match &resolved.exposure {
+            Exposure::NodePort(_) => EVERYBODY,
+            Exposure::None | Exposure::Ingress(_) | Exposure::Gateway(_) => vec![anybody_inside()],
         };
-        let mut metrics_ports = vec![COLLECTOR_METRICS_PORT, metrics_port(resolved)];
-        metrics_ports.dedup();
         // The operator's own traces are kept by the Jaeger of a Platform, if it is told so.
         let rules = vec![
             allow(vec![own(), the_operator()], &otlp),
             allow(readers, &[QUERY_PORT]),
-            allow(vec![anybody_inside()], &metrics_ports),
+            allow(vec![anybody_inside()], &[metrics_port(resolved)]),
         ];
         parts.push(part(
             resolved.name.jaeger(),
@@ -134,36 +132,35 @@ fn of_telemetry(resolved: &Resolved) -> Vec<Part> {
             rules,
         ));
     }
-    if let Some(CollectorTier::Gateway { .. }) = resolved.collector().map(|collector| &collector.tier) {
-        for (name, app) in [
-            (resolved.name.collector(), "collector"),
-            (resolved.name.sampler(), "collector-sampler"),
-        ] {
-            let rules = vec![
-                allow(vec![own()], &otlp),
-                allow(vec![anybody_inside()], &[COLLECTOR_METRICS_PORT]),
-            ];
-            parts.push(part(
-                name,
-                (Component::Collector, app),
-                pods(resolved, app),
-                rules,
-            ));
-        }
+    for (app, name) in tiers(resolved) {
+        let rules = vec![
+            allow(vec![own()], &otlp),
+            allow(vec![anybody_inside()], &[COLLECTOR_METRICS_PORT]),
+        ];
+        parts.push(part(
+            name,
+            (Component::Collector, app),
+            pods(resolved, app),
+            rules,
+        ));
     }
     parts
 }
 
-/// Whether users come from anywhere: traffic through a port of a node has lost its source.
-fn is_open(exposure: &Exposure) -> bool {
-    matches!(exposure, Exposure::NodePort(_))
+fn has_sidecars(resolved: &Resolved) -> bool {
+    let tier = resolved.collector().map(|collector| &collector.tier);
+    matches!(tier, Some(CollectorTier::Sidecar))
 }
 
-/// Who may speak to the gateway. Where ingress controllers and Gateways run is the cluster's affair.
-fn entrances(exposure: &Exposure) -> Option<NetworkPolicyPeer> {
+/// Empty peers mean everybody.
+const EVERYBODY: Vec<NetworkPolicyPeer> = Vec::new();
+
+/// Who may speak to the gateway. Traffic through a port of a node has lost its source, and an ingress controller or a load
+/// balancer need not be a pod, or one of the pods' network.
+fn visitors(exposure: &Exposure) -> Vec<NetworkPolicyPeer> {
     match exposure {
-        Exposure::NodePort(_) => None,
-        Exposure::None | Exposure::Ingress(_) | Exposure::Gateway(_) => Some(anybody_inside()),
+        Exposure::None => vec![anybody_inside()],
+        Exposure::NodePort(_) | Exposure::Ingress(_) | Exposure::Gateway(_) => EVERYBODY,
     }
 }
 
@@ -221,7 +218,7 @@ fn select(match_labels: std::collections::BTreeMap<String, String>) -> LabelSele
     }
 }
 
-/// Lets these peers, or everybody where there are none, in on these ports.
+/// Lets these peers in on these ports.
 fn allow(peers: Vec<NetworkPolicyPeer>, ports: &[i32]) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule {
         from: (!peers.is_empty()).then_some(peers),

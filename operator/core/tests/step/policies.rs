@@ -153,15 +153,15 @@ fn a_service_is_reached_by_those_who_depend_on_it() {
         // Only the kubelet of its node asks the collector whether it is well.
         "auth:13133 <- ".to_owned(),
         "auth:3001 <- billing, gateway, the operator".to_owned(),
-        format!("auth:8888 <- billing, gateway, jaeger, {inside}"),
+        "auth:8888 <- the operator".to_owned(),
         format!("auth:9464 <- billing, gateway, jaeger, {inside}"),
         "billing:13133 <- ".to_owned(),
         "billing:3003 <- gateway, the operator".to_owned(),
-        format!("billing:8888 <- auth, gateway, jaeger, {inside}"),
+        "billing:8888 <- the operator".to_owned(),
         format!("billing:9464 <- auth, gateway, jaeger, {inside}"),
         "gateway:13133 <- ".to_owned(),
         format!("gateway:3000 <- auth, billing, jaeger, {inside}"),
-        format!("gateway:8888 <- auth, billing, jaeger, {inside}"),
+        "gateway:8888 <- the operator".to_owned(),
         format!("gateway:9464 <- auth, billing, jaeger, {inside}"),
         "jaeger:13133 <- ".to_owned(),
         format!("jaeger:16686 <- auth, billing, gateway, {inside}"),
@@ -170,6 +170,51 @@ fn a_service_is_reached_by_those_who_depend_on_it() {
         format!("jaeger:8888 <- auth, billing, gateway, {inside}"),
     ];
     assert_eq!(matrix(json!({"services": services})), expected);
+}
+
+#[test]
+fn whoever_comes_in_from_outside_reaches_the_gateway_and_nothing_else() {
+    // Neither a node's own network nor a load balancer is a pod, and no selector finds it.
+    let is_from_anywhere = |policy: &NetworkPolicy| {
+        let rules = policy.spec.iter().flat_map(|spec| spec.ingress.iter().flatten());
+        rules.into_iter().any(|rule| rule.from.is_none())
+    };
+    let open_by = |exposure: Value| {
+        let spec = json!({"services": [{"name": "gateway"}, {"name": "auth"}], "exposure": exposure});
+        let policies: Vec<NetworkPolicy> = all(&serving(&platform(spec)), Kind::NetworkPolicy);
+        let open = policies.iter().filter(|policy| is_from_anywhere(policy));
+        open.map(|policy| policy.metadata.labels.as_ref().expect("labels")[labels::NAME].clone())
+            .collect::<Vec<_>>()
+    };
+    let gateway = json!({"parentRef": {"name": "edge"}, "host": "shop.example.com"});
+    let ingress = json!({"host": "shop.example.com"});
+    assert_eq!(
+        open_by(json!({"type": "Ingress", "ingress": ingress})),
+        ["gateway"]
+    );
+    assert_eq!(
+        open_by(json!({"type": "Gateway", "gateway": gateway})),
+        ["gateway"]
+    );
+    // What a browser needs for the user interface has a port on the nodes as well.
+    assert_eq!(open_by(json!({"type": "NodePort"})), ["gateway", "jaeger"]);
+    assert_eq!(open_by(json!({"type": "None"})), [""; 0]);
+}
+
+#[test]
+fn collectors_in_pods_of_their_own_are_scraped_and_services_have_none() {
+    let told = matrix(json!({
+        "services": [{"name": "gateway"}, {"name": "auth"}],
+        "telemetry": {"collector": {"mode": "Gateway"}},
+    }));
+    let of_collectors: Vec<_> = told.iter().filter(|line| line.contains(":8888")).collect();
+    assert_eq!(
+        of_collectors,
+        [
+            "collector:8888 <- auth, gateway, jaeger, a neighbour, anybody, the operator",
+            "jaeger:8888 <- auth, collector, gateway, a neighbour, anybody, the operator",
+        ]
+    );
 }
 
 #[test]

@@ -82,11 +82,19 @@ const ALERTS: &[Alert] = &[
         summary: "{{ $labels.app_kubernetes_io_name }} loses spans ({{ $labels.reason }}): traces have holes.",
     },
     Alert {
-        name: "TracewellJaegerRefusesSpans",
-        query: "sum by (namespace, tracewell_dev_platform) (rate(otelcol_receiver_refused_spans_total{SELECTOR}[5m])) > 0",
+        name: "TracewellSpansNotStored",
+        // Jaeger's receiver has answered before its storage fails; a collector in a pod of its own refuses for want of memory.
+        query: "sum by (namespace, tracewell_dev_platform, app_kubernetes_io_name) (rate(otelcol_exporter_send_failed_spans_total{SELECTOR}[5m])) > 0 or sum by (namespace, tracewell_dev_platform, app_kubernetes_io_name) (rate(otelcol_receiver_refused_spans_total{SELECTOR}[5m])) > 0",
         minutes: 5,
         severity: Severity::Warning,
-        summary: "Jaeger refuses spans: it is short of memory, or its storage does not take them.",
+        summary: "{{ $labels.app_kubernetes_io_name }} does not store or pass on {{ $value | humanize }} spans a second: traces have holes.",
+    },
+    Alert {
+        name: "TracewellTraceVolumeFills",
+        query: "predict_linear(jaeger_storage_badger_key_log_bytes_available{SELECTOR}[1h], 4 * 3600) < 0",
+        minutes: 15,
+        severity: Severity::Critical,
+        summary: "The volume of Jaeger's traces is full within four hours, as fast as it fills now; then Jaeger ends.",
     },
     Alert {
         name: "TracewellErrorReportsLost",

@@ -42,8 +42,8 @@ pub(super) fn list_targets(resolved: &Resolved) -> Vec<Target> {
         port: jaeger::metrics_port(resolved),
         path: "/metrics".to_owned(),
     });
-    let collectors = collector::tiers(resolved).iter().map(|tier| Target {
-        app: (*tier).to_owned(),
+    let collectors = collector::tiers(resolved).into_iter().map(|(app, _)| Target {
+        app: app.to_owned(),
         port: pipeline::METRICS_PORT,
         path: "/metrics".to_owned(),
     });

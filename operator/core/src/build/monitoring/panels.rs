@@ -204,11 +204,25 @@ const TELEMETRY: Dashboard = Dashboard {
                     &[
                         (
                             "taken",
-                            "sum (rate(otelcol_receiver_accepted_spans_total{SELECTOR}[$__rate_interval]))",
+                            r#"sum (rate(otelcol_receiver_accepted_spans_total{SELECTOR,app_kubernetes_io_name="jaeger"}[$__rate_interval]))"#,
                         ),
                         (
-                            "refused",
-                            "sum (rate(otelcol_receiver_refused_spans_total{SELECTOR}[$__rate_interval]))",
+                            "stored",
+                            r#"sum (rate(otelcol_exporter_sent_spans_total{SELECTOR,app_kubernetes_io_name="jaeger"}[$__rate_interval]))"#,
+                        ),
+                    ],
+                ),
+                panel(
+                    "Spans not stored or passed on",
+                    "ops",
+                    &[
+                        (
+                            "{{app_kubernetes_io_name}} failed",
+                            "sum by (app_kubernetes_io_name) (rate(otelcol_exporter_send_failed_spans_total{SELECTOR}[$__rate_interval]))",
+                        ),
+                        (
+                            "{{app_kubernetes_io_name}} refused",
+                            "sum by (app_kubernetes_io_name) (rate(otelcol_receiver_refused_spans_total{SELECTOR}[$__rate_interval]))",
                         ),
                     ],
                 ),
