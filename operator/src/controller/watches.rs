@@ -52,9 +52,6 @@ pub type Watched = PartialObjectMeta<Platform>;
 /// (kube-rs/kube#1473).
 const CONCURRENCY: u16 = 8;
 
-/// Changes that come within this time lead to one reconcile: an apply of several objects changes them together.
-const DEBOUNCE: Duration = Duration::from_millis(10);
-
 /// Objects per page of a watch's first list.
 const PAGE_SIZE: u32 = 50;
 
@@ -106,11 +103,7 @@ pub fn controller(
         .applied_objects()
         .inspect_ok(move |platform| of_platforms.of_platform(&key_of(platform), platform));
     let mut controller = Controller::for_stream(platforms, store.clone())
-        .with_config(
-            controller::Config::default()
-                .concurrency(CONCURRENCY)
-                .debounce(DEBOUNCE),
-        )
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(NoBackoff);
     let is_known = |info: &KindInfo| info.is_everywhere() || kinds.contains(&info.kind);
     // Secrets are watched where a Platform has to do with one.

@@ -3,28 +3,15 @@
 
 mod database;
 mod metrics;
+#[path = "../common/settings.rs"]
+mod settings;
 
 use platform_core::api::{Platform, PlatformSpec};
 use platform_core::resolve::{Prometheus, Resolved, resolve};
-use platform_core::settings::{SecretsGrant, Settings};
 use platform_core::step::Facts;
 use serde_json::{Value, json};
 
-fn settings() -> Settings {
-    Settings {
-        operator_version: "1.2.3".to_owned(),
-        image_repository: "registry.test/tracewell".to_owned(),
-        image_tag: "4.5.6".to_owned(),
-        jaeger_image: "registry.test/jaeger:2".to_owned(),
-        postgres_image: "registry.test/postgres:4".to_owned(),
-        prometheus_image: "registry.test/prometheus:3".to_owned(),
-        collector_image: "registry.test/collector:3".to_owned(),
-        secrets_grant: SecretsGrant {
-            cluster_role: "tracewell-secrets".to_owned(),
-            service_account: "tracewell-system:tracewell".to_owned(),
-        },
-    }
-}
+use crate::settings::settings;
 
 fn platform(name: &str, spec: Value) -> Platform {
     let spec: PlatformSpec = serde_json::from_value(spec).expect("a spec has the right types");

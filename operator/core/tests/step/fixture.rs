@@ -9,27 +9,13 @@ use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
 use platform_core::kinds::{Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::passwords::Entropy;
-use platform_core::settings::{SecretsGrant, Settings};
+use platform_core::settings::Settings;
 use platform_core::step::{ApplyFailure, Facts, Input, Live, Output, step};
 use serde_json::{Value, json};
 
-pub(crate) const NOW: i64 = 1_000_000;
+pub(crate) use crate::settings::settings;
 
-pub(crate) fn settings() -> Settings {
-    Settings {
-        operator_version: "1.2.3".to_owned(),
-        image_repository: "registry.test/tracewell".to_owned(),
-        image_tag: "4.5.6".to_owned(),
-        jaeger_image: "registry.test/jaeger:2".to_owned(),
-        postgres_image: "registry.test/postgres:4".to_owned(),
-        prometheus_image: "registry.test/prometheus:3".to_owned(),
-        collector_image: "registry.test/collector:3".to_owned(),
-        secrets_grant: SecretsGrant {
-            cluster_role: "tracewell-secrets".to_owned(),
-            service_account: "tracewell-system:tracewell".to_owned(),
-        },
-    }
-}
+pub(crate) const NOW: i64 = 1_000_000;
 
 pub(crate) fn platform(spec: Value) -> Platform {
     let spec: PlatformSpec = serde_json::from_value(spec).expect("a spec has the right types");

@@ -11,4 +11,6 @@ mod holds;
 mod operation;
 mod policies;
 mod scaling;
+#[path = "../common/settings.rs"]
+mod settings;
 mod status;
