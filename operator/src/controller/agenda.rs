@@ -19,6 +19,10 @@ const PACE: Duration = Duration::from_millis(200);
 /// They are further apart where the API server takes long: so many times as long as the look took.
 const REST_PER_LOOK: u32 = 4;
 
+/// And twice as far apart with each look that found another edit of the spec, until a look finds none: whoever edits in a
+/// loop has a rollout for each edit that is acted on, which the whole cluster has to carry.
+const REST_PER_EDIT: u32 = 2;
+
 /// But never further, so that an answer that did not come is no reason to miss the next change.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,15 @@ impl Mark {
         (kind, name, resource_version).hash(&mut hasher);
         Self(hasher.finish())
     }
+}
+
+/// What a look came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What was written, in the versions that it has now.
+    pub written: Vec<Mark>,
+    /// Whether the spec was another than at the last look.
+    pub found_edit: bool,
 }
 
 /// What is known of when each Platform has to be looked at.
@@ -59,6 +72,8 @@ struct Entry {
     looked_at: Option<Instant>,
     /// How long to leave it alone after that.
     rest: Duration,
+    /// Looks, one soon after the other, that each found another edit of the spec.
+    edits: u32,
     /// When its status was written last.
     told_at: Option<Instant>,
     /// When to look where nothing happens.
@@ -90,6 +105,9 @@ impl Agenda {
             entry.read(now);
             return Ok(());
         };
+        if now.saturating_duration_since(looked_at) > LONGEST_REST {
+            entry.edits = 0;
+        }
         entry.drop_echoes();
         let is_wanted = entry.is_asked_for || !entry.news.is_empty() || due <= now;
         if !is_wanted {
@@ -115,24 +133,21 @@ impl Agenda {
         told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < PROGRESS_PACE)
     }
 
-    /// A look has ended, which wrote this, and the next one is due then unless something happens.
-    pub fn end(
-        &self,
-        key: &PlatformKey,
-        written: impl IntoIterator<Item = Mark>,
-        now: Instant,
-        due: Instant,
-    ) {
+    /// A look has ended, and the next one is due then unless something happens.
+    pub fn end(&self, key: &PlatformKey, outcome: Outcome, now: Instant, due: Instant) {
         let mut platforms = self.lock();
         let entry = platforms.entry(key.clone()).or_default();
-        entry.own.extend(written);
+        entry.own.extend(outcome.written);
         let surplus = entry.own.len().saturating_sub(MARKS);
         entry.own.drain(..surplus);
         let took = entry
             .begun
             .take()
             .map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
-        entry.rest = (took * REST_PER_LOOK).clamp(PACE, LONGEST_REST);
+        entry.edits = if outcome.found_edit { entry.edits + 1 } else { 0 };
+        let factor = REST_PER_EDIT.saturating_pow(entry.edits.saturating_sub(1));
+        let rest = (took * REST_PER_LOOK).max(PACE);
+        entry.rest = rest.saturating_mul(factor).min(LONGEST_REST);
         (entry.looked_at, entry.due) = (Some(now), Some(due));
     }
 
@@ -183,11 +198,18 @@ mod tests {
         Mark::new("Deployment", "demo-auth", version)
     }
 
+    fn wrote(version: &str) -> Outcome {
+        Outcome {
+            written: vec![mark(version)],
+            found_edit: false,
+        }
+    }
+
     /// One that was looked at, wrote version 7, and is due in an hour.
     fn looked_at() -> (Agenda, Instant) {
         let (agenda, start) = (Agenda::default(), Instant::now());
         assert_eq!(agenda.begin(&key(), start), Ok(()), "it was never looked at");
-        agenda.end(&key(), [mark("7")], start, start + HOUR);
+        agenda.end(&key(), wrote("7"), start, start + HOUR);
         (agenda, start + PACE)
     }
 
@@ -209,7 +231,7 @@ mod tests {
         let (agenda, now) = looked_at();
         agenda.told_of(&key(), mark("8"));
         assert_eq!(agenda.begin(&key(), now), Ok(()));
-        agenda.end(&key(), [], now, now + HOUR);
+        agenda.end(&key(), Outcome::default(), now, now + HOUR);
         assert!(agenda.begin(&key(), now + PACE).is_err(), "it is news once");
     }
 
@@ -219,7 +241,7 @@ mod tests {
         agenda.told_of(&key(), mark("8"));
         assert_eq!(agenda.begin(&key(), now), Ok(()));
         agenda.told_of(&key(), mark("9"));
-        agenda.end(&key(), [mark("9")], now, now + HOUR);
+        agenda.end(&key(), wrote("9"), now, now + HOUR);
         assert!(agenda.begin(&key(), now + PACE).is_err());
     }
 
@@ -229,7 +251,7 @@ mod tests {
         agenda.ask_for(&key());
         assert_eq!(agenda.begin(&key(), now), Ok(()));
         agenda.told_of(&key(), mark("8"));
-        agenda.end(&key(), [], now, now + HOUR);
+        agenda.end(&key(), Outcome::default(), now, now + HOUR);
         let half = PACE / 2;
         assert_eq!(agenda.begin(&key(), now + half), Err(half));
         assert_eq!(agenda.begin(&key(), now + PACE), Ok(()));
@@ -246,9 +268,38 @@ mod tests {
             now += HOUR;
             assert_eq!(agenda.begin(&key(), now), Ok(()));
             let ended = now + took;
-            agenda.end(&key(), [], ended, ended);
+            agenda.end(&key(), Outcome::default(), ended, ended);
             assert_eq!(agenda.begin(&key(), ended), Err(rest));
         }
+    }
+
+    #[test]
+    fn whoever_edits_in_a_loop_is_followed_ever_more_slowly() {
+        let (agenda, mut now) = looked_at();
+        let mut rests = Vec::new();
+        let mut edit = |agenda: &Agenda, now: &mut Instant| {
+            agenda.ask_for(&key());
+            assert_eq!(agenda.begin(&key(), *now), Ok(()));
+            let outcome = Outcome {
+                found_edit: true,
+                ..Outcome::default()
+            };
+            agenda.end(&key(), outcome, *now, *now);
+            let rest = agenda.begin(&key(), *now).expect_err("it has to rest");
+            *now += rest;
+            rests.push(rest);
+        };
+        for _ in 0..6 {
+            edit(&agenda, &mut now);
+        }
+        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        agenda.end(&key(), Outcome::default(), now, now);
+        now += PACE;
+        edit(&agenda, &mut now);
+        let paces = [1, 2, 4, 8].map(|factor| PACE * factor);
+        assert_eq!(rests[..4], paces);
+        assert_eq!(rests[4..6], [LONGEST_REST; 2]);
+        assert_eq!(rests[6], PACE, "a look that found no edit ends the row");
     }
 
     #[test]

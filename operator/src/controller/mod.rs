@@ -15,7 +15,7 @@ mod watch_backoff;
 mod watches;
 
 pub use self::{
-    agenda::{Agenda, Mark},
+    agenda::{Agenda, Mark, Outcome},
     backoff::Backoff,
     effects::{fresh_entropy, read_facts, read_live},
     error::{NoEntropy, ReconcileError, WriteFailure},

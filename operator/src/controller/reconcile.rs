@@ -51,6 +51,8 @@ pub struct Reconciled {
     pub written: Vec<Mark>,
     /// Whether a status was written.
     pub is_told: bool,
+    /// Whether the spec was another than the one that the status told of.
+    pub found_edit: bool,
     /// Kinds whose objects in its namespace concern it, and that no other watch tells of.
     pub follows: BTreeSet<Kind>,
 }
@@ -61,6 +63,7 @@ impl Reconciled {
         questions: None,
         written: Vec::new(),
         is_told: false,
+        found_edit: false,
         follows: BTreeSet::new(),
     };
 }
@@ -160,10 +163,20 @@ pub async fn reconcile<C: Cluster>(
             questions: verdict.questions,
             written,
             is_told,
+            found_edit: was_edited(&platform),
             follows,
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
+}
+
+/// Whether its spec is another than the one that its status tells of.
+fn was_edited(platform: &Platform) -> bool {
+    let told = platform
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    told != platform.metadata.generation
 }
 
 /// What became of a status.

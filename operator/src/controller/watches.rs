@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Backoff, Knowledge, News, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
+    Backoff, Knowledge, News, Outcome, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
     progress::{LONGEST_PULSE, SHORTEST_PULSE},
     reconcile,
     watch_backoff::{NoBackoff, ShortBackoff},
@@ -231,7 +231,7 @@ impl<C> Operator<C> {
     fn after_failure(&self, key: &PlatformKey, error: &ReconcileError) -> Action {
         let pause = self.backoff.failed(key, error.retry_after());
         let now = Instant::now();
-        self.news.agenda.end(key, [], now, now + pause);
+        self.news.agenda.end(key, Outcome::default(), now, now + pause);
         Action::requeue(pause)
     }
 
@@ -293,7 +293,11 @@ async fn reconcile_watched<C: Cluster>(
             if reconciled.is_told {
                 agenda.told(&key, now);
             }
-            agenda.end(&key, reconciled.written.iter().copied(), now, due);
+            let outcome = Outcome {
+                written: reconciled.written.clone(),
+                found_edit: reconciled.found_edit,
+            };
+            agenda.end(&key, outcome, now, due);
         }
         Err(error) => {
             span.record("otel.status_code", "ERROR");
