@@ -25,6 +25,12 @@ seed_checksums() {
 }
 
 case $name in
+  collector)
+    # The stable modules, v1.X.Y, follow those that are not.
+    go list -m -f '{{if not (or .Main .Indirect)}}{{.Path}} {{.Version}}{{end}}' all | awk '$2 ~ /^v0/ {print $1}' |
+      xargs -I{} echo "{}@$version" | xargs go get
+    go mod tidy
+    ;;
   kubernetes)
     go mod edit -require "k8s.io/kubernetes@$version"
     replace_staging_modules

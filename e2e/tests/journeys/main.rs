@@ -4,6 +4,7 @@
 //! Tests of requests use that Platform and leave it as it is. Tests that break something have a namespace of their
 //! own; it stays when they fail, to be looked at, and goes with their next run.
 
+mod balanced;
 mod database;
 mod database_problems;
 mod deletion;

@@ -36,7 +36,7 @@ pub(super) enum Programs {
 }
 
 /// Those that a Platform runs.
-const THIRD_PARTY: [ThirdParty; 2] = [
+const THIRD_PARTY: [ThirdParty; 3] = [
     ThirdParty {
         image: "docker.io/library/postgres:15",
         folder: "postgres",
@@ -46,6 +46,12 @@ const THIRD_PARTY: [ThirdParty; 2] = [
         image: PROMETHEUS,
         folder: "prometheus",
         programs: Programs::FromGo(&[tools::PROMETHEUS]),
+    },
+    ThirdParty {
+        // The version is the one that `cluster/tools/collector` pins.
+        image: "docker.io/otel/opentelemetry-collector-contrib:0.144.0",
+        folder: "collector",
+        programs: Programs::FromGo(&[tools::COLLECTOR]),
     },
 ];
 

@@ -14,7 +14,7 @@ use crate::steps::{Step, Steps};
 pub(crate) struct Tool {
     /// File name of the program.
     pub(crate) name: &'static str,
-    /// Folder under `cluster/tools` whose go.mod and go.sum pin it.
+    /// Folder under `cluster/tools` whose go.mod and go.sum pin it, and which may hold its `main`.
     module: &'static str,
     /// Go package of its `main`.
     package: &'static str,
@@ -71,6 +71,9 @@ pub(crate) const PROMETHEUS: Tool = Tool {
     )
 };
 
+/// With the exporter that balances by trace, which Jaeger's image lacks.
+pub(crate) const COLLECTOR: Tool = tool("collector", "collector", "tracewell.dev/cluster/tools/collector");
+
 /// What the node image is made of.
 pub(crate) const NODE: &[Tool] = &[
     KUBE_APISERVER,
@@ -112,6 +115,10 @@ impl Tool {
         let mut parts = Fingerprint::builder();
         parts.text(self.package).text(&linker_flags(&pinned)?);
         parts.file(&pinned.join("go.mod"))?.file(&pinned.join("go.sum"))?;
+        let main = pinned.join("main.go");
+        if main.exists() {
+            parts.file(&main)?;
+        }
         if !self.tags.is_empty() {
             parts.text(self.tags);
         }
@@ -293,7 +300,10 @@ mod tests {
     #[test]
     fn every_tool_is_pinned_in_the_tree() {
         let tree = crate::cluster::tree();
-        for tool in NODE.iter().chain(&[KIND, HELM, JAEGER, PROMETHEUS, KWOK]) {
+        for tool in NODE
+            .iter()
+            .chain(&[KIND, HELM, JAEGER, PROMETHEUS, COLLECTOR, KWOK])
+        {
             assert!(
                 tool.fingerprint(tree).is_ok(),
                 "{} has no go.mod, go.sum or replacement",
