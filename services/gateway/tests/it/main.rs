@@ -8,6 +8,7 @@
 mod api_docs;
 mod failures;
 mod health;
+mod resends;
 mod routing;
 mod streams;
 mod support;
