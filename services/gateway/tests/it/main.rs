@@ -6,6 +6,7 @@
 )]
 
 mod api_docs;
+mod contract;
 mod failures;
 mod health;
 mod resends;
