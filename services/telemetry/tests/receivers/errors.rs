@@ -234,6 +234,7 @@ async fn the_same_ids_lead_from_the_log_to_jaeger_to_sentry_and_back() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("SENTRY_TRACES_SAMPLE_RATE", "1"),
         ("TRACE_UI_URL", "http://jaeger.test"),
+        ("SENTRY_UI_URL", "https://sentry.test/organizations/acme"),
     ];
     let Some(scene) = Scene::start(&variables).await else {
         return;
@@ -261,6 +262,10 @@ async fn the_same_ids_lead_from_the_log_to_jaeger_to_sentry_and_back() {
     let server = &trace.spans[0];
     assert_eq!(server.kind, Kind::Server);
     assert_eq!(server.attribute("sentry.event_id"), id);
+    // Sentry's search leads from the id of an event to the event itself.
+    let url = format!("https://sentry.test/organizations/acme/issues/?query={id}");
+    assert_eq!(server.attribute("sentry.event_url"), url);
+    assert_eq!(line["sentry_event_url"], url);
     assert_eq!(
         (server.is_error, server.attribute("error.type")),
         (true, "LoadError")
