@@ -4,11 +4,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::{Instant, interval_at};
 use tracewell_kit::db::{Db, DbError};
 
 use crate::{
     sealing::{SealError, Sealing},
     second_factor, store,
+    upkeep::keep_up,
 };
 
 /// How often it is done while there are previous keys: a process of before the change may still be running, and seal.
@@ -29,30 +31,22 @@ pub(crate) enum ResealError {
 /// Seals again until the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Resealing {
-    _alive: Arc<()>,
+    _kept: Arc<(Db, Sealing)>,
 }
 
 impl Resealing {
     /// Seals everything again, then keeps at it.
     pub(crate) async fn start(db: Db, sealing: Sealing) -> Result<Self, ResealError> {
         seal_secrets_again(&db, &sealing).await?;
-        let alive = Arc::new(());
-        let watched = Arc::downgrade(&alive);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(PERIOD).await;
-                if watched.strong_count() == 0 {
-                    return;
-                }
-                if let Err(error) = seal_secrets_again(&db, &sealing).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "secrets not sealed again with KEY_ENCRYPTION_KEY"
-                    );
-                }
-            }
-        });
-        Ok(Self { _alive: alive })
+        let kept = Arc::new((db, sealing));
+        let ticks = interval_at(Instant::now() + PERIOD, PERIOD);
+        keep_up(
+            &kept,
+            ticks,
+            "secrets not sealed again with KEY_ENCRYPTION_KEY",
+            async |kept| seal_secrets_again(&kept.0, &kept.1).await,
+        );
+        Ok(Self { _kept: kept })
     }
 }
 
