@@ -86,7 +86,9 @@ async fn a_success_is_no_event() {
         return;
     };
     assert_eq!(scene.greeter.get("/hello/ada").await.status, 200);
-    assert_eq!(scene.end_after(0).await.payloads("event"), [] as [&Value; 0]);
+    let outcome = scene.end_after(0).await;
+    assert_eq!(outcome.payloads("event"), [] as [&Value; 0]);
+    assert_eq!(outcome.line("/hello/ada")["level"], 30);
 }
 
 #[tokio::test]
@@ -107,6 +109,21 @@ async fn client_errors_are_one_warning_per_group() {
     );
     assert_eq!(event["exception"], Value::Null, "it has no stack");
     assert_eq!(outcome.line("/hello/eve")["level"], 40);
+}
+
+#[tokio::test]
+async fn statuses_that_are_not_asked_for_are_no_events() {
+    let Some(scene) = Scene::start(&[("SENTRY_CAPTURE_STATUS", "500-599")]).await else {
+        return;
+    };
+    assert_eq!(scene.greeter.get("/hello/eve").await.status, 404);
+    assert_eq!(scene.greeter.get("/debug/error").await.status, 500);
+    let outcome = scene.end_after(1).await;
+    assert_eq!(
+        outcome.event()["event_id"],
+        outcome.line("/debug/error")["sentry_event_id"]
+    );
+    assert_eq!(outcome.line("/hello/eve")["sentry_event_id"], Value::Null);
 }
 
 #[tokio::test]
