@@ -3,9 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::interval;
 use tracewell_kit::{clock, db::Db};
 
-use crate::store;
+use crate::{store, upkeep::keep_up};
 
 /// How often what is old is deleted.
 const PERIOD: Duration = Duration::from_hours(1);
@@ -13,21 +14,15 @@ const PERIOD: Duration = Duration::from_hours(1);
 /// Deletes what is old until the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Housekeeping {
-    _alive: Arc<()>,
+    _db: Arc<Db>,
 }
 
 impl Housekeeping {
     pub(crate) fn start(db: Db) -> Self {
-        let alive = Arc::new(());
-        let watched = Arc::downgrade(&alive);
-        tokio::spawn(async move {
-            while watched.strong_count() > 0 {
-                if let Err(error) = store::retention::delete_old(&db, clock::now()).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "old data not deleted");
-                }
-                tokio::time::sleep(PERIOD).await;
-            }
+        let db = Arc::new(db);
+        keep_up(&db, interval(PERIOD), "old data not deleted", async |db| {
+            store::retention::delete_old(&db, clock::now()).await
         });
-        Self { _alive: alive }
+        Self { _db: db }
     }
 }

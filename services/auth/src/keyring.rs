@@ -2,10 +2,11 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use tokio::time::{Instant, interval_at};
 use tracewell_kit::{
     auth::Verifier,
     clock,
@@ -16,6 +17,7 @@ use tracewell_kit::{
 use crate::{
     sealing::Sealing,
     store::signing_keys::{self, PublishedKey, SigningKeyError},
+    upkeep::keep_up,
 };
 
 /// How often the database is asked: another process may have let another key sign.
@@ -53,7 +55,12 @@ impl KeyRing {
             verifier: Verifier::fixed(keys.published.as_ref().clone()),
             keys: RwLock::new(keys),
         });
-        tokio::spawn(keep_up(Arc::downgrade(&ring), db, sealing));
+        let ticks = interval_at(Instant::now() + PERIOD, PERIOD);
+        // After a failure those in use stay good for days.
+        keep_up(&ring, ticks, "signing keys not kept up", move |ring| {
+            let (db, sealing) = (db.clone(), sealing.clone());
+            async move { read(&db, &sealing).await.map(|keys| ring.replace(keys)) }
+        });
         Ok(Self(ring))
     }
 
@@ -87,23 +94,6 @@ impl Inner {
     fn replace(&self, keys: Keys) {
         self.verifier.replace(keys.published.as_ref().clone());
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
-    }
-}
-
-async fn keep_up(ring: Weak<Inner>, db: Db, sealing: Sealing) {
-    loop {
-        tokio::time::sleep(PERIOD).await;
-        let Some(ring) = ring.upgrade() else {
-            return;
-        };
-        match read(&db, &sealing).await {
-            Ok(keys) => ring.replace(keys),
-            // Those in use stay good for days.
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "signing keys not kept up"
-            ),
-        }
     }
 }
 

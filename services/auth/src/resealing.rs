@@ -4,11 +4,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::{Instant, interval_at};
 use tracewell_kit::db::{Db, DbError};
 
 use crate::{
     sealing::{SealError, Sealing},
     second_factor, store,
+    upkeep::keep_up,
 };
 
 /// How often it is done while there are previous keys: a process of before the change may still be running, and seal.
@@ -29,30 +31,22 @@ pub(crate) enum ResealError {
 /// Seals again until the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Resealing {
-    _alive: Arc<()>,
+    _kept: Arc<(Db, Sealing)>,
 }
 
 impl Resealing {
     /// Seals everything again, then keeps at it.
     pub(crate) async fn start(db: Db, sealing: Sealing) -> Result<Self, ResealError> {
         seal_secrets_again(&db, &sealing).await?;
-        let alive = Arc::new(());
-        let watched = Arc::downgrade(&alive);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(PERIOD).await;
-                if watched.strong_count() == 0 {
-                    return;
-                }
-                if let Err(error) = seal_secrets_again(&db, &sealing).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "secrets not sealed again with KEY_ENCRYPTION_KEY"
-                    );
-                }
-            }
-        });
-        Ok(Self { _alive: alive })
+        let kept = Arc::new((db, sealing));
+        let ticks = interval_at(Instant::now() + PERIOD, PERIOD);
+        keep_up(
+            &kept,
+            ticks,
+            "secrets not sealed again with KEY_ENCRYPTION_KEY",
+            async |kept| seal_secrets_again(&kept.0, &kept.1).await,
+        );
+        Ok(Self { _kept: kept })
     }
 }
 
@@ -91,6 +85,7 @@ async fn seal_secrets_again(db: &Db, sealing: &Sealing) -> Result<(), ResealErro
 #[cfg(test)]
 mod tests {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use futures::future::join_all;
     use rstest::rstest;
     use tracewell_kit::{
         clock,
@@ -125,16 +120,11 @@ mod tests {
         secrets
     }
 
-    #[rstest]
-    #[tokio::test]
-    async fn several_processes_seal_everything_again_page_by_page(
-        #[values(Sqlite, Postgres)] engine: Engine,
-    ) {
-        let database = TestDatabase::create(engine).await.unwrap();
-        let db = database.open(MIGRATIONS).await.unwrap();
-        let (before, changing, after) = (sealing(1, None), sealing(2, Some(1)), sealing(2, None));
+    /// Accounts with a device each that is not confirmed, sealed by `sealing`, and the secrets.
+    async fn begin_devices(db: &Db, sealing: &Sealing, count: i64) -> Vec<TotpSecret> {
         let mut tx = db.begin().await.unwrap();
-        for number in 0..=PAGE {
+        let mut secrets = Vec::new();
+        for number in 0..count {
             let user_id = user(number);
             query(
                 "users",
@@ -144,17 +134,63 @@ mod tests {
             .execute(&mut tx)
             .await
             .unwrap();
-            let sealed = second_factor::seal(&before, &user_id, &TotpSecret::generate().unwrap()).unwrap();
+            let secret = TotpSecret::generate().unwrap();
+            let sealed = second_factor::seal(sealing, &user_id, &secret).unwrap();
             store::totp::begin(&mut tx, &user_id, sealed, clock::now())
                 .await
                 .unwrap();
+            secrets.push(secret);
         }
         tx.commit().await.unwrap();
+        secrets
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn several_processes_seal_everything_again_page_by_page(
+        #[values(Sqlite, Postgres)] engine: Engine,
+    ) {
+        let database = TestDatabase::create(engine).await.unwrap();
+        let db = database.open(MIGRATIONS).await.unwrap();
+        let (before, changing, after) = (sealing(1, None), sealing(2, Some(1)), sealing(2, None));
+        begin_devices(&db, &before, PAGE + 1).await;
         let secrets = opened(&db, &before).await;
         let seal = || seal_secrets_again(&db, &changing);
         let (one, other) = tokio::join!(seal(), seal());
         one.and(other).unwrap();
         assert_eq!(opened(&db, &after).await, secrets);
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn devices_are_confirmed_while_their_secrets_are_sealed_again(
+        #[values(Sqlite, Postgres)] engine: Engine,
+    ) {
+        const DEVICES: i64 = 40;
+        let database = TestDatabase::create(engine).await.unwrap();
+        let db = database.open(MIGRATIONS).await.unwrap();
+        let (before, changing, after) = (sealing(1, None), sealing(2, Some(1)), sealing(2, None));
+        let secrets = begin_devices(&db, &before, DEVICES).await;
+        let now = clock::now();
+        let confirm = async |(number, secret): (i64, &TotpSecret)| {
+            let mut tx = db.begin().await.unwrap();
+            second_factor::confirm(&mut tx, &changing, &user(number), &secret.code(now), now)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        };
+        let confirmed = join_all((0..).zip(&secrets).map(confirm));
+        let (sealed, _) = tokio::join!(seal_secrets_again(&db, &changing), confirmed);
+        sealed.unwrap();
+        // What was held when its turn came is left for the next time.
+        seal_secrets_again(&db, &changing).await.unwrap();
+        assert_eq!(opened(&db, &after).await.len(), secrets.len());
+        for number in 0..DEVICES {
+            assert!(
+                second_factor::is_on(&db, &user(number)).await.unwrap(),
+                "{number}"
+            );
+        }
     }
 
     #[rstest]

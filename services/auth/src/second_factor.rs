@@ -1,5 +1,6 @@
 //! The second factor of an account: one-time passwords of a device, and backup codes.
 
+use jiff::Timestamp;
 use tracewell_kit::{
     clock,
     db::{Reader, Tx},
@@ -43,6 +44,25 @@ fn name(user_id: &str) -> String {
 pub(crate) async fn is_on<'c>(on: impl Into<Reader<'c>>, user_id: &str) -> Result<bool, AuthError> {
     let device = store::totp::of_user(on, user_id).await?;
     Ok(device.is_some_and(|device| device.confirmed_at.is_some()))
+}
+
+/// Confirms the device that is being set up by a code of it.
+///
+/// Its secret is read only once it is held: sealed again in between, it is the same secret in another text.
+pub(crate) async fn confirm(
+    tx: &mut Tx,
+    sealing: &Sealing,
+    user_id: &str,
+    code: &str,
+    now: Timestamp,
+) -> Result<(), AuthError> {
+    let device = store::totp::hold_unconfirmed(tx, user_id)
+        .await?
+        .ok_or(AuthError::NoTotpSetup)?;
+    let step = open(sealing, user_id, &device)?
+        .step_of(code, device.last_step, now)
+        .ok_or(AuthError::WrongCode)?;
+    Ok(store::totp::confirm(tx, user_id, step, now).await?)
 }
 
 /// Takes a code, of the device or of the backup codes; the same one is never taken again.

@@ -63,9 +63,9 @@ impl GatewayError {
     /// Sorts out why an exchange with `upstream` failed.
     pub fn from_exchange(upstream: &str, source: reqwest::Error) -> Self {
         let upstream = upstream.to_owned();
-        if has_cause::<http_body_util::LengthLimitError>(&source) {
+        if find_cause::<http_body_util::LengthLimitError>(&source).is_some() {
             Self::BodyTooLarge
-        } else if has_cause::<axum::Error>(&source) {
+        } else if find_cause::<axum::Error>(&source).is_some() {
             // Only the body of the client's request can fail with an error of the server's side.
             Self::BodyBroken(source)
         } else {
@@ -107,6 +107,7 @@ impl IntoResponse for GatewayError {
     }
 }
 
-fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&cause| cause.source()).any(<dyn Error + 'static>::is::<E>)
+/// The first of `error` and its causes that is an `E`.
+pub(crate) fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&cause| cause.source()).find_map(<dyn Error + 'static>::downcast_ref)
 }

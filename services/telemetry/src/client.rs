@@ -52,17 +52,27 @@ impl TracedClient {
 
     /// Sends a request that was built elsewhere, such as a proxied one with a streaming body.
     pub async fn execute(&self, request: Request) -> reqwest::Result<Response> {
-        self.execute_as(request, None).await
+        self.send(request, None, 0).await
+    }
+
+    /// Like [`Self::execute`], for a request that was sent `count` times before. Each time is a span of its own.
+    pub async fn resend(&self, request: Request, count: u32) -> reqwest::Result<Response> {
+        self.send(request, None, count).await
     }
 
     /// Sends `request`; `template` is the low-cardinality form of its path (`/v1/users/{id}`) and names
     /// the span. Span and duration end with the response's headers, not with its body.
-    pub async fn execute_as(
+    pub async fn execute_as(&self, request: Request, template: Option<&str>) -> reqwest::Result<Response> {
+        self.send(request, template, 0).await
+    }
+
+    async fn send(
         &self,
         mut request: Request,
         template: Option<&str>,
+        resends: u32,
     ) -> reqwest::Result<Response> {
-        let mut call = Call::start(&request, template);
+        let mut call = Call::start(&request, template, resends);
         let context = call.span.context().clone();
         self.inject(&context, &mut request);
         let result = self.client.execute(request).with_context(context).await;
@@ -174,10 +184,10 @@ impl Outcome {
 }
 
 impl Call {
-    fn start(request: &Request, template: Option<&str>) -> Self {
+    fn start(request: &Request, template: Option<&str>, resends: u32) -> Self {
         let url = redacted(request.url());
         Self {
-            span: client_span(request.method(), &url, template),
+            span: client_span(request.method(), &url, template, resends),
             method: known_method(request.method()),
             url,
             started: Instant::now(),
@@ -221,7 +231,7 @@ impl Drop for Call {
 }
 
 /// `url` holds no secrets.
-fn client_span(method: &Method, url: &Url, template: Option<&str>) -> OpenSpan {
+fn client_span(method: &Method, url: &Url, template: Option<&str>, resends: u32) -> OpenSpan {
     let known = known_method(method);
     let name = || match template {
         Some(template) => [known, " ", template].concat().into(),
@@ -234,6 +244,10 @@ fn client_span(method: &Method, url: &Url, template: Option<&str>) -> OpenSpan {
             span.add_some("server.port", url.port_or_known_default().map(i64::from));
             span.add("url.full", url.to_string());
             span.add_some("url.template", template.map(str::to_owned));
+            span.add_some(
+                "http.request.resend_count",
+                (resends > 0).then_some(i64::from(resends)),
+            );
             if known == "_OTHER" {
                 span.add("http.request.method_original", method.to_string());
             }

@@ -75,6 +75,12 @@ impl TotpSecret {
         (current - TOLERANCE..=current + TOLERANCE).find(|step| *step > last && self.code_at(*step) == code)
     }
 
+    /// What an app shows.
+    #[cfg(test)]
+    pub(crate) fn code(&self, now: Timestamp) -> String {
+        format!("{:06}", self.code_at(now.as_second().div_euclid(PERIOD)))
+    }
+
     /// RFC 4226, 5.3.
     fn code_at(&self, step: i64) -> u32 {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.as_bytes());

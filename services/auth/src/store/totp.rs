@@ -1,7 +1,7 @@
 //! The devices that make one-time passwords, one for each account at most, and the codes for who has lost theirs.
 
 use jiff::Timestamp;
-use tracewell_kit::db::{Db, DbError, Reader, Tx, query};
+use tracewell_kit::db::{Db, DbError, Reader, Row, Tx, query};
 
 use crate::domain::BackupCode;
 
@@ -42,14 +42,16 @@ pub(crate) async fn of_user<'c>(on: impl Into<Reader<'c>>, user_id: &str) -> Res
         "SELECT secret, confirmed_at, last_step FROM totp_devices WHERE user_id = $1",
     )
     .bind(user_id.to_owned())
-    .optional(on, |row| {
-        Ok(Device {
-            sealed_secret: row.get("secret")?,
-            confirmed_at: row.optional_instant("confirmed_at")?,
-            last_step: row.get("last_step")?,
-        })
-    })
+    .optional(on, device)
     .await
+}
+
+fn device(row: &Row) -> Result<Device, DbError> {
+    Ok(Device {
+        sealed_secret: row.get("secret")?,
+        confirmed_at: row.optional_instant("confirmed_at")?,
+        last_step: row.get("last_step")?,
+    })
 }
 
 /// Users and sealed secrets of at most `limit` devices, in order of the users' ids, from the one after `after` on.
@@ -87,26 +89,31 @@ pub(crate) async fn replace_sealed(
     Ok(rows == 1)
 }
 
-/// Confirms the device with this secret; `false` if it is another one, or confirmed already.
-pub(crate) async fn confirm(
-    tx: &mut Tx,
-    user_id: &str,
-    sealed_secret: &str,
-    step: i64,
-    now: Timestamp,
-) -> Result<bool, DbError> {
-    let rows = query(
+/// Holds the device of an account that is not confirmed yet, for the rest of a transaction: meanwhile nobody confirms it, puts
+/// another in its place, or seals its secret again.
+pub(crate) async fn hold_unconfirmed(tx: &mut Tx, user_id: &str) -> Result<Option<Device>, DbError> {
+    query(
         "totp_devices",
-        "UPDATE totp_devices SET confirmed_at = $1, last_step = $2 \
-         WHERE user_id = $3 AND secret = $4 AND confirmed_at IS NULL",
+        "UPDATE totp_devices SET created_at = created_at WHERE user_id = $1 AND confirmed_at IS NULL \
+         RETURNING secret, confirmed_at, last_step",
+    )
+    .bind(user_id.to_owned())
+    .optional(tx, device)
+    .await
+}
+
+/// Confirms the device that the transaction holds, by the code of a step.
+pub(crate) async fn confirm(tx: &mut Tx, user_id: &str, step: i64, now: Timestamp) -> Result<(), DbError> {
+    query(
+        "totp_devices",
+        "UPDATE totp_devices SET confirmed_at = $1, last_step = $2 WHERE user_id = $3",
     )
     .bind(now.as_microsecond())
     .bind(step)
     .bind(user_id.to_owned())
-    .bind(sealed_secret.to_owned())
     .execute(tx)
-    .await?;
-    Ok(rows == 1)
+    .await
+    .map(drop)
 }
 
 /// Takes the code of a step; `false` if it, or a later one, was taken before.

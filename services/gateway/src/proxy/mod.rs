@@ -2,6 +2,7 @@
 
 pub mod headers;
 mod relay;
+mod resend;
 mod upgrade;
 mod websocket;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::RequestExt;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::request::Parts;
@@ -18,6 +19,7 @@ use tracewell_kit::connections::Connections;
 use tracewell_kit::forwarded::TrustedProxies;
 use tracewell_telemetry::{Relayed, TracedClient};
 
+use self::resend::Repeatable;
 use crate::error::GatewayError;
 use crate::routing::{Upstream, is_ambiguous, is_for_operators};
 
@@ -31,7 +33,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// `answer_timeout` bounds the time from the request to the head of the answer; the answer's body may take as
+    /// `answer_timeout` bounds the time from the request, however often it is sent, to the head of the answer; the answer's body may take as
     /// long as it likes, as event streams do.
     /// Upgraded connections go to `connections`.
     pub fn new(
@@ -66,10 +68,8 @@ impl Proxy {
         if let Some(upgrade) = &upgrade {
             upgrade.ask(outgoing.headers_mut());
         }
-        if !body.is_end_stream() {
-            *outgoing.body_mut() = Some(reqwest::Body::wrap_stream(body.into_data_stream()));
-        }
-        let answer = tokio::time::timeout(self.answer_timeout, self.client.execute(outgoing))
+        let sent = Repeatable::new(outgoing, body).send(&self.client);
+        let answer = tokio::time::timeout(self.answer_timeout, sent)
             .await
             .map_err(|_| GatewayError::Timeout {
                 upstream: upstream.name.clone(),

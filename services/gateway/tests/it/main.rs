@@ -6,8 +6,10 @@
 )]
 
 mod api_docs;
+mod contract;
 mod failures;
 mod health;
+mod resends;
 mod routing;
 mod streams;
 mod support;

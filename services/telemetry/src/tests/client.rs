@@ -90,6 +90,25 @@ async fn failures_are_named_on_the_span() {
     assert!(!format!("{unreachable:?}").contains("hunter2"));
 }
 
+#[tokio::test]
+async fn a_request_that_is_sent_again_counts_its_resends() {
+    let harness = Harness::new();
+    let back = serve(Router::new().fallback(|| async { "here" })).await;
+    let client = harness.telemetry.client(reqwest::Client::new());
+    let url: reqwest::Url = format!("http://{back}/").parse().unwrap();
+    for resends in 0..2 {
+        let request = reqwest::Request::new(http::Method::GET, url.clone());
+        client.resend(request, resends).await.unwrap();
+    }
+    let counts: Vec<_> = harness
+        .spans_reach(2)
+        .await
+        .iter()
+        .map(|span| attribute(span, "http.request.resend_count"))
+        .collect();
+    assert_eq!(counts, [None, Some("1".to_owned())]);
+}
+
 /// What a service behind `telemetry`'s server and client gets to see of this caller's context.
 async fn passed_on(telemetry: Telemetry) -> [String; 3] {
     async fn echo(headers: HeaderMap) -> String {

@@ -86,7 +86,9 @@ async fn a_success_is_no_event() {
         return;
     };
     assert_eq!(scene.greeter.get("/hello/ada").await.status, 200);
-    assert_eq!(scene.end_after(0).await.payloads("event"), [] as [&Value; 0]);
+    let outcome = scene.end_after(0).await;
+    assert_eq!(outcome.payloads("event"), [] as [&Value; 0]);
+    assert_eq!(outcome.line("/hello/ada")["level"], 30);
 }
 
 #[tokio::test]
@@ -107,6 +109,21 @@ async fn client_errors_are_one_warning_per_group() {
     );
     assert_eq!(event["exception"], Value::Null, "it has no stack");
     assert_eq!(outcome.line("/hello/eve")["level"], 40);
+}
+
+#[tokio::test]
+async fn statuses_that_are_not_asked_for_are_no_events() {
+    let Some(scene) = Scene::start(&[("SENTRY_CAPTURE_STATUS", "500-599")]).await else {
+        return;
+    };
+    assert_eq!(scene.greeter.get("/hello/eve").await.status, 404);
+    assert_eq!(scene.greeter.get("/debug/error").await.status, 500);
+    let outcome = scene.end_after(1).await;
+    assert_eq!(
+        outcome.event()["event_id"],
+        outcome.line("/debug/error")["sentry_event_id"]
+    );
+    assert_eq!(outcome.line("/hello/eve")["sentry_event_id"], Value::Null);
 }
 
 #[tokio::test]
@@ -234,6 +251,7 @@ async fn the_same_ids_lead_from_the_log_to_jaeger_to_sentry_and_back() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("SENTRY_TRACES_SAMPLE_RATE", "1"),
         ("TRACE_UI_URL", "http://jaeger.test"),
+        ("SENTRY_UI_URL", "https://sentry.test/organizations/acme"),
     ];
     let Some(scene) = Scene::start(&variables).await else {
         return;
@@ -261,6 +279,10 @@ async fn the_same_ids_lead_from_the_log_to_jaeger_to_sentry_and_back() {
     let server = &trace.spans[0];
     assert_eq!(server.kind, Kind::Server);
     assert_eq!(server.attribute("sentry.event_id"), id);
+    // Sentry's search leads from the id of an event to the event itself.
+    let url = format!("https://sentry.test/organizations/acme/issues/?query={id}");
+    assert_eq!(server.attribute("sentry.event_url"), url);
+    assert_eq!(line["sentry_event_url"], url);
     assert_eq!(
         (server.is_error, server.attribute("error.type")),
         (true, "LoadError")

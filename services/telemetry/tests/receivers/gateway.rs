@@ -8,8 +8,9 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
+use tracewell_e2e::jaeger::Kind;
 
-use crate::fixture::{Greeter, JaegerProcess, Service, Spotlight, Tools};
+use crate::fixture::{Answer, Greeter, JaegerProcess, Service, Spotlight, Tools, free_ports};
 
 /// The caller's own span, which nobody records.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -66,6 +67,39 @@ async fn a_failure_behind_the_gateway_is_one_event_whose_id_client_and_logs_have
             failed.headers["x-request-id"].to_str().unwrap()
         );
     }
+}
+
+#[tokio::test]
+async fn each_time_that_a_refused_request_is_sent_again_is_a_span_which_says_so() {
+    let Some(tools) = Tools::find() else { return };
+    let jaeger = JaegerProcess::start(&tools).await;
+    let [nobody] = free_ports();
+    let (endpoint, routes) = (jaeger.endpoint(), format!("/auth=http://127.0.0.1:{nobody}"));
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("GATEWAY_ROUTES", &routes),
+    ];
+    let gateway = Service::start("tracewell-gateway", &variables).await;
+    let request = gateway
+        .request(Method::POST, "/auth/v1/signup")
+        .header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
+    assert_eq!(Answer::to(request).await.status, 502);
+    gateway.end().await;
+
+    let trace = jaeger.query.trace(TRACE).await.unwrap().unwrap();
+    let (server, calls) = trace.spans.split_first().unwrap();
+    assert_eq!(
+        (server.kind, server.attribute("error.type")),
+        (Kind::Server, "upstream_unreachable")
+    );
+    let resends: Vec<_> = calls
+        .iter()
+        .map(|call| (call.kind, call.attribute("http.request.resend_count")))
+        .collect();
+    assert_eq!(
+        resends,
+        ["", "1", "2", "3", "4"].map(|count| (Kind::Client, count))
+    );
 }
 
 /// Takes one connection, agrees to a WebSocket, and says nothing until the other side ends.

@@ -70,3 +70,39 @@ async fn a_ratio_of_the_sampler_is_what_reaches_jaeger() {
     }
     assert_eq!(kept, expected);
 }
+
+/// The trace goes on all the same: log lines and whoever is called have its id.
+#[tokio::test]
+async fn what_is_switched_off_sends_no_span() {
+    let Some(tools) = Tools::find() else { return };
+    let jaeger = JaegerProcess::start(&tools).await;
+    for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")] {
+        let greeter = Greeter::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &jaeger.endpoint()), off]).await;
+        let request = greeter
+            .request(http::Method::GET, "/hello/ada")
+            .header("traceparent", format!("00-{}-b7ad6b7169203331-01", trace_id(1)));
+        assert_eq!(Answer::to(request).await.status, 200);
+        let log = greeter.end().await.log;
+        let line = log.iter().find(|line| line["req"]["url"] == "/hello/ada");
+        assert_eq!(line.unwrap()["trace_id"], trace_id(1), "{off:?}");
+        assert_eq!(jaeger.stored().await, 0, "{off:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_propagators_the_caller_s_trace_is_not_continued() {
+    let Some(tools) = Tools::find() else { return };
+    let jaeger = JaegerProcess::start(&tools).await;
+    let greeter = Greeter::start(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &jaeger.endpoint()),
+        ("OTEL_PROPAGATORS", "none"),
+    ])
+    .await;
+    let request = greeter
+        .request(http::Method::GET, "/hello/ada")
+        .header("traceparent", format!("00-{}-b7ad6b7169203331-01", trace_id(1)));
+    assert_eq!(Answer::to(request).await.status, 200);
+    assert!(greeter.end().await.status.success());
+    assert_eq!(jaeger.stored().await, 2, "the request and its query");
+    assert!(jaeger.query.trace(&trace_id(1)).await.unwrap().is_none());
+}

@@ -55,22 +55,16 @@ pub(crate) async fn confirm(
     ValidJson(body): ValidJson<DeviceCode>,
 ) -> Result<Json<BackupCodes>, ApiError> {
     let (user, now) = (&caller.user, clock::now());
-    let device = store::totp::of_user(&db, &user.id)
-        .await?
-        .filter(|device| device.confirmed_at.is_none())
-        .ok_or(AuthError::NoTotpSetup)?;
+    let device = store::totp::of_user(&db, &user.id).await?;
+    if device.is_none_or(|device| device.confirmed_at.is_some()) {
+        return Err(AuthError::NoTotpSetup.into());
+    }
     let target = Target::Codes(&user.id);
     store::attempts::begin(&db, &target, &client, now).await?;
-    let secret = second_factor::open(&sealing, &user.id, &device).map_err(AuthError::from)?;
-    let step = secret
-        .step_of(&body.code, device.last_step, now)
-        .ok_or(AuthError::WrongCode)?;
     let codes = BackupCode::generate_set().map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
     caller.hold(&mut tx).await?;
-    if !store::totp::confirm(&mut tx, &user.id, &device.sealed_secret, step, now).await? {
-        return Err(AuthError::NoTotpSetup.into());
-    }
+    second_factor::confirm(&mut tx, &sealing, &user.id, &body.code, now).await?;
     store::attempts::forgive(&mut tx, &target, &client).await?;
     store::totp::replace_codes(&mut tx, &user.id, &codes).await?;
     let (change, mail) = (AuditKind::TotpEnabled, MailKind::SigninMethodsChanged);
