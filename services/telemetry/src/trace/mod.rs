@@ -19,7 +19,7 @@ use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
     resource::TelemetryResourceDetector,
-    trace::{BatchSpanProcessor, SdkTracerProvider, SpanProcessor},
+    trace::{SdkTracerProvider, SpanProcessor},
 };
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -56,7 +56,7 @@ pub(crate) fn provider(
     service: &ServiceInfo,
     extra: Option<TransactionProcessor>,
 ) -> Result<SdkTracerProvider, InitError> {
-    Ok(match &settings.exporter {
+    match &settings.exporter {
         ExporterKind::Otlp { url, timeout } => {
             let exporter = OtlpExporter::new(url, *timeout);
             let exporter = exporter.map_err(|error| InitError::Exporter(error.into()))?;
@@ -64,8 +64,8 @@ pub(crate) fn provider(
         }
         ExporterKind::Console => provider_with(LogExporter::console(), settings, service, extra),
         ExporterKind::Log => provider_with(LogExporter::debug(), settings, service, extra),
-        ExporterKind::None => build(None::<BatchSpanProcessor>, settings, service, extra),
-    })
+        ExporterKind::None => Ok(build(None::<TransactionProcessor>, settings, service, extra)),
+    }
 }
 
 /// A tracer provider that hands spans to `exporter` from a thread of its own, through a bounded queue.
@@ -74,9 +74,9 @@ pub(crate) fn provider_with(
     settings: &Settings,
     service: &ServiceInfo,
     extra: Option<TransactionProcessor>,
-) -> SdkTracerProvider {
-    let queue = queue::processor(exporter, settings.queue);
-    build(Some(queue), settings, service, extra)
+) -> Result<SdkTracerProvider, InitError> {
+    let queue = queue::processor(exporter, settings.queue).map_err(InitError::SpanQueue)?;
+    Ok(build(Some(queue), settings, service, extra))
 }
 
 fn build(
