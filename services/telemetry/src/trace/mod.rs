@@ -1,6 +1,7 @@
 //! Spans on their way out: sampler, queue, exporter, and the propagation of contexts between processes.
 
 mod background;
+mod courier;
 mod layer;
 mod limits;
 mod log_exporter;
@@ -31,13 +32,13 @@ use crate::{
     settings::{ExporterKind, PropagatorKind, Settings},
 };
 pub use background::{AttributeValue, Background, background, current_traceparent, span_attribute};
+pub(crate) use courier::Backend;
 pub(crate) use layer::{CONTEXT_TARGET, SpanLayer};
 pub(crate) use limits::SpanLimits;
 use log_exporter::LogExporter;
 pub(crate) use open::OpenSpan;
 use otlp::OtlpExporter;
 use pipeline::Pipeline;
-pub(crate) use queue::Backend;
 pub(crate) use redact::redact;
 
 /// The id of the current trace as 32 hex digits: what a problem document shows, and what finds the

@@ -1,4 +1,4 @@
-//! The bounded queue between requests and the exporter, the thread that empties it, and counts of what is lost.
+//! The bounded queue between requests and the exporter, with counts of what is lost.
 //!
 //! The SDK's batch processor takes the room of a full queue when it starts, 0.7 MiB, and tells no one how much it drops.
 
@@ -13,15 +13,14 @@ use std::{
     time::Duration,
 };
 
-use futures::executor::block_on;
 use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
-    trace::{Span, SpanData, SpanExporter, SpanProcessor},
+    trace::{Span, SpanData, SpanProcessor},
 };
 
-use super::redact;
+use super::courier::{Backend, Courier};
 use crate::{
     metrics::{Metrics, SpanLoss},
     settings::QueueSettings,
@@ -29,22 +28,6 @@ use crate::{
 
 /// The longest that a flush waits for the backend.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
-
-/// An exporter that may know of a batch that not all of it was taken.
-pub(crate) trait Backend: SpanExporter {
-    /// What of the last batch, which was exported, the backend rejected all the same.
-    fn take_rejection(&self) -> Option<Rejection> {
-        None
-    }
-}
-
-/// Spans that a backend rejected, out of a batch that it took.
-#[derive(Clone, Debug)]
-pub(crate) struct Rejection {
-    pub(crate) spans: usize,
-    /// In the backend's words.
-    pub(crate) reason: String,
-}
 
 /// A processor that exports in batches on a thread of its own and never blocks the caller.
 pub(crate) fn processor(
@@ -57,12 +40,7 @@ pub(crate) fn processor(
         urgent: Condvar::new(),
     });
     let exporter = Arc::new(Mutex::new(exporter));
-    let courier = Courier {
-        exporter: exporter.clone(),
-        queue: queue.clone(),
-        failing: false,
-        rejected: false,
-    };
+    let courier = Courier::new(exporter.clone(), queue.clone());
     thread::Builder::new()
         .name("span-exporter".to_owned())
         .spawn(move || courier.run())?;
@@ -112,12 +90,12 @@ impl<E: Backend> SpanProcessor for QueueingProcessor<E> {
 }
 
 /// Every change of what is behind these locks is whole, so a thread that panicked left nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How it went, if not well, in words: the SDK's errors cannot be copied for all who wait.
-type Outcome = Result<(), String>;
+pub(super) type Outcome = Result<(), String>;
 
 /// What the thread may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,7 +108,7 @@ enum Order {
 
 /// Spans that wait to be exported.
 #[derive(Debug)]
-struct Queue {
+pub(super) struct Queue {
     settings: QueueSettings,
     state: Mutex<State>,
     /// There is something that the thread should not wait for any longer.
@@ -148,10 +126,10 @@ struct State {
 }
 
 /// What is to be done now.
-struct Due {
-    spans: usize,
-    waiting: Vec<Sender<Outcome>>,
-    is_last: bool,
+pub(super) struct Due {
+    pub(super) spans: usize,
+    pub(super) waiting: Vec<Sender<Outcome>>,
+    pub(super) is_last: bool,
 }
 
 impl Queue {
@@ -197,7 +175,7 @@ impl Queue {
     }
 
     /// Waits for a whole batch, for an order, or until spans have waited long enough.
-    fn due(&self) -> Due {
+    pub(super) fn due(&self) -> Due {
         let may_wait = |state: &mut State| {
             state.spans.len() < self.settings.max_export_batch_size && state.waiting.is_empty()
         };
@@ -213,7 +191,7 @@ impl Queue {
     }
 
     /// The first of the spans that wait, at most so many and no more than a batch.
-    fn take(&self, count: usize) -> Vec<SpanData> {
+    pub(super) fn take(&self, count: usize) -> Vec<SpanData> {
         let most = self.settings.max_export_batch_size;
         let mut state = lock(&self.state);
         let batch = state.spans.drain(..count.min(most)).collect();
@@ -225,7 +203,7 @@ impl Queue {
     }
 
     /// The fate of `count` spans is known. False if they were given up before: they count only once.
-    fn settle(&self, count: usize) -> bool {
+    pub(super) fn settle(&self, count: usize) -> bool {
         let mut state = lock(&self.state);
         let left = state.unsettled.checked_sub(count);
         state.unsettled = left.unwrap_or(state.unsettled);
@@ -238,89 +216,6 @@ impl Queue {
     }
 }
 
-/// The state of the exporting thread. It redacts spans, which takes too long for the request's own thread; counts what the
-/// backend took and what it refused, and says in the log when that changes.
-struct Courier<E> {
-    exporter: Arc<Mutex<E>>,
-    queue: Arc<Queue>,
-    failing: bool,
-    rejected: bool,
-}
-
-impl<E: Backend> Courier<E> {
-    fn run(mut self) {
-        // What an export itself does leaves no spans, or there would be no end of them.
-        let _suppressed = Context::enter_telemetry_suppressed_scope();
-        loop {
-            let due = self.queue.due();
-            let exported = self.export_all(due.spans);
-            let result = if due.is_last {
-                lock(&self.exporter).shutdown()
-            } else {
-                exported
-            };
-            let outcome = result.map_err(|error| error.to_string());
-            for waiting in due.waiting {
-                // Who asked may have stopped waiting.
-                let _ = waiting.send(outcome.clone());
-            }
-            if due.is_last {
-                return;
-            }
-        }
-    }
-
-    /// Exports so many spans, all of which wait, and gives the result of the last batch.
-    fn export_all(&mut self, mut count: usize) -> OTelSdkResult {
-        let mut result = Ok(());
-        while count > 0 {
-            let batch = self.queue.take(count);
-            count -= batch.len();
-            result = self.export(batch);
-        }
-        result
-    }
-
-    fn export(&mut self, mut batch: Vec<SpanData>) -> OTelSdkResult {
-        let count = batch.len();
-        batch.iter_mut().for_each(redact);
-        let result = block_on(lock(&self.exporter).export(batch));
-        if self.queue.settle(count) {
-            match &result {
-                Ok(()) => self.count_taken(count),
-                Err(_) => Metrics::global().spans_dropped(count, SpanLoss::ExportFailed),
-            }
-        }
-        let failed_before = mem::replace(&mut self.failing, result.is_err());
-        match &result {
-            Err(error) if !failed_before => {
-                tracing::warn!(%error, spans = count, "span export fails; requests are unaffected");
-            }
-            Ok(()) if failed_before => tracing::info!("span export works again"),
-            _ => {}
-        }
-        result
-    }
-
-    /// Counts a batch of `count` spans that the backend took, but for those that it rejected.
-    fn count_taken(&mut self, count: usize) {
-        let rejection = lock(&self.exporter).take_rejection();
-        let rejected = rejection
-            .as_ref()
-            .map_or(0, |rejection| rejection.spans.min(count));
-        Metrics::global().spans_exported(count - rejected);
-        Metrics::global().spans_dropped(rejected, SpanLoss::Rejected);
-        let rejected_before = mem::replace(&mut self.rejected, rejection.is_some());
-        if let Some(Rejection { spans, reason }) = rejection.filter(|_| !rejected_before) {
-            tracing::warn!(
-                spans,
-                reason,
-                "the tracing backend rejects spans; requests are unaffected"
-            );
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{sync::OnceLock, time::SystemTime};
@@ -329,9 +224,15 @@ mod tests {
         InstrumentationScope,
         trace::{SpanContext, SpanId, SpanKind, Status},
     };
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+    use opentelemetry_sdk::trace::{SpanEvents, SpanExporter, SpanLinks};
 
     use super::*;
+
+    const SETTINGS: QueueSettings = QueueSettings {
+        max_queue_size: 100,
+        max_export_batch_size: 8,
+        scheduled_delay: Duration::from_hours(1),
+    };
 
     /// Takes every batch. A span ends between the last one and its end.
     #[derive(Clone, Debug, Default)]
@@ -368,18 +269,54 @@ mod tests {
         }
     }
 
+    /// Tells how large each batch is.
+    #[derive(Debug)]
+    struct Counted(Sender<usize>);
+
+    impl Backend for Counted {}
+
+    impl SpanExporter for Counted {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.send(batch.len()).unwrap();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_whole_batch_waits_for_nothing() {
+        let (sender, batches) = channel();
+        let queue = processor(Counted(sender), SETTINGS).unwrap();
+        // Again and again: the thread may be about to look, or wait already.
+        for _ in 0..20 {
+            for _ in 0..SETTINGS.max_export_batch_size {
+                queue.on_end(span());
+            }
+            assert_eq!(batches.recv_timeout(Duration::from_secs(10)), Ok(8));
+        }
+    }
+
+    #[test]
+    fn a_backlog_leaves_in_batches_and_its_room_is_given_back() {
+        let queue = Queue {
+            settings: SETTINGS,
+            state: Mutex::default(),
+            urgent: Condvar::new(),
+        };
+        let admitted = (0..SETTINGS.max_queue_size + 1).filter(|_| queue.admit(span()));
+        assert_eq!(admitted.count(), SETTINGS.max_queue_size);
+        let mut left = queue.due().spans;
+        while left > 0 {
+            let batch = queue.take(left).len();
+            assert_eq!(batch, left.min(SETTINGS.max_export_batch_size));
+            left -= batch;
+        }
+        assert!(lock(&queue.state).spans.capacity() < 2 * SETTINGS.max_export_batch_size);
+    }
+
     #[test]
     fn a_span_behind_the_last_batch_is_lost_and_counted() {
         let late = Late::default();
-        let queue = processor(
-            late.clone(),
-            QueueSettings {
-                max_queue_size: 8,
-                max_export_batch_size: 8,
-                scheduled_delay: Duration::from_hours(1),
-            },
-        )
-        .unwrap();
+        let queue = processor(late.clone(), SETTINGS).unwrap();
         let queue = late.0.get_or_init(|| Box::new(queue));
         queue.on_end(span());
         let told = queue.shutdown_with_timeout(Duration::from_secs(10)).unwrap_err();

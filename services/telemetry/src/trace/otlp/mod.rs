@@ -24,7 +24,7 @@ use opentelemetry_sdk::{
 };
 use ureq::{Agent, Body};
 
-use super::{Backend, queue::Rejection};
+use super::{Backend, courier::Rejection};
 use crate::agent;
 
 /// An answer that is longer is cut off: what a collector has to say about a batch is short.
