@@ -302,7 +302,7 @@ mod tests {
             state: Mutex::default(),
             urgent: Condvar::new(),
         };
-        let admitted = (0..SETTINGS.max_queue_size + 1).filter(|_| queue.admit(span()));
+        let admitted = (0..=SETTINGS.max_queue_size).filter(|_| queue.admit(span()));
         assert_eq!(admitted.count(), SETTINGS.max_queue_size);
         let mut left = queue.due().spans;
         while left > 0 {
