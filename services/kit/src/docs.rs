@@ -6,12 +6,14 @@ mod examples;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    extract::Path,
+    Router,
+    body::Bytes,
+    extract::{Path, State},
     response::{AppendHeaders, IntoResponse, Response},
     routing::get,
 };
 use http::{HeaderValue, StatusCode, header};
+use tokio::sync::OnceCell;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -73,19 +75,22 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    fn into_parts(self) -> (Router<S>, OpenApi) {
-        let (aliases, _) = self.v1.clone().split_for_parts();
-        let (router, document) = OpenApiRouter::new()
-            .nest("/v1", self.v1)
-            .merge(self.root)
-            .split_for_parts();
-        (router.merge(aliases), document)
+    /// The routes without what describes them.
+    pub(crate) fn into_router(self) -> Router<S> {
+        let (v1, root) = (Router::from(self.v1), Router::from(self.root));
+        Router::new().nest("/v1", v1.clone()).merge(root).merge(v1)
+    }
+
+    /// What describes the routes.
+    fn into_document(self) -> OpenApi {
+        let routes = OpenApiRouter::new().nest("/v1", self.v1).merge(self.root);
+        routes.into_openapi()
     }
 }
 
-/// The routes of `S` with their document.
-pub(crate) fn routes_and_document<S: Service>() -> (Router<S::State>, OpenApi) {
-    let (router, described) = S::routes().into_parts();
+/// The document of `S`.
+pub fn document<S: Service>() -> OpenApi {
+    let described = S::routes().into_document();
     let info = InfoBuilder::new()
         .title(S::TITLE)
         .version(S::VERSION)
@@ -117,12 +122,7 @@ pub(crate) fn routes_and_document<S: Service>() -> (Router<S::State>, OpenApi) {
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
     answers::complete(&mut document, Ground::of::<S>());
     examples::complete(&mut document);
-    (router, document)
-}
-
-/// The document of `S`.
-pub fn document<S: Service>() -> OpenApi {
-    routes_and_document::<S>().1
+    document
 }
 
 /// A document that the UI offers.
@@ -135,19 +135,24 @@ pub struct DocumentLink {
 }
 
 /// The service's own document and the UI over it and `others`.
-pub(crate) fn routes<S: Service>(document: OpenApi, others: Vec<DocumentLink>) -> Router {
+pub(crate) fn routes<S: Service>(others: Vec<DocumentLink>) -> Router {
     let own = DocumentLink {
         name: S::NAME.to_owned(),
         url: format!("..{DOCUMENT_PATH}"),
     };
-    let document = Arc::new(document);
-    let serve_document = move || {
-        let document = Arc::clone(&document);
-        async move { Json(document.as_ref().clone()) }
-    };
     Router::new()
-        .route(DOCUMENT_PATH, get(serve_document))
+        .route(DOCUMENT_PATH, get(serve::<S>))
+        .with_state(Arc::default())
         .merge(ui([own].into_iter().chain(others)))
+}
+
+/// The document, made when it is first asked for: most processes are never asked, and as a structure it takes megabytes.
+async fn serve<S: Service>(State(text): State<Arc<OnceCell<Bytes>>>) -> Result<impl IntoResponse, ApiError> {
+    let text = text
+        .get_or_try_init(async || serde_json::to_vec(&document::<S>()).map(Bytes::from))
+        .await
+        .map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text.clone()))
 }
 
 fn ui(links: impl IntoIterator<Item = DocumentLink>) -> Router {

@@ -60,9 +60,9 @@ async fn check(
     if let Some(rules) = rules.get(request.method()) {
         let path = path?;
         let given = path.iter().map(|(name, text)| (name.to_owned(), text.to_owned()));
-        rules.path.check(given).await?;
-        let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())?;
-        rules.query.check(given.into_iter()).await?;
+        rules.path.check(given.collect()).await?;
+        let Query(given) = Query::try_from_uri(request.uri())?;
+        rules.query.check(given).await?;
     }
     Ok(next.run(request).await)
 }
@@ -84,13 +84,7 @@ impl Rules {
                     RefOr::T(parameter) if parameter.parameter_in == place => Some(parameter.clone()),
                     _ => None,
                 });
-            Place {
-                code,
-                detail,
-                parameters: parameters.collect(),
-                referenced: referenced.clone(),
-                compiled: OnceCell::new(),
-            }
+            Place::new(code, detail, parameters.collect(), referenced)
         };
         Self {
             path: place(
@@ -114,7 +108,7 @@ struct Place {
     parameters: Vec<Parameter>,
     /// What the parameters' schemas refer to.
     referenced: Arc<[(String, RefOr<Schema>)]>,
-    /// At the first request: a process that only prints the document needs none.
+    /// At the first request that gives any or lacks one.
     compiled: OnceCell<Compiled>,
 }
 
@@ -125,7 +119,31 @@ struct Compiled {
 }
 
 impl Place {
-    async fn check(&self, given: impl Iterator<Item = (String, String)>) -> Result<(), ApiError> {
+    fn new(
+        code: &'static str,
+        detail: &'static str,
+        parameters: Vec<Parameter>,
+        referenced: &Arc<[(String, RefOr<Schema>)]>,
+    ) -> Self {
+        // Hardly one refers to anything, and a route's schemas, with those of its answers, take many times its own size.
+        let referenced = if parameters.iter().any(refers) {
+            referenced.clone()
+        } else {
+            Arc::default()
+        };
+        Self {
+            code,
+            detail,
+            parameters,
+            referenced,
+            compiled: OnceCell::new(),
+        }
+    }
+
+    async fn check(&self, given: Vec<(String, String)>) -> Result<(), ApiError> {
+        if given.is_empty() && !self.parameters.iter().any(is_required) {
+            return Ok(());
+        }
         let compiled = self
             .compiled
             .get_or_try_init(async || self.compile())
@@ -155,7 +173,7 @@ impl Place {
         let mut required = Vec::new();
         for parameter in &self.parameters {
             properties.insert(parameter.name.clone(), serde_json::to_value(&parameter.schema)?);
-            if parameter.required == Required::True {
+            if is_required(parameter) {
                 required.push(parameter.name.as_str());
             }
         }
@@ -170,6 +188,16 @@ impl Place {
             schema,
         })
     }
+}
+
+fn is_required(parameter: &Parameter) -> bool {
+    parameter.required == Required::True
+}
+
+/// Whether the parameter's schema refers to another. One that cannot be written refers to nothing: it is told of when it is
+/// compiled.
+fn refers(parameter: &Parameter) -> bool {
+    serde_json::to_string(&parameter.schema).is_ok_and(|schema| schema.contains(r#""$ref""#))
 }
 
 /// What a text in a URL stands for where the schema wants no text. What is of another type stays a text, and is refused.
@@ -274,6 +302,24 @@ mod tests {
     async fn what_the_document_allows_passes() {
         for target in ["/x/abc?limit=1", "/x/%C3%A4bc?limit=200&all=true&order=up"] {
             assert_eq!(ask(target).await.0, 200, "{target}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_schema_is_compiled_for_what_is_given_or_missing_alone() {
+        let place = |parameters| Place::new("code", "detail", parameters, &Arc::default());
+        let limit = |required| parameter("limit", ParameterIn::Query, required, number());
+        let given = || vec![("limit".to_owned(), "1".to_owned())];
+        for (parameters, given, is_fine, is_compiled) in [
+            (vec![], vec![], true, false),
+            (vec![], given(), false, true),
+            (vec![limit(Required::False)], vec![], true, false),
+            (vec![limit(Required::False)], given(), true, true),
+            (vec![limit(Required::True)], vec![], false, true),
+        ] {
+            let place = place(parameters);
+            assert_eq!(place.check(given).await.is_ok(), is_fine);
+            assert_eq!(place.compiled.initialized(), is_compiled);
         }
     }
 

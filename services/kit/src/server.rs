@@ -206,13 +206,13 @@ fn health_of(ops: &Router) -> Router {
 
 /// The routes of `S` inside every layer but telemetry's, which goes around.
 fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
-    let (described, document) = docs::routes_and_document::<S>();
     let documents = match base.api_docs {
-        ApiDocs::Portal => docs::routes::<S>(document, S::documents(state)),
-        ApiDocs::PerService => docs::routes::<S>(document, Vec::new()),
+        ApiDocs::Portal => docs::routes::<S>(S::documents(state)),
+        ApiDocs::PerService => docs::routes::<S>(Vec::new()),
         ApiDocs::Disabled => Router::new(),
     };
-    let router = described
+    let router = S::routes()
+        .into_router()
         .with_state(state.clone())
         .merge(documents)
         .route(SPAN_PATH, get(async || StatusCode::NO_CONTENT))

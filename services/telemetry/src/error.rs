@@ -17,6 +17,9 @@ pub enum InitError {
     /// The thread that writes the log could not be started.
     #[error("cannot start the log writer's thread")]
     LogWriter(#[source] std::io::Error),
+    /// The thread that exports spans could not be started.
+    #[error("cannot start the thread that exports spans")]
+    SpanQueue(#[source] std::io::Error),
     /// The thread that sends events to Sentry could not be started.
     #[error("cannot start the thread that sends events to Sentry")]
     Sentry(#[source] std::io::Error),

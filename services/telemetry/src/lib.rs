@@ -90,6 +90,7 @@
 #[doc = include_str!("../../../docs/instrument-your-own-service.md")]
 struct Page;
 
+mod agent;
 mod cause;
 mod client;
 mod db;

@@ -10,6 +10,7 @@ use ureq::{
 };
 
 use super::{SentrySettings, rate_limits::Answer};
+use crate::agent;
 
 /// Who speaks, for the server's statistics.
 const USER_AGENT: &str = concat!("tracewell-telemetry/", env!("CARGO_PKG_VERSION"));
@@ -46,8 +47,7 @@ impl HttpDelivery {
         let roots = self.certificates.as_deref().and_then(read_certificates);
         // Without a file: Mozilla's roots in the binary, since the images hold no other file.
         let roots = roots.unwrap_or(RootCerts::WebPki);
-        Agent::config_builder()
-            .http_status_as_error(false)
+        agent::config()
             .max_redirects(0)
             .user_agent(USER_AGENT)
             .timeout_global(Some(TIMEOUT))

@@ -64,6 +64,7 @@ impl Harness {
                 &service,
                 errors.span_processor(&settings),
             )
+            .unwrap()
         });
         let log = Sink::default();
         let writer = LogWriter::start(log.clone()).unwrap();

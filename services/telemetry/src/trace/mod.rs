@@ -1,6 +1,7 @@
 //! Spans on their way out: sampler, queue, exporter, and the propagation of contexts between processes.
 
 mod background;
+mod courier;
 mod layer;
 mod limits;
 mod log_exporter;
@@ -19,7 +20,7 @@ use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
     resource::TelemetryResourceDetector,
-    trace::{BatchSpanProcessor, SdkTracerProvider, SpanProcessor},
+    trace::{SdkTracerProvider, SpanProcessor},
 };
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -31,13 +32,13 @@ use crate::{
     settings::{ExporterKind, PropagatorKind, Settings},
 };
 pub use background::{AttributeValue, Background, background, current_traceparent, span_attribute};
+pub(crate) use courier::Backend;
 pub(crate) use layer::{CONTEXT_TARGET, SpanLayer};
 pub(crate) use limits::SpanLimits;
 use log_exporter::LogExporter;
 pub(crate) use open::OpenSpan;
 use otlp::OtlpExporter;
 use pipeline::Pipeline;
-pub(crate) use queue::Backend;
 pub(crate) use redact::redact;
 
 /// The id of the current trace as 32 hex digits: what a problem document shows, and what finds the
@@ -56,7 +57,7 @@ pub(crate) fn provider(
     service: &ServiceInfo,
     extra: Option<TransactionProcessor>,
 ) -> Result<SdkTracerProvider, InitError> {
-    Ok(match &settings.exporter {
+    match &settings.exporter {
         ExporterKind::Otlp { url, timeout } => {
             let exporter = OtlpExporter::new(url, *timeout);
             let exporter = exporter.map_err(|error| InitError::Exporter(error.into()))?;
@@ -64,8 +65,8 @@ pub(crate) fn provider(
         }
         ExporterKind::Console => provider_with(LogExporter::console(), settings, service, extra),
         ExporterKind::Log => provider_with(LogExporter::debug(), settings, service, extra),
-        ExporterKind::None => build(None::<BatchSpanProcessor>, settings, service, extra),
-    })
+        ExporterKind::None => Ok(build(None::<TransactionProcessor>, settings, service, extra)),
+    }
 }
 
 /// A tracer provider that hands spans to `exporter` from a thread of its own, through a bounded queue.
@@ -74,9 +75,9 @@ pub(crate) fn provider_with(
     settings: &Settings,
     service: &ServiceInfo,
     extra: Option<TransactionProcessor>,
-) -> SdkTracerProvider {
-    let queue = queue::processor(exporter, settings.queue);
-    build(Some(queue), settings, service, extra)
+) -> Result<SdkTracerProvider, InitError> {
+    let queue = queue::processor(exporter, settings.queue).map_err(InitError::SpanQueue)?;
+    Ok(build(Some(queue), settings, service, extra))
 }
 
 fn build(

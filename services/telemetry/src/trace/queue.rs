@@ -1,13 +1,15 @@
-//! The bounded queue between requests and the exporter, with counts of what it loses.
+//! The bounded queue between requests and the exporter, with counts of what is lost.
 //!
-//! The SDK's batch processor drops what does not fit but tells no one how much. So spans are admitted
-//! here against the same bound: the SDK's own queue can then never overflow, and every drop is counted.
+//! The SDK's batch processor takes the room of a full queue when it starts, 0.7 MiB, and tells no one how much it drops.
 
 use std::{
+    collections::VecDeque,
+    io, mem,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
+    thread,
     time::Duration,
 };
 
@@ -15,81 +17,61 @@ use opentelemetry::Context;
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
+    trace::{Span, SpanData, SpanProcessor},
 };
 
-use super::redact;
+use super::courier::{Backend, Courier};
 use crate::{
     metrics::{Metrics, SpanLoss},
     settings::QueueSettings,
 };
 
-/// An exporter that may know of a batch that not all of it was taken.
-pub(crate) trait Backend: SpanExporter {
-    /// What of the last batch, which was exported, the backend rejected all the same.
-    fn take_rejection(&self) -> Option<Rejection> {
-        None
-    }
-}
-
-/// Spans that a backend rejected, out of a batch that it took.
-#[derive(Clone, Debug)]
-pub(crate) struct Rejection {
-    pub(crate) spans: usize,
-    /// In the backend's words.
-    pub(crate) reason: String,
-}
+/// The longest that a flush waits for the backend.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// A processor that exports in batches on a thread of its own and never blocks the caller.
-pub(crate) fn processor(exporter: impl Backend + 'static, settings: QueueSettings) -> impl SpanProcessor {
-    let ledger = Arc::new(Ledger::default());
-    let config = BatchConfigBuilder::default()
-        .with_max_queue_size(settings.max_queue_size)
-        .with_max_export_batch_size(settings.max_export_batch_size)
-        .with_scheduled_delay(settings.scheduled_delay)
-        .build();
-    let exporter = CountingExporter {
-        inner: exporter,
-        ledger: ledger.clone(),
-        failing: AtomicBool::new(false),
-        rejected: AtomicBool::new(false),
-    };
-    AdmittingProcessor {
-        inner: BatchSpanProcessor::new(exporter, config),
-        ledger,
-        capacity: settings.max_queue_size,
-    }
+pub(crate) fn processor(
+    exporter: impl Backend + 'static,
+    settings: QueueSettings,
+) -> io::Result<impl SpanProcessor> {
+    let queue = Arc::new(Queue {
+        settings,
+        state: Mutex::default(),
+        urgent: Condvar::new(),
+    });
+    let exporter = Arc::new(Mutex::new(exporter));
+    let courier = Courier::new(exporter.clone(), queue.clone());
+    thread::Builder::new()
+        .name("span-exporter".to_owned())
+        .spawn(move || courier.run())?;
+    Ok(QueueingProcessor { exporter, queue })
 }
 
 /// Lets spans into the queue while there is room, and counts the rest as dropped.
 #[derive(Debug)]
-struct AdmittingProcessor {
-    inner: BatchSpanProcessor,
-    ledger: Arc<Ledger>,
-    capacity: usize,
+struct QueueingProcessor<E> {
+    /// The thread's own, but for the resource, which is told before the first span.
+    exporter: Arc<Mutex<E>>,
+    queue: Arc<Queue>,
 }
 
-impl SpanProcessor for AdmittingProcessor {
-    fn on_start(&self, span: &mut Span, context: &Context) {
-        self.inner.on_start(span, context);
-    }
+impl<E: Backend> SpanProcessor for QueueingProcessor<E> {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if self.ledger.admit(self.capacity) {
-            self.inner.on_end(span);
-        } else {
+        if !self.queue.admit(span) {
             Metrics::global().spans_dropped(1, SpanLoss::QueueFull);
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
+        self.queue.ask(Order::Flush, FLUSH_LIMIT)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let result = self.inner.shutdown_with_timeout(timeout);
+        let result = self.queue.ask(Order::End, timeout);
         // Also an orderly end leaves spans behind: those that ended after the last batch was made.
-        let lost = self.ledger.abandon();
+        let lost = self.queue.abandon();
         if lost == 0 {
             return result;
         }
@@ -103,111 +85,134 @@ impl SpanProcessor for AdmittingProcessor {
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
+        lock(&self.exporter).set_resource(resource);
     }
 }
 
-/// Where the spans are between their end and the backend's answer.
-#[derive(Debug, Default)]
-struct Ledger {
-    /// Handed to the inner processor and not yet to the exporter.
-    queued: AtomicUsize,
-    /// Admitted, and their fate not yet counted.
-    unsettled: AtomicUsize,
+/// Every change of what is behind these locks is whole, so a thread that panicked left nothing half done.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Ledger {
-    /// Lets one span in if fewer than `capacity` wait.
-    fn admit(&self, capacity: usize) -> bool {
-        if self.queued.fetch_add(1, Ordering::AcqRel) >= capacity {
-            self.queued.fetch_sub(1, Ordering::AcqRel);
+/// How it went, if not well, in words: the SDK's errors cannot be copied for all who wait.
+pub(super) type Outcome = Result<(), String>;
+
+/// What the thread may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Order {
+    /// To export all that waits.
+    Flush,
+    /// The same, and to end.
+    End,
+}
+
+/// Spans that wait to be exported.
+#[derive(Debug)]
+pub(super) struct Queue {
+    settings: QueueSettings,
+    state: Mutex<State>,
+    /// There is something that the thread should not wait for any longer.
+    urgent: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spans: VecDeque<SpanData>,
+    /// Spans that were let in, and whose fate is not yet counted.
+    unsettled: usize,
+    /// Who waits for the spans so far.
+    waiting: Vec<Sender<Outcome>>,
+    is_ending: bool,
+}
+
+/// What is to be done now.
+pub(super) struct Due {
+    pub(super) spans: usize,
+    pub(super) waiting: Vec<Sender<Outcome>>,
+    pub(super) is_last: bool,
+}
+
+impl Queue {
+    /// Lets one span in if there is room.
+    fn admit(&self, span: SpanData) -> bool {
+        let mut state = lock(&self.state);
+        if state.spans.len() >= self.settings.max_queue_size {
             return false;
         }
-        self.unsettled.fetch_add(1, Ordering::AcqRel);
+        state.spans.push_back(span);
+        state.unsettled += 1;
+        // Once: a thread that is busy looks at the queue before it waits again.
+        let is_urgent = state.spans.len() == self.settings.max_export_batch_size;
+        drop(state);
+        if is_urgent {
+            self.urgent.notify_one();
+        }
         true
     }
 
-    /// `count` spans have left the queue for the exporter.
-    fn taken(&self, count: usize) {
-        self.queued.fetch_sub(count, Ordering::AcqRel);
+    /// Waits until an order is carried out, at most `limit`.
+    fn ask(&self, order: Order, limit: Duration) -> OTelSdkResult {
+        let done = self.order(order).ok_or(OTelSdkError::AlreadyShutdown)?;
+        match done.recv_timeout(limit) {
+            Ok(outcome) => outcome.map_err(OTelSdkError::InternalFailure),
+            Err(RecvTimeoutError::Timeout) => Err(OTelSdkError::Timeout(limit)),
+            Err(error) => Err(OTelSdkError::InternalFailure(error.to_string())),
+        }
+    }
+
+    /// Gives an order, unless the last one was given before.
+    fn order(&self, order: Order) -> Option<Receiver<Outcome>> {
+        let mut state = lock(&self.state);
+        if state.is_ending {
+            return None;
+        }
+        let (waiting, done) = channel();
+        state.waiting.push(waiting);
+        state.is_ending = order == Order::End;
+        drop(state);
+        self.urgent.notify_one();
+        Some(done)
+    }
+
+    /// Waits for a whole batch, for an order, or until spans have waited long enough.
+    pub(super) fn due(&self) -> Due {
+        let may_wait = |state: &mut State| {
+            state.spans.len() < self.settings.max_export_batch_size && state.waiting.is_empty()
+        };
+        let (mut state, _) = self
+            .urgent
+            .wait_timeout_while(lock(&self.state), self.settings.scheduled_delay, may_wait)
+            .unwrap_or_else(PoisonError::into_inner);
+        Due {
+            spans: state.spans.len(),
+            waiting: mem::take(&mut state.waiting),
+            is_last: state.is_ending,
+        }
+    }
+
+    /// The first of the spans that wait, at most so many and no more than a batch.
+    pub(super) fn take(&self, count: usize) -> Vec<SpanData> {
+        let most = self.settings.max_export_batch_size;
+        let mut state = lock(&self.state);
+        let batch = state.spans.drain(..count.min(most)).collect();
+        // What a backlog took is given back once it is worked off.
+        if state.spans.len() < most {
+            state.spans.shrink_to(most);
+        }
+        batch
     }
 
     /// The fate of `count` spans is known. False if they were given up before: they count only once.
-    fn settle(&self, count: usize) -> bool {
-        let settled = |unsettled: usize| unsettled.checked_sub(count);
-        self.unsettled
-            .try_update(Ordering::AcqRel, Ordering::Acquire, settled)
-            .is_ok()
+    pub(super) fn settle(&self, count: usize) -> bool {
+        let mut state = lock(&self.state);
+        let left = state.unsettled.checked_sub(count);
+        state.unsettled = left.unwrap_or(state.unsettled);
+        left.is_some()
     }
 
     /// Gives up every span whose fate is unknown, and tells how many they are.
     fn abandon(&self) -> usize {
-        self.unsettled.swap(0, Ordering::AcqRel)
-    }
-}
-
-/// Redacts spans, which takes too long for the request's own thread; counts what the backend took and what it refused, and says in the log when that changes.
-#[derive(Debug)]
-struct CountingExporter<E> {
-    inner: E,
-    ledger: Arc<Ledger>,
-    failing: AtomicBool,
-    rejected: AtomicBool,
-}
-
-impl<E: Backend> CountingExporter<E> {
-    /// Counts a batch of `count` spans that the backend took, but for those that it rejected.
-    fn count_taken(&self, count: usize) {
-        let rejection = self.inner.take_rejection();
-        let rejected = rejection
-            .as_ref()
-            .map_or(0, |rejection| rejection.spans.min(count));
-        Metrics::global().spans_exported(count - rejected);
-        Metrics::global().spans_dropped(rejected, SpanLoss::Rejected);
-        let rejected_before = self.rejected.swap(rejection.is_some(), Ordering::AcqRel);
-        if let Some(Rejection { spans, reason }) = rejection.filter(|_| !rejected_before) {
-            tracing::warn!(
-                spans,
-                reason,
-                "the tracing backend rejects spans; requests are unaffected"
-            );
-        }
-    }
-}
-
-impl<E: Backend> SpanExporter for CountingExporter<E> {
-    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
-        let count = batch.len();
-        self.ledger.taken(count);
-        batch.iter_mut().for_each(redact);
-        let result = self.inner.export(batch).await;
-        if self.ledger.settle(count) {
-            match &result {
-                Ok(()) => self.count_taken(count),
-                Err(_) => Metrics::global().spans_dropped(count, SpanLoss::ExportFailed),
-            }
-        }
-        let failed_before = self.failing.swap(result.is_err(), Ordering::AcqRel);
-        match &result {
-            Err(error) if !failed_before => {
-                tracing::warn!(%error, spans = count, "span export fails; requests are unaffected");
-            }
-            Ok(()) if failed_before => tracing::info!("span export works again"),
-            _ => {}
-        }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
+        mem::take(&mut lock(&self.state).unsettled)
     }
 }
 
@@ -219,9 +224,15 @@ mod tests {
         InstrumentationScope,
         trace::{SpanContext, SpanId, SpanKind, Status},
     };
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+    use opentelemetry_sdk::trace::{SpanEvents, SpanExporter, SpanLinks};
 
     use super::*;
+
+    const SETTINGS: QueueSettings = QueueSettings {
+        max_queue_size: 100,
+        max_export_batch_size: 8,
+        scheduled_delay: Duration::from_hours(1),
+    };
 
     /// Takes every batch. A span ends between the last one and its end.
     #[derive(Clone, Debug, Default)]
@@ -258,17 +269,54 @@ mod tests {
         }
     }
 
+    /// Tells how large each batch is.
+    #[derive(Debug)]
+    struct Counted(Sender<usize>);
+
+    impl Backend for Counted {}
+
+    impl SpanExporter for Counted {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.send(batch.len()).unwrap();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_whole_batch_waits_for_nothing() {
+        let (sender, batches) = channel();
+        let queue = processor(Counted(sender), SETTINGS).unwrap();
+        // Again and again: the thread may be about to look, or wait already.
+        for _ in 0..20 {
+            for _ in 0..SETTINGS.max_export_batch_size {
+                queue.on_end(span());
+            }
+            assert_eq!(batches.recv_timeout(Duration::from_secs(10)), Ok(8));
+        }
+    }
+
+    #[test]
+    fn a_backlog_leaves_in_batches_and_its_room_is_given_back() {
+        let queue = Queue {
+            settings: SETTINGS,
+            state: Mutex::default(),
+            urgent: Condvar::new(),
+        };
+        let admitted = (0..=SETTINGS.max_queue_size).filter(|_| queue.admit(span()));
+        assert_eq!(admitted.count(), SETTINGS.max_queue_size);
+        let mut left = queue.due().spans;
+        while left > 0 {
+            let batch = queue.take(left).len();
+            assert_eq!(batch, left.min(SETTINGS.max_export_batch_size));
+            left -= batch;
+        }
+        assert!(lock(&queue.state).spans.capacity() < 2 * SETTINGS.max_export_batch_size);
+    }
+
     #[test]
     fn a_span_behind_the_last_batch_is_lost_and_counted() {
         let late = Late::default();
-        let queue = processor(
-            late.clone(),
-            QueueSettings {
-                max_queue_size: 8,
-                max_export_batch_size: 8,
-                scheduled_delay: Duration::from_hours(1),
-            },
-        );
+        let queue = processor(late.clone(), SETTINGS).unwrap();
         let queue = late.0.get_or_init(|| Box::new(queue));
         queue.on_end(span());
         let told = queue.shutdown_with_timeout(Duration::from_secs(10)).unwrap_err();

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::trace::queue::Rejection;
+use crate::trace::courier::Rejection;
 
 #[derive(Message)]
 struct Answer {

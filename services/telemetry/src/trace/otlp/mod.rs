@@ -24,7 +24,8 @@ use opentelemetry_sdk::{
 };
 use ureq::{Agent, Body};
 
-use super::{Backend, queue::Rejection};
+use super::{Backend, courier::Rejection};
+use crate::agent;
 
 /// An answer that is longer is cut off: what a collector has to say about a batch is short.
 const MAX_ANSWER: u64 = 64 << 10;
@@ -64,11 +65,7 @@ impl OtlpExporter {
     /// To this URL, of which one request may take so long.
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ExporterBuildError> {
         let (batch, rejected) = (Batch::default(), Rejected::default());
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(timeout))
-            .build()
-            .new_agent();
+        let agent = agent::config().timeout_global(Some(timeout)).build().new_agent();
         let transport = Transport {
             agent,
             batch: batch.clone(),
