@@ -8,6 +8,10 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use bench_kit::process::own_program;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 /// Bytes of memory that one hash takes.
 pub(crate) const MEMORY: f64 = Params::DEFAULT_M_COST as f64 * 1024.0;
@@ -25,11 +29,11 @@ pub(crate) fn rate(threads: usize, duration: Duration) -> Result<f64> {
     Ok(f64::from(hashes) / started.elapsed().as_secs_f64())
 }
 
-/// As nice as the service's threads that hash: what else the machine does weighs on both alike.
-const NICER: i32 = 19;
-
 fn hash_for(duration: Duration) -> Result<u32> {
-    rustix::process::nice(NICER)?;
+    // As the service's threads that hash: what else the machine does weighs on both alike.
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
+        .map_err(|error| anyhow!("the thread's priority: {error}"))?;
     let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
     let mut memory = vec![Block::new(); context.params().block_count()];
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];

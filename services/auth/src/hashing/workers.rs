@@ -11,13 +11,13 @@ use std::{
     thread,
 };
 
+use thread_priority::{
+    NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::sync::oneshot;
 
 use super::memory::Memory;
-
-/// How much nicer these threads are than the others. It tells the threads of one container apart, whose share among
-/// others stays as it is; an idle core is theirs all the same.
-const NICER: i32 = 19;
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
@@ -59,9 +59,20 @@ impl Workers {
     }
 }
 
+/// Puts this thread behind every other one of its container, whose share among others stays as it is; an idle core is its all
+/// the same. A thread that is only nicer finishes its slice, some 3 ms, while one that serves has woken up already; one of
+/// this policy does not (`SCHED_IDLE` in sched(7)).
+fn give_way() -> Result<(), thread_priority::Error> {
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Min,
+        ThreadSchedulePolicy::Normal(Idle),
+    )
+}
+
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>, mut memory: Memory) {
     // Refused nowhere that is known; then hashes and requests take turns as equals.
-    let _ = rustix::process::nice(NICER);
+    let _ = give_way();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut job) = job else {
@@ -92,6 +103,8 @@ fn next(jobs: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
 mod tests {
     use std::time::Duration;
 
+    use thread_priority::thread_schedule_policy;
+
     use super::*;
 
     /// Blocks that the only thread keeps.
@@ -109,13 +122,14 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_behind_the_threads_that_serve() {
-        let own = rustix::process::getpriority_process(None).unwrap();
+        let own = thread_schedule_policy().unwrap();
         let theirs = workers()
-            .run(|_| rustix::process::getpriority_process(None).unwrap())
+            .run(|_| thread_schedule_policy().unwrap())
             .await
             .unwrap();
-        assert_eq!(theirs, (own + NICER).min(19));
-        assert_eq!(rustix::process::getpriority_process(None).unwrap(), own);
+        assert_eq!(theirs, ThreadSchedulePolicy::Normal(Idle));
+        assert_eq!(thread_schedule_policy().unwrap(), own);
+        assert_ne!(own, theirs);
     }
 
     #[tokio::test]
