@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use http::{Request, StatusCode};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
 use tracewell_e2e::endpoint::Endpoint;
 use tracewell_e2e::jaeger::{Kind, Trace};
 use tracewell_e2e::platform::{Handle, condition};
 use tracewell_e2e::trace_context;
+use tracewell_e2e::wait::{Look, until};
 
 /// The one of the OpenTelemetry project: it has the exporter that Jaeger's image lacks.
 const IMAGE: &str = "docker.io/otel/opentelemetry-collector-contrib:0.144.0";
@@ -32,6 +34,20 @@ async fn several_collectors_decide_about_whole_traces() -> Result<()> {
     platform.until_ready().await?;
     let endpoint =
         |target: &str| Endpoint::proxied(platform.cluster.client.clone(), &platform.namespace, target);
+    let pods = async |app| {
+        platform
+            .cluster
+            .pods(&platform.namespace, &platform.name, app)
+            .await
+    };
+    // The number of the first of a collector's counters whose name begins so.
+    let counted = async |pod: &Pod, name: &str| {
+        let metrics = endpoint(&format!("pods/{}:8888", pod.name_any()));
+        let answer = metrics.get("/metrics").await?;
+        let line = answer.body.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.rsplit(' ').next());
+        anyhow::Ok(value.unwrap_or("none").to_owned())
+    };
     let gateway = endpoint(&format!("services/{}:3000", platform.object_name("gateway")));
     let ask = async |path: &str, status: StatusCode| {
         let trace = trace_context::fresh();
@@ -42,6 +58,21 @@ async fn several_collectors_decide_about_whole_traces() -> Result<()> {
         ensure!(answer.status == status, "{answer:?}");
         anyhow::Ok(trace)
     };
+
+    // Until each of those in front knows both samplers, they bring traces to different ones.
+    let front = pods("collector").await?;
+    until("the collectors in front know both samplers", LIMIT, async || {
+        let mut known = Vec::new();
+        for pod in &front {
+            known.push(counted(pod, "otelcol_loadbalancer_num_backends").await?);
+        }
+        Ok(if known.len() == 2 && known.iter().all(|known| known == "2") {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{known:?}"))
+        })
+    })
+    .await?;
 
     // Of these traces the gateway's call alone has failed: billing's spans have no reason of their own to be kept.
     let fine = ask("/billing/v1/plans", StatusCode::OK).await?;
@@ -70,21 +101,12 @@ async fn several_collectors_decide_about_whole_traces() -> Result<()> {
         "a trace without failure is left out"
     );
 
-    let samplers = platform
-        .cluster
-        .pods(&platform.namespace, &platform.name, "collector-sampler")
-        .await?;
+    let samplers = pods("collector-sampler").await?;
     ensure!(samplers.len() == 2, "{samplers:?}");
     for sampler in &samplers {
-        let metrics = endpoint(&format!("pods/{}:8888", sampler.name_any()));
-        let answer = metrics.get("/metrics").await?;
-        let taken = answer
-            .body
-            .lines()
-            .find(|line| line.starts_with("otelcol_receiver_accepted_spans"))
-            .context("a collector counts what it takes")?;
+        let taken = counted(sampler, "otelcol_receiver_accepted_spans").await?;
         ensure!(
-            !taken.ends_with(" 0"),
+            taken.parse::<u64>()? > 0,
             "{} got nothing: {taken}",
             sampler.name_any()
         );

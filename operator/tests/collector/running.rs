@@ -42,7 +42,12 @@ impl Running {
     ) -> Self {
         loop {
             let running = Self::spawn(jaeger, &folder.path().join(name), config, variables);
-            let health = running.url(13_133, "/status");
+            // Jaeger says that it is well; of a collector its metrics do.
+            let health = if running.ports.contains_key(&13_133) {
+                running.url(13_133, "/status")
+            } else {
+                running.url(8888, "/metrics")
+            };
             let is_well = async || matches!(running.client.get(&health).send().await, Ok(answer) if answer.status() == StatusCode::OK);
             let ends = async || running.has_lost_a_port() || is_well().await;
             running.wait_for("healthy", ends).await;

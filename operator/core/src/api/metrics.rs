@@ -176,8 +176,8 @@ pub enum Dashboards {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!(self.port in [4317, 4318, 8888, 13133])")
-        .message("metrics.port must not be 4317, 4318, 8888 or 13133: the collector listens there in the same pod")
+    validation = Rule::new("!(self.port in [4317, 4318, 8888])")
+        .message("metrics.port must not be 4317, 4318 or 8888: the collector listens there in the same pod")
 )]
 pub struct ServiceMetrics {
     /// TCP port of the container; it is told to it as `METRICS_PORT`.

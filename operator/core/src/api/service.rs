@@ -21,8 +21,8 @@ use crate::known::KNOWN_SERVICES;
         .message("migrations is allowed only for a service with a database"),
     validation = Rule::new("!has(self.dependsOn) || !(self.name in self.dependsOn)")
         .message("dependsOn must not name the service itself"),
-    validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 8888, 9464, 13133])")
-        .message("port must not be 4317, 4318, 8888, 9464 or 13133: the collector and the metrics listen there in the same pod"),
+    validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 8888, 9464])")
+        .message("port must not be 4317, 4318, 8888 or 9464: the collector and the metrics listen there in the same pod"),
     validation = Rule::new("!has(self.port) || !has(self.metrics) || self.port != self.metrics.port")
         .message("port and metrics.port must be different"),
     validation = Rule::new("self.name != 'gateway' || !has(self.route)")

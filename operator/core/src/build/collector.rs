@@ -11,12 +11,12 @@ use super::environment::{OTLP_HTTP_PORT, from_secret};
 use super::monitoring::METRICS_PORT_NAME;
 use super::network::{build_headless, build_ports, named_port};
 use super::pipeline::{
-    AUTHORITIES, AUTHORITY, GATEWAY, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, OTLP_GRPC_PORT, SIDECAR,
-    balancing_config, exporting_config, header_variable,
+    AUTHORITIES, AUTHORITY, GATEWAY, METRICS_PATH, METRICS_PORT, OTLP_GRPC_PORT, SIDECAR, balancing_config,
+    exporting_config, header_variable,
 };
 use super::pod::{
     LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, config_volume, container_port,
-    http_probe, mount, restricted_container, restricted_pod, scrape_annotations, variable,
+    http_probe, mount, restricted_container, restricted_pod, scrape_annotations, tcp_probe, variable,
 };
 use super::scaling::build_disruption_budget;
 use super::{Body, Part};
@@ -24,8 +24,8 @@ use crate::api::{ExporterSpec, TailSampling};
 use crate::labels::Component;
 use crate::resolve::{Collector, CollectorTier, ContainerSizes, Resolved, Scale, Tracing};
 
-/// Name of the port where a collector, or Jaeger, says how it is.
-pub(super) const HEALTH_PORT_NAME: &str = "health";
+/// Beside a service, whose own port of metrics is the one of the pod that is scraped.
+const SIDECAR_METRICS_PORT_NAME: &str = "otel-metrics";
 const DIRECTORY: &str = "/etc/collector";
 const NAME: &str = "collector";
 const SAMPLER: &str = "collector-sampler";
@@ -84,15 +84,19 @@ fn build_sidecar(image: &str, config: &str, exporters: &[ExporterSpec]) -> Colle
         cpu_limit: None,
         memory_limit: "128Mi".to_owned(),
     };
-    let pod = build_pod(image, config, exporters, &sizes, "100MiB");
+    let pod = build_pod(
+        image,
+        config,
+        exporters,
+        &sizes,
+        "100MiB",
+        SIDECAR_METRICS_PORT_NAME,
+    );
     CollectorPod {
         container: Container {
             // An init container that goes on running is a sidecar: the service starts once its startup probe passed.
             restart_policy: Some("Always".to_owned()),
-            ports: Some(vec![
-                container_port(HEALTH_PORT_NAME, HEALTH_PORT),
-                container_port("otel-metrics", METRICS_PORT),
-            ]),
+            ports: Some(vec![container_port(SIDECAR_METRICS_PORT_NAME, METRICS_PORT)]),
             ..pod.container
         },
         ..pod
@@ -186,22 +190,29 @@ fn tier(
         cpu_limit: None,
         memory_limit: "512Mi".to_owned(),
     };
-    let pod = build_pod(&collector.image, &config.name, exporters, &sizes, "448MiB");
+    let pod = build_pod(
+        &collector.image,
+        &config.name,
+        exporters,
+        &sizes,
+        "448MiB",
+        METRICS_PORT_NAME,
+    );
     let container = Container {
         ports: Some(vec![
             container_port("otlp-grpc", OTLP_GRPC_PORT),
             container_port("otlp-http", OTLP_HTTP_PORT),
-            container_port(HEALTH_PORT_NAME, HEALTH_PORT),
             container_port(METRICS_PORT_NAME, METRICS_PORT),
         ]),
-        readiness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, READINESS)),
+        // Spans are let in last of all.
+        readiness_probe: Some(tcp_probe("otlp-grpc", READINESS)),
         ..pod.container
     };
     let workload = Workload {
         app,
         scale: &Scale::Fixed(replicas),
         rollout: Rollout::SurgeFirst,
-        annotations: scrape_annotations(resolved, METRICS_PORT, "/metrics"),
+        annotations: scrape_annotations(resolved, METRICS_PORT, METRICS_PATH),
         pod: restricted_pod(Vec::new(), vec![container], pod.volumes, GRACE_SECONDS),
     };
     let deployment = Body::of(&build_deployment(resolved, workload));
@@ -218,13 +229,15 @@ fn tier(
         .collect()
 }
 
-/// `memory` is what the Go runtime is told: it collects garbage harder before the container's limit is reached.
+/// `memory` is what the Go runtime is told: it collects garbage harder before the container's limit is reached. `metrics_port`
+/// is the name of the port of its metrics.
 fn build_pod(
     image: &str,
     config: &str,
     exporters: &[ExporterSpec],
     sizes: &ContainerSizes,
     memory: &str,
+    metrics_port: &str,
 ) -> CollectorPod {
     let mut volumes = vec![config_volume("collector-config", config)];
     let mut mounts = vec![mount("collector-config", DIRECTORY, true)];
@@ -238,8 +251,8 @@ fn build_pod(
         container: Container {
             args: Some(vec![format!("--config={DIRECTORY}/{FILE}")]),
             env: Some([vec![variable("GOMEMLIMIT", memory)], header_variables(exporters)].concat()),
-            startup_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, STARTUP)),
-            liveness_probe: Some(http_probe(HEALTH_PORT_NAME, HEALTH_PATH, LIVENESS)),
+            startup_probe: Some(http_probe(metrics_port, METRICS_PATH, STARTUP)),
+            liveness_probe: Some(http_probe(metrics_port, METRICS_PATH, LIVENESS)),
             volume_mounts: Some(mounts),
             ..restricted_container(NAME, image, sizes)
         },

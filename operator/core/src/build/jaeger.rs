@@ -3,12 +3,11 @@
 use k8s_openapi::api::core::v1::{Container, ServicePort};
 use serde_json::{Value, json};
 
-use super::collector::HEALTH_PORT_NAME;
 use super::config::{FILE, build_config};
 use super::environment::OTLP_HTTP_PORT;
 use super::monitoring::METRICS_PORT_NAME;
 use super::network::{build_ports, named_port};
-use super::pipeline::{HEALTH_PATH, HEALTH_PORT, METRICS_PORT, OTLP_GRPC_PORT, telemetry};
+use super::pipeline::{METRICS_PATH, METRICS_PORT, OTLP_GRPC_PORT, telemetry};
 use super::pod::{
     LIVENESS, READINESS, Rollout, STARTUP, Workload, build_deployment, config_volume, container_port,
     http_probe, memory_volume, mount, restricted_container, restricted_pod, scrape_annotations, variable,
@@ -23,6 +22,11 @@ use crate::resolve::{Backend, ContainerSizes, JaegerStorage, Resolved, Scale};
 /// Port of the query API and of the user interface.
 pub(super) const QUERY_PORT: i32 = 16686;
 const QUERY_GRPC_PORT: i32 = 16685;
+/// Port where it says how it is. The kubelet asks on the pod's address.
+const HEALTH_PORT: i32 = 13133;
+const HEALTH_PORT_NAME: &str = "health";
+/// Path where it says so: it is well as long as its own parts run.
+const HEALTH_PATH: &str = "/status";
 /// Port of the metrics that it makes of spans, and of its own with them: a pod has one port to scrape.
 const ALL_METRICS_PORT: i32 = 8889;
 /// Port of the loopback where it takes its own metrics to offer them with those of spans.
@@ -88,7 +92,7 @@ pub(super) fn build_jaeger(resolved: &Resolved, image: &str, storage: &JaegerSto
         app: APP,
         scale: &Scale::Fixed(1),
         rollout,
-        annotations: scrape_annotations(resolved, metrics_port(resolved), "/metrics"),
+        annotations: scrape_annotations(resolved, metrics_port(resolved), METRICS_PATH),
         pod: restricted_pod(Vec::new(), vec![container], volumes, GRACE_SECONDS),
     };
     let deployment = build_deployment(resolved, workload);

@@ -15,12 +15,11 @@ pub(super) const LOOPBACK: &str = "127.0.0.1";
 const EVERYWHERE: &str = "0.0.0.0";
 /// OTLP/gRPC port of Jaeger and of the collectors.
 pub(super) const OTLP_GRPC_PORT: i32 = 4317;
-/// Port where a collector, or Jaeger, says how it is. The kubelet asks on the pod's address.
-pub(super) const HEALTH_PORT: i32 = 13133;
-/// Path where it says so: it is well as long as its own parts run, whatever the backend does.
-pub(super) const HEALTH_PATH: &str = "/status";
 /// Port of a collector's own metrics, which tell where spans get lost.
 pub(crate) const METRICS_PORT: i32 = 8888;
+/// Path of them. That they are answered is its health: of the extensions that tell of it, Jaeger's image and the
+/// OpenTelemetry project's have none in common.
+pub(super) const METRICS_PATH: &str = "/metrics";
 /// Directory of the certificate authorities of exporters, each in a directory of the exporter's name.
 pub(super) const AUTHORITIES: &str = "/etc/authorities";
 /// Name of the file of a certificate authority.
@@ -132,15 +131,7 @@ fn config(
             "http": {"endpoint": format!("{}:{OTLP_HTTP_PORT}", post.address)},
         }}},
         "processors": processors,
-        "extensions": {"healthcheckv2": {
-            "use_v2": true,
-            "http": {
-                "endpoint": format!("{EVERYWHERE}:{HEALTH_PORT}"),
-                "status": {"enabled": true, "path": HEALTH_PATH},
-            },
-        }},
         "service": {
-            "extensions": ["healthcheckv2"],
             "pipelines": {"traces": {"receivers": ["otlp"], "processors": order, "exporters": names}},
             "telemetry": telemetry("collector"),
         },

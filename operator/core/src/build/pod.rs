@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
     HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-    SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
+    SeccompProfile, SecurityContext, TCPSocketAction, TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -216,6 +216,23 @@ pub(super) fn http_probe(port: &str, path: &str, patience: Patience) -> Probe {
             port: IntOrString::String(port.to_owned()),
             ..HTTPGetAction::default()
         }),
+        ..probe(patience)
+    }
+}
+
+/// A probe that connects to a named port.
+pub(super) fn tcp_probe(port: &str, patience: Patience) -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction {
+            host: None,
+            port: IntOrString::String(port.to_owned()),
+        }),
+        ..probe(patience)
+    }
+}
+
+fn probe(patience: Patience) -> Probe {
+    Probe {
         period_seconds: Some(patience.period),
         failure_threshold: Some(patience.failures),
         timeout_seconds: Some(3),

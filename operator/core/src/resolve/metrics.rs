@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::step::Facts;
 
 /// Ports of the collector in the pod of a service.
-const COLLECTOR_PORTS: &[i32] = &[4317, 4318, 8888, 13133];
+const COLLECTOR_PORTS: &[i32] = &[4317, 4318, 8888];
 /// Longest retention, in hours.
 const RETENTION_HOURS_MAX: i32 = 8760;
 

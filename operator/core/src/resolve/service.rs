@@ -15,7 +15,7 @@ use crate::quantity::parse_quantity;
 use crate::settings::Settings;
 
 /// Ports that the collector and the metrics use in every pod.
-const RESERVED_PORTS: &[i32] = &[4317, 4318, 8888, 9464, 13133];
+const RESERVED_PORTS: &[i32] = &[4317, 4318, 8888, 9464];
 /// Paths that the gateway answers itself.
 const RESERVED_PREFIXES: &[&str] = &[
     "/v1",

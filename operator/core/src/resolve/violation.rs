@@ -38,7 +38,7 @@ pub enum Violation {
     },
     /// A port that is none, or that something else in the pod uses.
     #[error(
-        "spec.services[{service}].port: {port} must be between 1 and 65535, and not 4317, 4318, 8888, 9464 or 13133: the \
+        "spec.services[{service}].port: {port} must be between 1 and 65535, and not 4317, 4318, 8888 or 9464: the \
          collector and the metrics listen there in the same pod"
     )]
     Port {
@@ -50,7 +50,7 @@ pub enum Violation {
     /// A port of metrics that is none, or that something else in the pod uses.
     #[error(
         "spec.services[{service}].metrics.port: {port} must be between 1 and 65535, not the service's own port, and not \
-         4317, 4318, 8888 or 13133: the collector listens there in the same pod"
+         4317, 4318 or 8888: the collector listens there in the same pod"
     )]
     MetricsPort {
         /// The service.

@@ -153,7 +153,7 @@ fn every_rule_that_is_broken_is_named() {
         "auth is listed more than once",
         "services[mine].image: required",
         "services[mine].port: required",
-        "services[auth].port: 4318 must be between 1 and 65535, and not 4317, 4318, 8888, 9464 or 13133",
+        "services[auth].port: 4318 must be between 1 and 65535, and not 4317, 4318, 8888 or 9464",
         "services[auth].replicas: 2 must be 0 or 1",
         "resources.requests.cpu: `lots` must be a quantity",
         "requests.memory must be less than or equal to limits.memory",

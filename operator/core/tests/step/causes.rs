@@ -314,7 +314,7 @@ fn a_sidecar_is_asked_by_its_own_probe_and_other_init_containers_by_none() {
         .expect("a pod has a spec");
     pod.init_containers = serde_json::from_value(json!([
         {"name": "migrate"},
-        {"name": "collector", "restartPolicy": "Always", "startupProbe": {"httpGet": {"path": "/status", "port": 13133}}},
+        {"name": "collector", "restartPolicy": "Always", "startupProbe": {"httpGet": {"path": "/metrics", "port": 8888}}},
     ]))
     .expect("containers");
     assert_eq!(

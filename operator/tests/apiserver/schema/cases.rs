@@ -42,7 +42,7 @@ fn service_cases() -> Vec<Case> {
         ),
         (
             service(json!({"port": 9464})),
-            "port must not be 4317, 4318, 8888, 9464 or 13133",
+            "port must not be 4317, 4318, 8888 or 9464",
             service(json!({"port": 9465})),
         ),
         (
@@ -57,7 +57,7 @@ fn service_cases() -> Vec<Case> {
         ),
         (
             service(json!({"metrics": {"port": 4318}})),
-            "metrics.port must not be 4317, 4318, 8888 or 13133",
+            "metrics.port must not be 4317, 4318 or 8888",
             service(json!({"metrics": {}})),
         ),
         (

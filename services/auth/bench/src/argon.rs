@@ -10,7 +10,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use bench_kit::process::own_program;
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
+    thread_native_id, thread_schedule_policy,
 };
 
 /// Bytes of memory that one hash takes.
@@ -32,8 +32,12 @@ pub(crate) fn rate(threads: usize, duration: Duration) -> Result<f64> {
 fn hash_for(duration: Duration) -> Result<u32> {
     // As the service's threads that hash: what else the machine does weighs on both alike.
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
-        .map_err(|error| anyhow!("the thread's priority: {error}"))?;
+    // The policy holds also where the niceness that belongs to it is refused, as in a process that was made nicer.
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    ensure!(
+        thread_schedule_policy().ok() == Some(idle),
+        "the threads do not give way"
+    );
     let context = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
     let mut memory = vec![Block::new(); context.params().block_count()];
     let mut output = [0; Params::DEFAULT_OUTPUT_LEN];

@@ -27,7 +27,8 @@ use self::{
 };
 use crate::domain::Password;
 
-/// Requests that may wait for each one that is being hashed; at about 20 ms a hash the last waits 0.3 s.
+/// Requests that may wait for each one that is being hashed; at about 20 ms a hash the last waits 0.3 s, as long as
+/// serving leaves the hashes a core.
 const QUEUE_PER_THREAD: usize = 16;
 
 static WAIT: LazyLock<Histogram> = LazyLock::new(|| {

@@ -21,8 +21,8 @@ const BY_PROMETHEUS: [&str; 5] = [
     "instance",
     "job",
 ];
-/// Metrics that the Prometheus makes itself, and those of Jaeger, which a journey on a cluster looks for.
-const NOT_OF_SERVICES: [&str; 3] = ["up", "scrape_", "otelcol_"];
+/// Metrics that the Prometheus makes itself, and those of Jaeger, which a journey on a cluster and tests of the operator look for.
+const NOT_OF_SERVICES: [&str; 4] = ["up", "scrape_", "otelcol_", "jaeger_"];
 
 /// A metric, and the labels that queries name with it.
 type Uses = BTreeMap<String, BTreeSet<String>>;

@@ -39,7 +39,7 @@ const DB_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0
 static GLOBAL: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 /// Where a span was lost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SpanLoss {
     QueueFull,
     ExportFailed,

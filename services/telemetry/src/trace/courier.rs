@@ -43,6 +43,13 @@ pub(super) struct Courier<E> {
     rejected: bool,
 }
 
+/// It ends by an order, or by a fault of the exporter.
+impl<E> Drop for Courier<E> {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
 impl<E: Backend> Courier<E> {
     pub(super) fn new(exporter: Arc<Mutex<E>>, queue: Arc<Queue>) -> Self {
         Self {

@@ -59,8 +59,8 @@ impl<E: Backend> SpanProcessor for QueueingProcessor<E> {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if !self.queue.admit(span) {
-            Metrics::global().spans_dropped(1, SpanLoss::QueueFull);
+        if let Err(loss) = self.queue.admit(span) {
+            Metrics::global().spans_dropped(1, loss);
         }
     }
 
@@ -123,6 +123,8 @@ struct State {
     /// Who waits for the spans so far.
     waiting: Vec<Sender<Outcome>>,
     is_ending: bool,
+    /// Whether all that waited was counted as lost, whatever becomes of the batch under way.
+    is_given_up: bool,
 }
 
 /// What is to be done now.
@@ -133,11 +135,14 @@ pub(super) struct Due {
 }
 
 impl Queue {
-    /// Lets one span in if there is room.
-    fn admit(&self, span: SpanData) -> bool {
+    /// Lets one span in if there is room, and anybody who will come for it.
+    fn admit(&self, span: SpanData) -> Result<(), SpanLoss> {
         let mut state = lock(&self.state);
+        if state.is_given_up {
+            return Err(SpanLoss::Shutdown);
+        }
         if state.spans.len() >= self.settings.max_queue_size {
-            return false;
+            return Err(SpanLoss::QueueFull);
         }
         state.spans.push_back(span);
         state.unsettled += 1;
@@ -147,7 +152,7 @@ impl Queue {
         if is_urgent {
             self.urgent.notify_one();
         }
-        true
+        Ok(())
     }
 
     /// Waits until an order is carried out, at most `limit`.
@@ -205,14 +210,24 @@ impl Queue {
     /// The fate of `count` spans is known. False if they were given up before: they count only once.
     pub(super) fn settle(&self, count: usize) -> bool {
         let mut state = lock(&self.state);
-        let left = state.unsettled.checked_sub(count);
-        state.unsettled = left.unwrap_or(state.unsettled);
-        left.is_some()
+        if !state.is_given_up {
+            state.unsettled -= count;
+        }
+        !state.is_given_up
     }
 
     /// Gives up every span whose fate is unknown, and tells how many they are.
     fn abandon(&self) -> usize {
-        mem::take(&mut lock(&self.state).unsettled)
+        let mut state = lock(&self.state);
+        state.is_given_up = true;
+        mem::take(&mut state.unsettled)
+    }
+
+    /// Takes no orders any more; who waits for one is told that nobody carries it out.
+    pub(super) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.is_ending = true;
+        state.waiting.clear();
     }
 }
 
@@ -302,7 +317,7 @@ mod tests {
             state: Mutex::default(),
             urgent: Condvar::new(),
         };
-        let admitted = (0..=SETTINGS.max_queue_size).filter(|_| queue.admit(span()));
+        let admitted = (0..=SETTINGS.max_queue_size).filter(|_| queue.admit(span()).is_ok());
         assert_eq!(admitted.count(), SETTINGS.max_queue_size);
         let mut left = queue.due().spans;
         while left > 0 {
@@ -311,6 +326,40 @@ mod tests {
             left -= batch;
         }
         assert!(lock(&queue.state).spans.capacity() < 2 * SETTINGS.max_export_batch_size);
+    }
+
+    #[test]
+    fn what_was_given_up_is_counted_once_and_nothing_comes_after_it() {
+        let queue = Queue {
+            settings: SETTINGS,
+            state: Mutex::default(),
+            urgent: Condvar::new(),
+        };
+        queue.admit(span()).unwrap();
+        let under_way = queue.take(1).len();
+        assert_eq!(queue.abandon(), 1);
+        assert_eq!(queue.admit(span()), Err(SpanLoss::Shutdown));
+        assert!(!queue.settle(under_way), "it counted as lost");
+        assert_eq!(queue.abandon(), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_is_gone() {
+        #[derive(Debug)]
+        struct Broken;
+        impl Backend for Broken {}
+        impl SpanExporter for Broken {
+            async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+                panic!("a fault of the exporter")
+            }
+        }
+        let queue = processor(Broken, SETTINGS).unwrap();
+        queue.on_end(span());
+        let first = queue.force_flush().unwrap_err();
+        assert!(!matches!(first, OTelSdkError::Timeout(_)), "{first}");
+        assert!(queue.force_flush().is_err());
+        let told = queue.shutdown_with_timeout(Duration::ZERO).unwrap_err();
+        assert!(told.to_string().contains("1 spans"), "{told}");
     }
 
     #[test]

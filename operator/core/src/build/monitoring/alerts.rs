@@ -83,8 +83,9 @@ const ALERTS: &[Alert] = &[
     },
     Alert {
         name: "TracewellSpansNotStored",
-        // Jaeger's receiver has answered before its storage fails; a collector in a pod of its own refuses for want of memory.
-        query: "sum by (namespace, tracewell_dev_platform, app_kubernetes_io_name) (rate(otelcol_exporter_send_failed_spans_total{SELECTOR}[5m])) > 0 or sum by (namespace, tracewell_dev_platform, app_kubernetes_io_name) (rate(otelcol_receiver_refused_spans_total{SELECTOR}[5m])) > 0",
+        // A collector in a pod of its own whose backend is away repeats, then its queue is full; it refuses for want of memory.
+        // Jaeger's receiver has answered before its storage fails.
+        query: "sum by (namespace, tracewell_dev_platform, app_kubernetes_io_name) (rate(otelcol_exporter_enqueue_failed_spans_total{SELECTOR}[5m])) > 0 or sum by (namespace, tracewell_dev_platform, app_kubernetes_io_name) (rate(otelcol_exporter_send_failed_spans_total{SELECTOR}[5m])) > 0 or sum by (namespace, tracewell_dev_platform, app_kubernetes_io_name) (rate(otelcol_receiver_refused_spans_total{SELECTOR}[5m])) > 0",
         minutes: 5,
         severity: Severity::Warning,
         summary: "{{ $labels.app_kubernetes_io_name }} does not store or pass on {{ $value | humanize }} spans a second: traces have holes.",

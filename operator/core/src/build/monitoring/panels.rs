@@ -217,6 +217,10 @@ const TELEMETRY: Dashboard = Dashboard {
                     "ops",
                     &[
                         (
+                            "{{app_kubernetes_io_name}} queue full",
+                            "sum by (app_kubernetes_io_name) (rate(otelcol_exporter_enqueue_failed_spans_total{SELECTOR}[$__rate_interval]))",
+                        ),
+                        (
                             "{{app_kubernetes_io_name}} failed",
                             "sum by (app_kubernetes_io_name) (rate(otelcol_exporter_send_failed_spans_total{SELECTOR}[$__rate_interval]))",
                         ),
