@@ -333,7 +333,7 @@ fn a_sidecar_is_asked_by_its_own_probe_and_other_init_containers_by_none() {
         (
             "False",
             "ProbeFailing",
-            "chat: container collector runs, but does not answer /status with success"
+            "chat: container collector runs, but does not answer /metrics with success"
         )
     );
 }
