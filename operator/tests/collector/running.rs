@@ -42,13 +42,13 @@ impl Running {
     ) -> Self {
         loop {
             let running = Self::spawn(jaeger, &folder.path().join(name), config, variables);
-            // Jaeger says that it is well; of a collector its metrics do.
-            let health = if running.ports.contains_key(&13_133) {
-                running.url(13_133, "/status")
+            // Jaeger says that it is well; a collector lets spans in last of all.
+            let (health, well) = if running.ports.contains_key(&13_133) {
+                (running.url(13_133, "/status"), StatusCode::OK)
             } else {
-                running.url(8888, "/metrics")
+                (running.url(4318, "/v1/traces"), StatusCode::METHOD_NOT_ALLOWED)
             };
-            let is_well = async || matches!(running.client.get(&health).send().await, Ok(answer) if answer.status() == StatusCode::OK);
+            let is_well = async || matches!(running.client.get(&health).send().await, Ok(answer) if answer.status() == well);
             let ends = async || running.has_lost_a_port() || is_well().await;
             running.wait_for("healthy", ends).await;
             // Ports that were free a moment ago may be somebody else's by now.
