@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::api::{ApiDocs, BadgerStorage};
-use crate::build::{COLLECTOR_METRICS_PORT, JAEGER_APP, jaeger_metrics_port, query_url};
+use crate::build::{
+    COLLECTOR_METRICS_PATH, COLLECTOR_METRICS_PORT, JAEGER_APP, jaeger_metrics_port, query_url,
+};
 use crate::known::known_service;
 use crate::labels;
 use crate::observe::{BackendObservation, Observation, WorkloadState};
@@ -229,7 +231,7 @@ fn volume(resolved: &Resolved, live: &Live) -> Option<Volume> {
     let size = parse_quantity(&badger(resolved)?.size)? / parse_quantity("1")?;
     let address = addresses_of(live, JAEGER_APP).next()?;
     Some(Volume {
-        url: pod_url(address, jaeger_metrics_port(resolved), "/metrics"),
+        url: pod_url(address, jaeger_metrics_port(resolved), COLLECTOR_METRICS_PATH),
         least_room: u64::try_from(size / 20).ok()?,
     })
 }
@@ -242,7 +244,7 @@ fn collectors_of(resolved: &Resolved, service: &str, live: &Live) -> Vec<String>
         Some(CollectorTier::Gateway { .. }) => "collector",
     };
     addresses_of(live, app)
-        .map(|address| pod_url(address, COLLECTOR_METRICS_PORT, "/metrics"))
+        .map(|address| pod_url(address, COLLECTOR_METRICS_PORT, COLLECTOR_METRICS_PATH))
         .collect()
 }
 

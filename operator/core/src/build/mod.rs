@@ -35,7 +35,9 @@ use serde_json::Value;
 pub use self::environment::ignored_variables;
 pub use self::jaeger::query_url;
 pub(crate) use self::jaeger::{APP as JAEGER_APP, metrics_port as jaeger_metrics_port, trace_ui_url};
-pub(crate) use self::pipeline::METRICS_PORT as COLLECTOR_METRICS_PORT;
+pub(crate) use self::pipeline::{
+    METRICS_PATH as COLLECTOR_METRICS_PATH, METRICS_PORT as COLLECTOR_METRICS_PORT,
+};
 pub(crate) use self::postgres::{APP as POSTGRES_APP, BACKUP_APP, ROLES_APP};
 pub use self::prometheus::prometheus_url;
 use crate::desired::to_value;

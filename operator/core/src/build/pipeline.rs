@@ -19,7 +19,7 @@ pub(super) const OTLP_GRPC_PORT: i32 = 4317;
 pub(crate) const METRICS_PORT: i32 = 8888;
 /// Path of them. That they are answered is its health: of the extensions that tell of it, Jaeger's image and the
 /// OpenTelemetry project's have none in common.
-pub(super) const METRICS_PATH: &str = "/metrics";
+pub(crate) const METRICS_PATH: &str = "/metrics";
 /// Directory of the certificate authorities of exporters, each in a directory of the exporter's name.
 pub(super) const AUTHORITIES: &str = "/etc/authorities";
 /// Name of the file of a certificate authority.

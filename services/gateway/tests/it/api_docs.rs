@@ -63,14 +63,7 @@ async fn the_portal_offers_the_gateway_and_every_service() {
         .await;
     let index = gateway.get("/api-docs/").send().await.unwrap();
     assert_eq!(index.status(), StatusCode::OK);
-    let script = gateway
-        .get("/api-docs/swagger-initializer.js")
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let script = gateway.text("/api-docs/swagger-initializer.js").await;
     for url in ["../api-docs.json", "auth.json", "chat.json"] {
         assert!(script.contains(&format!("\"{url}\"")), "{url} is not in {script}");
     }

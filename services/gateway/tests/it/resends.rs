@@ -23,14 +23,7 @@ fn refusing(host: &str) -> (TcpSocket, String) {
 
 /// How often the gateway has sent requests to the upstream at `host`, with an answer or without.
 async fn attempts(gateway: &Running, host: &str) -> u64 {
-    let metrics = gateway
-        .get("/metrics")
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let metrics = gateway.text("/metrics").await;
     let of_host = format!("server_address=\"{host}\"");
     let counts = metrics
         .lines()

@@ -102,6 +102,12 @@ impl Running {
         self.request(Method::GET, path)
     }
 
+    /// The body of the answer to a GET.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let answer = self.get(path).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// Sends bytes as they are, which no honest client library does, and returns the whole answer.
     pub(crate) async fn raw(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();

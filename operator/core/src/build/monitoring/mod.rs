@@ -40,12 +40,12 @@ pub(super) fn list_targets(resolved: &Resolved) -> Vec<Target> {
     let jaeger = matches!(backend, Some(Backend::Managed { .. })).then(|| Target {
         app: jaeger::APP.to_owned(),
         port: jaeger::metrics_port(resolved),
-        path: "/metrics".to_owned(),
+        path: pipeline::METRICS_PATH.to_owned(),
     });
     let collectors = collector::tiers(resolved).into_iter().map(|(app, _)| Target {
         app: app.to_owned(),
         port: pipeline::METRICS_PORT,
-        path: "/metrics".to_owned(),
+        path: pipeline::METRICS_PATH.to_owned(),
     });
     services.chain(jaeger).chain(collectors).collect()
 }
