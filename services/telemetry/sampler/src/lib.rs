@@ -4,7 +4,7 @@
 //! takes no lock: it copies the stack through `/proc/self/mem`, which answers with an error where there is no memory, walks the
 //! frame pointers in the copy, and writes into a slot of its own. Build with `-C force-frame-pointers=yes`.
 //!
-//! This is a crate of its own because it is the only place in the project with unsafe code: three calls.
+//! This is a crate of its own because of its unsafe code: three calls.
 
 mod ring;
 mod signal;
