@@ -144,7 +144,12 @@ impl Changes {
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.waves.is_empty() && self.held.is_empty() && self.prunes.is_empty()
+        !self.has_writes() && self.held.is_empty()
+    }
+
+    /// Whether there is anything to write now.
+    pub fn has_writes(&self) -> bool {
+        !self.waves.is_empty() || !self.prunes.is_empty()
     }
 }
 

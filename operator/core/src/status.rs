@@ -182,6 +182,11 @@ fn finish(frame: Frame<'_>, findings: Vec<Finding>, content: PlatformStatus) -> 
         last_reconcile_trace_id: old.last_reconcile_trace_id.clone(),
         ..content
     };
+    status.ready_generation = if is_ready(&status) {
+        generation
+    } else {
+        old.ready_generation
+    };
     if status != old {
         status.last_reconcile_trace_id = frame.trace_id.map(str::to_owned);
     }
@@ -226,14 +231,28 @@ const TOLD_BY_THEMSELVES: [ConditionType; 3] = [
 ];
 
 /// One event where readiness flips or a new obstacle appears, and one for each part that is lost while the Platform is
-/// ready; none otherwise. That what somebody asked for is begun is no event.
+/// ready; none otherwise. That what somebody asked for is begun is no event, nor that it is done, where nothing was in its
+/// way.
 pub fn transition_events(old: Option<&PlatformStatus>, new: &PlatformStatus) -> Vec<EventNote> {
-    let is_planned = is_planned(old, new);
+    let is_expected = is_begun(old, new) || old.is_some_and(|old| is_rolled_out(old, new));
     let old = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     if is_ready(new) && is_true(old, ConditionType::Ready) {
         return lost_parts(old, &new.conditions);
     }
-    summary_event(old, new, is_planned).into_iter().collect()
+    summary_event(old, new, is_expected).into_iter().collect()
+}
+
+/// Whether what somebody asked for is on its way.
+fn is_begun(old: Option<&PlatformStatus>, new: &PlatformStatus) -> bool {
+    let ready = find(&new.conditions, ConditionType::Ready);
+    is_planned(old, new) && ready.is_some_and(|ready| ready.reason == Reason::Progressing.as_str())
+}
+
+/// Whether another spec than the one that was ready before has become ready, without an obstacle since.
+fn is_rolled_out(old: &PlatformStatus, new: &PlatformStatus) -> bool {
+    let is_another = old.ready_generation.is_some() && old.ready_generation != new.ready_generation;
+    let changed_at = |type_| find(&old.conditions, type_).map(|condition| &condition.last_transition_time);
+    is_another && is_ready(new) && changed_at(ConditionType::Stalled) < changed_at(ConditionType::Ready)
 }
 
 fn lost_parts(old: &[Condition], new: &[Condition]) -> Vec<EventNote> {
@@ -252,15 +271,14 @@ fn lost_parts(old: &[Condition], new: &[Condition]) -> Vec<EventNote> {
         .collect()
 }
 
-fn summary_event(old: &[Condition], new: &PlatformStatus, is_planned: bool) -> Option<EventNote> {
+fn summary_event(old: &[Condition], new: &PlatformStatus, is_expected: bool) -> Option<EventNote> {
     let ready = find(&new.conditions, ConditionType::Ready)?;
     let was_ready = find(old, ConditionType::Ready);
     let stalled = is_true(&new.conditions, ConditionType::Stalled);
     let flipped = was_ready.is_none_or(|was| was.status != ready.status);
     let obstacle = stalled
         && (!is_true(old, ConditionType::Stalled) || was_ready.is_none_or(|was| was.reason != ready.reason));
-    let is_begun = is_planned && ready.reason == Reason::Progressing.as_str();
-    if is_begun || !flipped && !obstacle {
+    if is_expected || !flipped && !obstacle {
         return None;
     }
     let lost = ready.status != "True" && was_ready.is_some_and(|was| was.status == "True");

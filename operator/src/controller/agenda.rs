@@ -14,17 +14,17 @@ use crate::cluster::PlatformKey;
 /// Two looks at one Platform are at least so far apart, so that one which changes all the time leaves the API server to
 /// the others, and a rollout, in which much changes after the other, is not looked at for each change. The first change
 /// after a while is acted on at once.
-const PACE: Duration = Duration::from_millis(200);
+const PACE: Duration = Duration::from_millis(500);
 
 /// They are further apart where the API server takes long: so many times as long as the look took.
-const REST_PER_LOOK: u32 = 4;
+const REST_PER_LOOK: u32 = 6;
 
 /// And twice as far apart with each look that found another edit of the spec, until a look finds none: whoever edits in a
 /// loop has a rollout for each edit that is acted on, which the whole cluster has to carry.
 const REST_PER_EDIT: u32 = 2;
 
 /// But never further, so that an answer that did not come is no reason to miss the next change.
-const LONGEST_REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(3);
 
 /// Marks kept of one Platform, of news and of own writes each: what comes beyond is looked at.
 const MARKS: usize = 128;

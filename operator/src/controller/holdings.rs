@@ -19,11 +19,10 @@ pub struct Holdings {
 impl Holdings {
     /// Whether objects of this kind have to be listed. Before the [first look](Self::looked_at) all have.
     pub fn may_have(&self, key: &PlatformKey, kind: Kind) -> bool {
-        // Secrets are watched in few namespaces, and whether they may be listed can change.
-        kind == Kind::Secret || self.lock().get(key).is_none_or(|kinds| kinds.contains(&kind))
+        self.lock().get(key).is_none_or(|kinds| kinds.contains(&kind))
     }
 
-    /// A look at the Platform found, or made, objects of these kinds.
+    /// A look at the Platform found, or made, objects of these kinds, or was not let see whether there are any.
     pub fn looked_at(&self, key: &PlatformKey, kinds: impl IntoIterator<Item = Kind>) {
         self.lock().entry(key.clone()).or_default().extend(kinds);
     }
@@ -63,10 +62,10 @@ mod tests {
         holdings.told_of(&key, Kind::Service);
         assert_eq!(lists(), [true, true, true, true]);
         holdings.looked_at(&key, [Kind::Service]);
-        assert_eq!(lists(), [true, false, false, true]);
+        assert_eq!(lists(), [true, false, false, false]);
         holdings.told_of(&key, Kind::Ingress);
-        assert_eq!(lists(), [true, true, false, true]);
-        holdings.looked_at(&key, [Kind::CronJob]);
+        assert_eq!(lists(), [true, true, false, false]);
+        holdings.looked_at(&key, [Kind::CronJob, Kind::Secret]);
         assert_eq!(lists(), [true, true, true, true]);
         holdings.forget(&key);
         assert_eq!(lists(), [true, true, true, true]);

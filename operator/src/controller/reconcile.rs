@@ -112,7 +112,9 @@ pub async fn reconcile<C: Cluster>(
     knowledge.referrers.set(key, references);
     let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
     facts.evidence = knowledge.evidence.cloned();
-    let may_have = |kind| knowledge.holdings.may_have(key, kind);
+    // Whether Secrets may be seen matters to a spec that was not acted on yet.
+    let may_have =
+        |kind| knowledge.holdings.may_have(key, kind) || kind == Kind::Secret && was_edited(&platform);
     let mut live = read_live(cluster, &platform, &facts, may_have).await?;
     let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
     let decide = |live: &_, last_apply| {
@@ -131,12 +133,18 @@ pub async fn reconcile<C: Cluster>(
 
     let plan = decide(&live, None);
     let applied = apply_changes(cluster, &plan.changes, &mut live).await;
-    let held = live.objects.keys().map(|object| object.kind);
+    let hidden = live.secrets_are_hidden.then_some(Kind::Secret);
+    let held = live.objects.keys().map(|object| object.kind).chain(hidden);
     knowledge.holdings.looked_at(key, held);
     publish(cluster, &platform, &applied.repairs).await;
 
-    // The status tells what was applied and seen, never what was meant: hence the second look.
-    let verdict = decide(&live, applied.failure.as_ref().map(|failure| &failure.told));
+    // The status tells what was applied and seen, never what was meant: hence the second look, where there was anything
+    // to apply.
+    let verdict = if plan.changes.has_writes() {
+        decide(&live, applied.failure.as_ref().map(|failure| &failure.told))
+    } else {
+        plan
+    };
     let mut written = applied.written;
     let mut requeue = verdict.requeue;
     let mut is_told = false;

@@ -53,7 +53,7 @@ pub type Watched = PartialObjectMeta<Platform>;
 const CONCURRENCY: u16 = 8;
 
 /// Objects per page of a watch's first list.
-const PAGE_SIZE: u32 = 50;
+const PAGE_SIZE: u32 = 20;
 
 /// What a reconcile needs, and what is remembered between two of them.
 #[derive(Debug)]

@@ -212,17 +212,21 @@ fn variables_without_effect_are_named() {
     );
 }
 
+/// No node finds the image of auth.
+fn miss_image(live: &mut Live) {
+    let state = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
+    let container = json!({
+        "name": "auth", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+    });
+    with_pod(live, "auth", &json!({"containerStatuses": [container]}));
+}
+
 #[test]
 fn events_tell_of_flips_only() {
     let mut platform = platform(json!({}));
     let mut told = Vec::new();
     let mut broken = serving(&platform);
-    with_pod(
-        &mut broken,
-        "auth",
-        &json!({"containerStatuses": [{"name": "auth", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]}),
-    );
+    miss_image(&mut broken);
     let whole = serving(&platform);
     for live in [&applied(&platform), &whole, &whole, &broken, &broken, &whole] {
         let output = decide(&platform, live);
@@ -266,6 +270,43 @@ fn what_somebody_asked_for_is_begun_without_an_event_and_what_happens_by_itself_
 }
 
 #[test]
+fn what_somebody_asked_for_is_done_without_an_event_unless_something_was_in_its_way() {
+    let mut before = platform(json!({}));
+    let whole = serving(&before);
+    before.metadata.generation = Some(1);
+    before.status = Some(decide(&before, &whole).status);
+    let mut starting = serving(&before);
+    deployment_mut(&mut starting, "demo-auth").data["status"]["availableReplicas"] = json!(0);
+    let mut broken = starting.clone();
+    miss_image(&mut broken);
+    let told = |generation, course: &[&Live]| {
+        let mut platform = before.clone();
+        platform.metadata.generation = Some(generation);
+        let mut told = Vec::new();
+        for (live, minute) in course.iter().zip(1..) {
+            let output = decide_at(&platform, live, 60 * minute, None);
+            told.extend(output.events.into_iter().map(|event| event.reason));
+            platform.status = Some(output.status);
+        }
+        told
+    };
+    assert_eq!(told(2, &[&starting, &whole]), Vec::<String>::new());
+    assert_eq!(
+        told(2, &[&whole]),
+        Vec::<String>::new(),
+        "it was ready all the time"
+    );
+    assert_eq!(
+        told(1, &[&starting, &whole]),
+        ["Progressing", "AllComponentsReady"]
+    );
+    assert_eq!(
+        told(2, &[&starting, &broken, &starting, &whole]),
+        ["ImagePullFailed", "AllComponentsReady"]
+    );
+}
+
+#[test]
 fn only_a_status_that_tells_of_progress_alone_can_wait() {
     let mut platform = platform(json!({}));
     platform.metadata.generation = Some(1);
@@ -280,12 +321,7 @@ fn only_a_status_that_tells_of_progress_alone_can_wait() {
     };
     let (two, one) = (starting(&["auth", "chat"]), starting(&["chat"]));
     let mut broken = starting(&["chat"]);
-    with_pod(
-        &mut broken,
-        "auth",
-        &json!({"containerStatuses": [{"name": "auth", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}]}),
-    );
+    miss_image(&mut broken);
     assert!(!decide(&platform, &two).can_wait, "the first one");
     let mut platform = platform.clone();
     platform.status = Some(decide(&platform, &two).status);
