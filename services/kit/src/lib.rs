@@ -32,4 +32,5 @@ pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod token;
+pub mod upkeep;
 pub mod upstream;
