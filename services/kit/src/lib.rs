@@ -22,6 +22,7 @@ pub mod db;
 pub mod docs;
 pub mod forwarded;
 pub mod id;
+pub mod idempotency;
 pub mod json;
 mod linger;
 mod parameters;

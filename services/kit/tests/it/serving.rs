@@ -102,6 +102,7 @@ async fn a_browser_is_told_what_known_origins_may_send() -> Setup<()> {
             "authorization",
             "baggage",
             "content-type",
+            "idempotency-key",
             "traceparent",
             "tracestate",
             "x-request-id"
