@@ -10,7 +10,7 @@
 //! 3. problems get the path they are about;
 //! 4. the time limit, then the limit of requests at once, then that of bodies, whose rest is read when a handler did not;
 //! 5. the parameters of the path and the query, which the document says all of;
-//! 6. the routes with their extractors: tokens, then bodies.
+//! 6. the routes with their extractors: tokens, then keys of requests that may come again, then bodies.
 
 pub mod alone;
 pub mod auth;

@@ -1,5 +1,5 @@
 //! Requests that may come again and have their effect once, by a key of the client's making: "The Idempotency-Key HTTP
-//! Header Field" (draft-ietf-httpapi-idempotency-key-header). The header is optional.
+//! Header Field" (draft-ietf-httpapi-idempotency-key-header-07). The header is optional.
 //!
 //! A handler takes [`Idempotent`], and so never sees a repeat; it begins the transaction of its effect by
 //! [`Attempt::begin`] and ends it by [`Effect::commit`], which keeps the answer in it: a crash loses both or neither. What
