@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::interval;
-use tracewell_kit::{clock, db::Db};
+use tracewell_kit::{clock, db::Db, upkeep::keep_up};
 
-use crate::{store, upkeep::keep_up};
+use crate::store;
 
 /// How often what is old is deleted.
 const PERIOD: Duration = Duration::from_hours(1);

@@ -12,12 +12,12 @@ use tracewell_kit::{
     clock,
     db::Db,
     token::{JwkSet, SigningKey},
+    upkeep::keep_up,
 };
 
 use crate::{
     sealing::Sealing,
     store::signing_keys::{self, PublishedKey, SigningKeyError},
-    upkeep::keep_up,
 };
 
 /// How often the database is asked: another process may have let another key sign.

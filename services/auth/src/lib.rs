@@ -27,6 +27,5 @@ mod second_factor;
 mod signed_in;
 mod store;
 mod tokens;
-mod upkeep;
 
 pub use app::Auth;

@@ -5,12 +5,14 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, interval_at};
-use tracewell_kit::db::{Db, DbError};
+use tracewell_kit::{
+    db::{Db, DbError},
+    upkeep::keep_up,
+};
 
 use crate::{
     sealing::{SealError, Sealing},
     second_factor, store,
-    upkeep::keep_up,
 };
 
 /// How often it is done while there are previous keys: a process of before the change may still be running, and seal.

@@ -6,6 +6,7 @@ use tracewell_kit::{
     config::Env,
     db::{Db, Migration},
     docs::Routes,
+    idempotency::Housekeeping,
     service::{Resources, Service, StartError},
     upstream::Upstream,
 };
@@ -21,6 +22,7 @@ pub struct Billing;
 pub struct AppState {
     pub(crate) db: Db,
     pub(crate) auth: Option<Upstream>,
+    housekeeping: Housekeeping,
     verifier: Verifier,
 }
 
@@ -48,8 +50,10 @@ impl Service for Billing {
     async fn start(config: Config, resources: &Resources) -> Result<AppState, StartError> {
         let auth = resources.upstream("auth", config.auth_url);
         let verifier = resources.verifier(auth.as_ref())?;
+        let db = resources.database()?.clone();
         Ok(AppState {
-            db: resources.database()?.clone(),
+            housekeeping: Housekeeping::start(db.clone()),
+            db,
             auth,
             verifier,
         })

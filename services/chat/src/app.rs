@@ -6,6 +6,7 @@ use tracewell_kit::{
     config::Env,
     db::{Db, Migration},
     docs::Routes,
+    idempotency::Housekeeping,
     service::{Resources, Service, StartError},
 };
 
@@ -20,6 +21,7 @@ pub struct Chat;
 pub struct AppState {
     pub(crate) db: Db,
     pub(crate) entitlements: Entitlements,
+    housekeeping: Housekeeping,
     verifier: Verifier,
 }
 
@@ -47,8 +49,10 @@ impl Service for Chat {
     async fn start(config: Config, resources: &Resources) -> Result<AppState, StartError> {
         let auth = resources.upstream("auth", config.auth_url);
         let billing = resources.upstream("billing", config.billing_url);
+        let db = resources.database()?.clone();
         Ok(AppState {
-            db: resources.database()?.clone(),
+            housekeeping: Housekeeping::start(db.clone()),
+            db,
             entitlements: Entitlements::new(billing),
             verifier: resources.verifier(auth.as_ref())?,
         })

@@ -29,33 +29,43 @@ impl<S: Send + Sync, T: DeserializeOwned + ToSchema + 'static> FromRequest<S> fo
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
-            return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "the body must be application/json, and Content-Type must say so",
-            ));
-        }
-        let body = Bytes::from_request(request, state).await?;
-        let value: Value = serde_json::from_slice(&body).map_err(|error| {
-            ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_json",
-                format!("the body is not JSON: {error}"),
-            )
-        })?;
-        let mut errors = violations(validator::<T>()?.as_ref(), &value);
-        find_null_characters("", &value, &mut errors);
-        if !errors.is_empty() {
-            return Err(invalid_body(errors));
-        }
-        // What the schema cannot say, such as a date that does not exist, serde still refuses.
-        serde_json::from_value(value).map(Self).map_err(|error| {
-            invalid_body(vec![FieldError {
-                pointer: String::new(),
-                detail: error.to_string(),
-            }])
-        })
+        read(request, state).await.map(|(_, value)| Self(value))
+    }
+}
+
+/// The body as it came, and the value that it stands for.
+pub(crate) async fn read<S, T>(request: Request, state: &S) -> Result<(Bytes, T), ApiError>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + ToSchema + 'static,
+{
+    if !is_json(request.headers()) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "the body must be application/json, and Content-Type must say so",
+        ));
+    }
+    let body = Bytes::from_request(request, state).await?;
+    let value: Value = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_json",
+            format!("the body is not JSON: {error}"),
+        )
+    })?;
+    let mut errors = violations(validator::<T>()?.as_ref(), &value);
+    find_null_characters("", &value, &mut errors);
+    if !errors.is_empty() {
+        return Err(invalid_body(errors));
+    }
+    // What the schema cannot say, such as a date that does not exist, serde still refuses.
+    match serde_json::from_value(value) {
+        Ok(value) => Ok((body, value)),
+        Err(error) => Err(invalid_body(vec![FieldError {
+            pointer: String::new(),
+            detail: error.to_string(),
+        }])),
     }
 }
 

@@ -10,7 +10,7 @@
 //! 3. problems get the path they are about;
 //! 4. the time limit, then the limit of requests at once, then that of bodies, whose rest is read when a handler did not;
 //! 5. the parameters of the path and the query, which the document says all of;
-//! 6. the routes with their extractors: tokens, then bodies.
+//! 6. the routes with their extractors: tokens, then keys of requests that may come again, then bodies.
 
 pub mod alone;
 pub mod auth;
@@ -22,6 +22,7 @@ pub mod db;
 pub mod docs;
 pub mod forwarded;
 pub mod id;
+pub mod idempotency;
 pub mod json;
 mod linger;
 mod parameters;
@@ -32,4 +33,5 @@ pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod token;
+pub mod upkeep;
 pub mod upstream;

@@ -25,6 +25,7 @@ use crate::{
     db::{Db, Migration},
     docs,
     forwarded::TrustedProxies,
+    idempotency,
     linger::linger,
     problem::{self, ApiError},
     service::{Resources, Service, Settings, StartError},
@@ -270,18 +271,21 @@ async fn limit_time(State(limit): State<Duration>, request: Request, next: Next)
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What a page sends besides what any may: who it is for, its own OpenTelemetry's context, and a name for the request.
-const ALLOWED_HEADERS: [HeaderName; 6] = [
+/// What a page sends besides what any may: who it is for, its own OpenTelemetry's context, and names for the request.
+const ALLOWED_HEADERS: [HeaderName; 7] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
+    idempotency::HEADER,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("baggage"),
     X_REQUEST_ID,
 ];
 
-/// What a page needs of an answer besides its body: when to come again, and by which names to ask about it.
-const EXPOSED_HEADERS: [HeaderName; 4] = [
+/// What a page needs of an answer besides its body: when to come again, whether it was given before, and by which names to
+/// ask about it.
+const EXPOSED_HEADERS: [HeaderName; 5] = [
+    idempotency::REPLAYED,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
     X_REQUEST_ID,

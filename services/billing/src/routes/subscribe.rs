@@ -4,11 +4,11 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::Deserialize;
 use tracewell_kit::{
-    auth::{AccessToken, CurrentUser},
+    auth::AccessToken,
     clock,
     db::Db,
     id,
-    json::ValidJson,
+    idempotency::{IdempotencyKey, Idempotent},
     problem::{ApiError, PROBLEM_JSON, Problem},
     upstream::Upstream,
 };
@@ -27,6 +27,7 @@ pub(crate) struct Subscribe {
 /// Subscribes the caller to a plan.
 #[utoipa::path(
     post, path = "/subscriptions", tag = "subscriptions", security(("bearer" = [])), request_body = Subscribe,
+    params(IdempotencyKey),
     responses(
         (status = 201, description = "The subscription", body = Subscription),
         (status = 409, description = "`already_subscribed`", body = Problem, content_type = PROBLEM_JSON),
@@ -36,8 +37,11 @@ pub(crate) struct Subscribe {
 pub(crate) async fn subscribe(
     State(db): State<Db>,
     State(auth): State<Option<Upstream>>,
-    caller: CurrentUser,
-    ValidJson(body): ValidJson<Subscribe>,
+    Idempotent {
+        caller,
+        body,
+        attempt,
+    }: Idempotent<Subscribe>,
 ) -> Result<(StatusCode, Json<Subscription>), ApiError> {
     let plan = store::plans::by_id(&db, body.plan_id)
         .await?
@@ -52,8 +56,9 @@ pub(crate) async fn subscribe(
         billing_email,
         clock::now(),
     );
-    if store::subscriptions::insert(&db, caller.id, &subscription).await? {
-        Ok((StatusCode::CREATED, Json(subscription)))
+    let mut effect = attempt.begin().await?;
+    if store::subscriptions::insert(effect.tx(), caller.id, &subscription).await? {
+        effect.commit(StatusCode::CREATED, subscription).await
     } else {
         Err(SubscribeError::AlreadySubscribed.into())
     }

@@ -1,12 +1,15 @@
 //! The subscriptions.
 
-use tracewell_kit::db::{Db, DbError, Row, query};
+use tracewell_kit::db::{Db, DbError, Row, Tx, query};
 
 use crate::domain::{Status, Subscription};
 
 /// Stores a new subscription; `false` if the user has an active one.
-pub(crate) async fn insert(db: &Db, user_id: String, subscription: &Subscription) -> Result<bool, DbError> {
-    let mut tx = db.begin().await?;
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    user_id: String,
+    subscription: &Subscription,
+) -> Result<bool, DbError> {
     let rows = query(
         "subscriptions",
         "INSERT INTO subscriptions (id, user_id, plan_id, status, billing_email, current_period_start, \
@@ -21,9 +24,8 @@ pub(crate) async fn insert(db: &Db, user_id: String, subscription: &Subscription
     .bind(subscription.current_period_start.as_microsecond())
     .bind(subscription.current_period_end.as_microsecond())
     .bind(subscription.created_at.as_microsecond())
-    .execute(&mut tx)
+    .execute(tx)
     .await?;
-    tx.commit().await?;
     Ok(rows == 1)
 }
 

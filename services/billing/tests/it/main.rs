@@ -2,5 +2,6 @@
 
 mod alone;
 mod contract;
+mod repeats;
 mod subscriptions;
 mod with_auth;

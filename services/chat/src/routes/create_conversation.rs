@@ -4,11 +4,8 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::Deserialize;
 use tracewell_kit::{
-    auth::CurrentUser,
-    clock,
-    db::Db,
-    id,
-    json::ValidJson,
+    clock, id,
+    idempotency::{IdempotencyKey, Idempotent},
     problem::{ApiError, PROBLEM_JSON, Problem},
 };
 use utoipa::ToSchema;
@@ -39,20 +36,24 @@ pub(crate) struct NewConversation {
 /// Makes a conversation of the caller with others.
 #[utoipa::path(
     post, path = "/conversations", tag = "conversations", security(("bearer" = [])), request_body = NewConversation,
+    params(IdempotencyKey),
     responses(
         (status = 201, description = "The conversation", body = Conversation),
         (status = 403, description = "`plan_limit`: the plan allows no more", body = Problem, content_type = PROBLEM_JSON),
     )
 )]
 pub(crate) async fn create_conversation(
-    State(db): State<Db>,
     State(entitlements): State<Entitlements>,
-    caller: CurrentUser,
-    ValidJson(body): ValidJson<NewConversation>,
+    Idempotent {
+        caller,
+        body,
+        attempt,
+    }: Idempotent<NewConversation>,
 ) -> Result<(StatusCode, Json<Conversation>), ApiError> {
     let limit = entitlements.max_conversations(&caller.token).await?;
     let others = body.member_ids.into_iter().map(|UserId(id)| id).collect();
     let conversation = Conversation::start(id::new("cnv"), body.title, &caller.id, others, clock::now());
-    store::conversations::insert(&db, &caller.id, &conversation, limit).await?;
-    Ok((StatusCode::CREATED, Json(conversation)))
+    let mut effect = attempt.begin().await?;
+    store::conversations::insert(effect.tx(), &caller.id, &conversation, limit).await?;
+    effect.commit(StatusCode::CREATED, conversation).await
 }

@@ -36,6 +36,8 @@ pub(crate) struct NewMessage {
 }
 
 /// Says something in a conversation. Sending the same `client_msg_id` again gives the first message.
+///
+/// So it takes no `Idempotency-Key`: `client_msg_id` is one, which is known for as long as the message is there.
 #[utoipa::path(
     post, path = "/conversations/{id}/messages", tag = "messages", security(("bearer" = [])), request_body = NewMessage,
     params(("id" = String, Path, description = "Id of the conversation", max_length = 64)),

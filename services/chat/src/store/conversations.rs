@@ -1,17 +1,16 @@
 //! Conversations and who is in them.
 
-use tracewell_kit::db::{Db, DbError, Reader, query};
+use tracewell_kit::db::{DbError, Reader, Tx, query};
 
 use crate::{domain::Conversation, error::ChatError};
 
 /// Stores a new conversation, unless its owner has `limit` of them already.
 pub(crate) async fn insert(
-    db: &Db,
+    tx: &mut Tx,
     owner_id: &str,
     conversation: &Conversation,
     limit: Option<i64>,
 ) -> Result<(), ChatError> {
-    let mut tx = db.begin().await?;
     if let Some(limit) = limit {
         // Two requests at once must not both find one place left.
         tx.lock(&format!("conversations of {owner_id}")).await?;
@@ -20,7 +19,7 @@ pub(crate) async fn insert(
             "SELECT COUNT(*) AS count FROM conversations WHERE owner_id = $1",
         )
         .bind(owner_id.to_owned())
-        .optional(&mut tx, |row| row.get::<i64>("count"))
+        .optional(&mut *tx, |row| row.get::<i64>("count"))
         .await?;
         if count.unwrap_or(0) >= limit {
             return Err(ChatError::PlanLimit(limit));
@@ -36,7 +35,7 @@ pub(crate) async fn insert(
     .bind(conversation.title.clone())
     .bind(conversation.last_seq)
     .bind(created_at)
-    .execute(&mut tx)
+    .execute(tx)
     .await?;
     for member in &conversation.member_ids {
         query(
@@ -46,10 +45,10 @@ pub(crate) async fn insert(
         .bind(conversation.id.clone())
         .bind(member.clone())
         .bind(created_at)
-        .execute(&mut tx)
+        .execute(tx)
         .await?;
     }
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 /// An error unless the user is a member of the conversation.

@@ -3,10 +3,17 @@
 pub(crate) mod conversations;
 pub(crate) mod messages;
 
-use tracewell_kit::db::Migration;
+use tracewell_kit::{db::Migration, idempotency};
 
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "conversations and messages",
-    sql: include_str!("../../migrations/0001_conversations_and_messages.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "conversations and messages",
+        sql: include_str!("../../migrations/0001_conversations_and_messages.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "idempotency keys",
+        sql: idempotency::TABLE,
+    },
+];

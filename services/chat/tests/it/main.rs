@@ -5,6 +5,7 @@ mod contract;
 mod conversations;
 mod messages;
 mod monitoring;
+mod repeats;
 mod with_billing;
 
 use serde_json::{Value, json};

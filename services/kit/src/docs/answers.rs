@@ -9,12 +9,13 @@ use utoipa::{
     openapi::{
         AllOfBuilder, Components, ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response,
         ResponseBuilder, Schema,
-        path::{Operation, ParameterIn, PathItem},
+        path::{Operation, Parameter, ParameterIn, PathItem},
         schema::Type,
     },
 };
 
 use crate::{
+    idempotency,
     problem::{PROBLEM_JSON, Problem},
     service::Service,
 };
@@ -43,11 +44,9 @@ impl Ground {
 
     /// What can go wrong with an operation whatever it does.
     fn codes(self, method: &Method, operation: &Operation) -> Codes {
-        let mut parameters = operation.parameters.iter().flatten();
-        let takes_path = parameters
-            .any(|parameter| matches!(parameter, RefOr::T(it) if it.parameter_in == ParameterIn::Path));
+        let takes_path = takes(operation, |it| it.parameter_in == ParameterIn::Path);
         let is_guarded = operation.security.is_some();
-        let rules: [(bool, &[(u16, &'static str)]); 7] = [
+        let rules: [(bool, &[(u16, &'static str)]); 8] = [
             (
                 true,
                 &[
@@ -69,6 +68,14 @@ impl Ground {
                 ],
             ),
             (takes_path, &[(400, "invalid_path")]),
+            (
+                takes(operation, idempotency::is_key),
+                &[
+                    (400, "invalid_idempotency_key"),
+                    (409, "request_in_progress"),
+                    (422, "idempotency_key_reused"),
+                ],
+            ),
             (
                 is_guarded,
                 &[
@@ -96,9 +103,14 @@ impl Ground {
     }
 }
 
+fn takes(operation: &Operation, is_meant: impl Fn(&Parameter) -> bool) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|parameter| matches!(parameter, RefOr::T(it) if is_meant(it)))
+}
+
 /// Adds to every operation what can go wrong with it besides what its handler says: to the description of a status that
 /// is there, else by reference to an answer of the components. The codes that a description names become those that the
-/// schema allows.
+/// schema allows. Where a repeat gets the first answer again, that has the header which says so.
 pub(super) fn complete(document: &mut OpenApi, ground: Ground) {
     let components = document.components.get_or_insert_with(Components::new);
     for (method, operation) in document.paths.paths.values_mut().flat_map(operations) {
@@ -118,8 +130,23 @@ pub(super) fn complete(document: &mut OpenApi, ground: Ground) {
             }
         }
         operation.responses.responses.values_mut().for_each(close_codes);
+        if takes(operation, idempotency::is_key) {
+            let successes = operation
+                .responses
+                .responses
+                .range_mut("200".to_owned().."300".to_owned());
+            successes.for_each(|(_, answer)| add_replayed(answer));
+        }
     }
     components.responses.values_mut().for_each(close_codes);
+}
+
+/// Lets an answer have the header of those to repeats.
+fn add_replayed(answer: &mut RefOr<Response>) {
+    if let RefOr::T(answer) = answer {
+        let (name, header) = idempotency::replayed();
+        answer.headers.insert(name, RefOr::T(header));
+    }
 }
 
 /// Lets a problem have the codes alone that the answer's description names, in backquotes.
@@ -181,14 +208,18 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use utoipa::openapi::{
-        OpenApiBuilder, PathsBuilder,
-        path::{HttpMethod, OperationBuilder, ParameterBuilder},
-        request_body::RequestBody,
-        security::SecurityRequirement,
+    use utoipa::{
+        IntoParams as _,
+        openapi::{
+            OpenApiBuilder, PathsBuilder,
+            path::{HttpMethod, OperationBuilder, ParameterBuilder},
+            request_body::RequestBody,
+            security::SecurityRequirement,
+        },
     };
 
     use super::*;
+    use crate::idempotency::IdempotencyKey;
 
     const EVERYTHING: Ground = Ground {
         database: true,
@@ -258,6 +289,39 @@ mod tests {
             answers(nothing, HttpMethod::Post, OperationBuilder::new()),
             json!({"400": "`null_character` or `invalid_query`", "500": "`internal`", "503": "`overloaded`", "504": "`timeout`"})
         );
+    }
+
+    #[test]
+    fn what_may_come_again_can_be_answered_again() {
+        let key = IdempotencyKey::into_params(|| None).remove(0);
+        let success = ResponseBuilder::new().description("made").build();
+        let operation = OperationBuilder::new().parameter(key).response("201", success);
+        let mut document = OpenApiBuilder::new()
+            .paths(
+                PathsBuilder::new()
+                    .path("/x", PathItem::new(HttpMethod::Post, operation))
+                    .build(),
+            )
+            .build();
+        complete(&mut document, EVERYTHING);
+        let document = serde_json::to_value(document).unwrap();
+        let answers = &document["paths"]["/x"]["post"]["responses"];
+        let marked: Vec<_> = answers
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, answer)| answer["headers"]["Idempotency-Replayed"].is_object())
+            .map(|(status, _)| status.as_str())
+            .collect();
+        assert_eq!(marked, ["201"]);
+        for (status, code) in [
+            ("400", "invalid_idempotency_key"),
+            ("409", "request_in_progress"),
+            ("422", "idempotency_key_reused"),
+        ] {
+            let reference = answers[status]["$ref"].as_str().unwrap();
+            assert!(reference.contains(code), "{reference}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{Answer, Running, Setup};
-use crate::{docs, service::Service, token::SigningKey};
+use crate::{docs, idempotency, service::Service, token::SigningKey};
 
 /// Stops the test unless `committed` is the document of `S`, and every field in it has an example.
 #[track_caller]
@@ -217,8 +217,8 @@ async fn assert_fields_checked(
     Ok(())
 }
 
-/// Each bound of each parameter holds: what is one beyond it is pointed at, what is at it is not; and so are parameters that
-/// the document does not name.
+/// Each bound of each parameter holds: what is one beyond it is pointed at, what is at it is not; and so are parameters of
+/// the query that the document does not name.
 async fn assert_parameters_checked(
     service: &Running,
     method: &Method,
@@ -227,16 +227,21 @@ async fn assert_parameters_checked(
     token: &str,
 ) -> Setup<()> {
     let ask = async |place: &str, name: &str, value: &str| {
-        let in_path = place == "path";
-        let id = if in_path { value } else { "cnv_unknown" };
-        let mut request = service.request(method.clone(), &template.replace("{id}", id), token);
-        if !in_path {
-            request = request.query(&[(name, value)]);
-        }
-        service.send(request).await
+        let id = if place == "path" { value } else { "cnv_unknown" };
+        let request = service.request(method.clone(), &template.replace("{id}", id), token);
+        service
+            .send(match place {
+                "query" => request.query(&[(name, value)]),
+                "header" => request.header(name, value),
+                _ => request,
+            })
+            .await
     };
     let is_refused = |answer: &Answer, place: &str, name: &str| {
-        let code = format!("invalid_{place}");
+        let code = match place {
+            "header" => format!("invalid_{}", name.to_lowercase().replace('-', "_")),
+            _ => format!("invalid_{place}"),
+        };
         let refused = answer.status == 400 && answer.json()["code"] == code.as_str();
         assert!(
             !refused || answer.pointers() == [format!("/{name}")],
@@ -277,6 +282,14 @@ fn values_around_bounds(schema: &Value) -> Vec<(String, bool)> {
                 ("minimum", _) => vec![(number.to_string(), true), ((number - 1).to_string(), false)],
                 ("maximum", _) => vec![(number.to_string(), true), ((number + 1).to_string(), false)],
                 ("maxLength", _) => vec![(letters(number), true), (letters(number + 1), false)],
+                ("pattern", Some(idempotency::PATTERN)) => vec![
+                    (letters(255), true),
+                    (letters(256), false),
+                    (format!("\"{}\"", letters(255)), true),
+                    (format!("\"{}\"", letters(256)), false),
+                    ("a b".into(), false),
+                    (String::new(), false),
+                ],
                 rest => {
                     let is_no_bound = matches!(
                         rest,

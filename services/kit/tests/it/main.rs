@@ -3,6 +3,7 @@
 mod api_docs;
 mod database;
 mod database_tls;
+mod idempotency;
 mod serving;
 mod tokens;
 

@@ -61,6 +61,11 @@ async fn only_known_origins_may_call_from_a_browser() -> Setup<()> {
             allowed,
             "{origin}"
         );
+        let exposed = answer.headers.get("access-control-expose-headers");
+        let exposed = exposed.and_then(|names| names.to_str().ok()).unwrap_or_default();
+        for name in ["retry-after", "idempotency-replayed"] {
+            assert!(!allowed || exposed.contains(name), "{exposed:?} lacks {name}");
+        }
     }
     Ok(())
 }
@@ -102,6 +107,7 @@ async fn a_browser_is_told_what_known_origins_may_send() -> Setup<()> {
             "authorization",
             "baggage",
             "content-type",
+            "idempotency-key",
             "traceparent",
             "tracestate",
             "x-request-id"

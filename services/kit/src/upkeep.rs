@@ -7,7 +7,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 /// Does `act` at each of the `ticks` until the last clone of `owner` is dropped.
 ///
 /// A failure is a warning that says what was `not_done`: the next tick is another chance.
-pub(crate) fn keep_up<T, E, F>(
+pub fn keep_up<T, E, F>(
     owner: &Arc<T>,
     mut ticks: Interval,
     not_done: &'static str,
