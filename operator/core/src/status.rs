@@ -182,10 +182,11 @@ fn finish(frame: Frame<'_>, findings: Vec<Finding>, content: PlatformStatus) -> 
         last_reconcile_trace_id: old.last_reconcile_trace_id.clone(),
         ..content
     };
+    let is_as_told = is_begun(Some(&old), &status) || !is_ready(&old) && is_progressing(&status);
     status.ready_generation = if is_ready(&status) {
         generation
     } else {
-        old.ready_generation
+        old.ready_generation.filter(|_| is_as_told)
     };
     if status != old {
         status.last_reconcile_trace_id = frame.trace_id.map(str::to_owned);
@@ -234,7 +235,8 @@ const TOLD_BY_THEMSELVES: [ConditionType; 3] = [
 /// ready; none otherwise. That what somebody asked for is begun is no event, nor that it is done, where nothing was in its
 /// way.
 pub fn transition_events(old: Option<&PlatformStatus>, new: &PlatformStatus) -> Vec<EventNote> {
-    let is_expected = is_begun(old, new) || old.is_some_and(|old| is_rolled_out(old, new));
+    let is_done = is_ready(new) && old.is_some_and(|old| old.ready_generation.is_some());
+    let is_expected = is_begun(old, new) || is_done;
     let old = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     if is_ready(new) && is_true(old, ConditionType::Ready) {
         return lost_parts(old, &new.conditions);
@@ -244,15 +246,12 @@ pub fn transition_events(old: Option<&PlatformStatus>, new: &PlatformStatus) -> 
 
 /// Whether what somebody asked for is on its way.
 fn is_begun(old: Option<&PlatformStatus>, new: &PlatformStatus) -> bool {
-    let ready = find(&new.conditions, ConditionType::Ready);
-    is_planned(old, new) && ready.is_some_and(|ready| ready.reason == Reason::Progressing.as_str())
+    is_planned(old, new) && is_progressing(new)
 }
 
-/// Whether another spec than the one that was ready before has become ready, without an obstacle since.
-fn is_rolled_out(old: &PlatformStatus, new: &PlatformStatus) -> bool {
-    let is_another = old.ready_generation.is_some() && old.ready_generation != new.ready_generation;
-    let changed_at = |type_| find(&old.conditions, type_).map(|condition| &condition.last_transition_time);
-    is_another && is_ready(new) && changed_at(ConditionType::Stalled) < changed_at(ConditionType::Ready)
+fn is_progressing(status: &PlatformStatus) -> bool {
+    find(&status.conditions, ConditionType::Ready)
+        .is_some_and(|ready| ready.reason == Reason::Progressing.as_str())
 }
 
 fn lost_parts(old: &[Condition], new: &[Condition]) -> Vec<EventNote> {

@@ -163,6 +163,8 @@ pub struct Output {
     pub events: Vec<EventNote>,
     /// When to look again without being asked.
     pub requeue: Requeue,
+    /// Whether it has to do with Secrets, as far as is known: whether they are there, and may be seen, matters.
+    pub needs_secrets: bool,
     /// What to ask about the spans of the services again and again, and to give back as [`Facts::evidence`]; None while
     /// there is nobody to ask.
     pub questions: Option<Questions>,
@@ -245,6 +247,7 @@ pub fn refuse(
         can_wait: false,
         status,
         requeue: Requeue::AwaitChange,
+        needs_secrets: true,
         questions: None,
     }
 }
@@ -269,10 +272,11 @@ pub fn step(input: Input<'_>) -> Output {
             can_wait: false,
             events: Vec::new(),
             requeue: Requeue::AwaitChange,
+            needs_secrets: true,
             questions: None,
         };
     }
-    let mut questions = None;
+    let (mut questions, mut needs_secrets) = (None, true);
     let frame = Frame {
         platform,
         settings,
@@ -316,9 +320,12 @@ pub fn step(input: Input<'_>) -> Output {
             let observation = observation.with_waits(&resolved, &changes);
             let status = accepted_status(frame, &resolved, &observation, &changes, facts, input.last_apply);
             questions = evidence::questions(&resolved, &observation, live);
+            let makes_secrets = desired.iter().any(|(key, _)| key.kind == Kind::Secret);
+            let refers_to_secrets = resolved.references.keys().any(|known| known.kind == Kind::Secret);
+            needs_secrets = makes_secrets || refers_to_secrets;
             let requeue = Requeue::After(if !is_ready(&status) {
                 FOLLOW_UP
-            } else if live.secrets_are_hidden {
+            } else if live.secrets_are_hidden && needs_secrets {
                 RESYNC_IN_THE_DARK
             } else {
                 RESYNC
@@ -333,6 +340,7 @@ pub fn step(input: Input<'_>) -> Output {
         events: transition_events(old, &status),
         status,
         requeue,
+        needs_secrets,
         questions,
     }
 }

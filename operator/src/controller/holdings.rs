@@ -22,7 +22,7 @@ impl Holdings {
         self.lock().get(key).is_none_or(|kinds| kinds.contains(&kind))
     }
 
-    /// A look at the Platform found, or made, objects of these kinds, or was not let see whether there are any.
+    /// A look at the Platform found, or made, objects of these kinds, or needs to know whether there are any.
     pub fn looked_at(&self, key: &PlatformKey, kinds: impl IntoIterator<Item = Kind>) {
         self.lock().entry(key.clone()).or_default().extend(kinds);
     }

@@ -112,7 +112,7 @@ pub async fn reconcile<C: Cluster>(
     knowledge.referrers.set(key, references);
     let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
     facts.evidence = knowledge.evidence.cloned();
-    // Whether Secrets may be seen matters to a spec that was not acted on yet.
+    // A spec that was not acted on yet may be the first to need Secrets.
     let may_have =
         |kind| knowledge.holdings.may_have(key, kind) || kind == Kind::Secret && was_edited(&platform);
     let mut live = read_live(cluster, &platform, &facts, may_have).await?;
@@ -133,8 +133,8 @@ pub async fn reconcile<C: Cluster>(
 
     let plan = decide(&live, None);
     let applied = apply_changes(cluster, &plan.changes, &mut live).await;
-    let hidden = live.secrets_are_hidden.then_some(Kind::Secret);
-    let held = live.objects.keys().map(|object| object.kind).chain(hidden);
+    let needed = plan.needs_secrets.then_some(Kind::Secret);
+    let held = live.objects.keys().map(|object| object.kind).chain(needed);
     knowledge.holdings.looked_at(key, held);
     publish(cluster, &platform, &applied.repairs).await;
 

@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) was_told_lately: Cell<bool>,
     minutes: Cell<i64>,
     referrers: Referrers,
+    holdings: Holdings,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -45,6 +46,7 @@ impl World {
             was_told_lately: Cell::new(false),
             minutes: Cell::new(0),
             referrers: Referrers::default(),
+            holdings: Holdings::default(),
             runtime,
         }
     }
@@ -58,7 +60,7 @@ impl World {
             kinds: &BTreeSet::new(),
             evidence: None,
             referrers: &self.referrers,
-            holdings: &Holdings::default(),
+            holdings: &self.holdings,
             was_told_lately: self.was_told_lately.get(),
         };
         self.runtime

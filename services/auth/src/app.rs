@@ -10,13 +10,13 @@ use tracewell_kit::{
     docs::Routes,
     forwarded::TrustedProxies,
     service::{Resources, Service, StartError},
+    upkeep::Housekeeping,
 };
 
 use crate::{
     config::Config,
     create_admin,
     hashing::Hasher,
-    housekeeping::Housekeeping,
     keyring::KeyRing,
     mail::Mailer,
     passkey::RelyingParty,
@@ -114,7 +114,7 @@ impl Service for Auth {
             hasher: Hasher::new(config.hash_concurrency, config.hash_cost.params())?,
             verifier: keys.verifier(),
             keys,
-            housekeeping: Housekeeping::start(db.clone()),
+            housekeeping: store::retention::forget_old(db.clone()),
             mailer: Mailer::start(db.clone(), config.mail)?,
             readable_outbox: ReadableOutbox(config.debug_mail),
             sealing,

@@ -11,7 +11,6 @@ mod create_admin;
 mod domain;
 mod error;
 mod hashing;
-mod housekeeping;
 mod keyring;
 mod mail;
 mod memory_limit;

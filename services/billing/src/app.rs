@@ -6,8 +6,9 @@ use tracewell_kit::{
     config::Env,
     db::{Db, Migration},
     docs::Routes,
-    idempotency::Housekeeping,
+    idempotency,
     service::{Resources, Service, StartError},
+    upkeep::Housekeeping,
     upstream::Upstream,
 };
 
@@ -52,7 +53,7 @@ impl Service for Billing {
         let verifier = resources.verifier(auth.as_ref())?;
         let db = resources.database()?.clone();
         Ok(AppState {
-            housekeeping: Housekeeping::start(db.clone()),
+            housekeeping: idempotency::forget_old(db.clone()),
             db,
             auth,
             verifier,

@@ -6,8 +6,9 @@ use tracewell_kit::{
     config::Env,
     db::{Db, Migration},
     docs::Routes,
-    idempotency::Housekeeping,
+    idempotency,
     service::{Resources, Service, StartError},
+    upkeep::Housekeeping,
 };
 
 use crate::{config::Config, entitlements::Entitlements, routes, store};
@@ -51,7 +52,7 @@ impl Service for Chat {
         let billing = resources.upstream("billing", config.billing_url);
         let db = resources.database()?.clone();
         Ok(AppState {
-            housekeeping: Housekeeping::start(db.clone()),
+            housekeeping: idempotency::forget_old(db.clone()),
             db,
             entitlements: Entitlements::new(billing),
             verifier: resources.verifier(auth.as_ref())?,

@@ -1,8 +1,33 @@
 //! What a service does again and again beside its requests.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::db::Db;
+
+/// How often there is something to forget.
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
+
+/// Forgets what is old, until the last clone is dropped: a database must not grow for ever, nor personal data stay without a
+/// reason.
+#[derive(Debug, Clone)]
+pub struct Housekeeping {
+    _db: Arc<Db>,
+}
+
+impl Housekeeping {
+    /// Lets `delete` what is old, now and every hour; a failure is a warning that says what was `not_done`.
+    pub fn start<E, F>(db: Db, not_done: &'static str, delete: impl Fn(Arc<Db>) -> F + Send + 'static) -> Self
+    where
+        E: Error + 'static,
+        F: Future<Output = Result<(), E>> + Send,
+    {
+        let db = Arc::new(db);
+        keep_up(&db, interval(HOUSEKEEPING), not_done, delete);
+        Self { _db: db }
+    }
+}
 
 /// Does `act` at each of the `ticks` until the last clone of `owner` is dropped.
 ///
@@ -33,12 +58,7 @@ pub fn keep_up<T, E, F>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::{
-        sync::mpsc::{self, error::SendError},
-        time::interval,
-    };
+    use tokio::sync::mpsc::{self, error::SendError};
 
     use super::*;
 

@@ -14,7 +14,7 @@ pub struct PlatformStatus {
     /// Generation of the spec that this status speaks about; -1 where the operator has not looked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Generation of the spec with which the Platform was Ready last.
+    /// Generation of the spec with which the Platform was Ready last. Left out once a loss, or something in the way, was told since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_generation: Option<i64>,
     /// Version of the operator that wrote this status.

@@ -233,3 +233,21 @@ fn other_variables_do_not_move_the_version_of_the_inputs() {
     };
     assert_eq!(annotation(0), annotation(1));
 }
+
+#[test]
+fn whether_secrets_can_be_seen_matters_to_who_has_to_do_with_some() {
+    let needs = |spec| {
+        let platform = platform(spec);
+        decide(&platform, &applied(&platform)).needs_secrets
+    };
+    assert!(!needs(json!({})));
+    assert!(needs(json!({"database": {"type": "Postgres"}})));
+    let sentry = json!({"dsnSecretRef": {"name": "sentry", "key": "dsn"}});
+    assert!(needs(json!({"telemetry": {"errors": sentry}})));
+    let mut refused = platform(json!({}));
+    refused.metadata.name = Some("x".repeat(60));
+    assert!(
+        decide(&refused, &Live::default()).needs_secrets,
+        "it is not known"
+    );
+}

@@ -279,31 +279,36 @@ fn what_somebody_asked_for_is_done_without_an_event_unless_something_was_in_its_
     deployment_mut(&mut starting, "demo-auth").data["status"]["availableReplicas"] = json!(0);
     let mut broken = starting.clone();
     miss_image(&mut broken);
-    let told = |generation, course: &[&Live]| {
+    let told = |course: &[(i64, &Live)]| {
         let mut platform = before.clone();
-        platform.metadata.generation = Some(generation);
         let mut told = Vec::new();
-        for (live, minute) in course.iter().zip(1..) {
+        for ((generation, live), minute) in course.iter().zip(1..) {
+            platform.metadata.generation = Some(*generation);
             let output = decide_at(&platform, live, 60 * minute, None);
             told.extend(output.events.into_iter().map(|event| event.reason));
             platform.status = Some(output.status);
         }
         told
     };
-    assert_eq!(told(2, &[&starting, &whole]), Vec::<String>::new());
+    let (lost, found) = ("Progressing", "AllComponentsReady");
+    let went_well = told(&[(2, &starting), (2, &starting), (2, &whole)]);
+    assert_eq!(went_well, Vec::<String>::new());
     assert_eq!(
-        told(2, &[&whole]),
+        told(&[(2, &whole)]),
         Vec::<String>::new(),
         "it was ready all the time"
     );
-    assert_eq!(
-        told(1, &[&starting, &whole]),
-        ["Progressing", "AllComponentsReady"]
-    );
-    assert_eq!(
-        told(2, &[&starting, &broken, &starting, &whole]),
-        ["ImagePullFailed", "AllComponentsReady"]
-    );
+    assert_eq!(told(&[(1, &starting), (1, &whole)]), [lost, found]);
+    let edited_meanwhile = told(&[
+        (1, &starting),
+        (2, &starting),
+        (2, &whole),
+        (3, &starting),
+        (3, &whole),
+    ]);
+    assert_eq!(edited_meanwhile, [lost, found]);
+    let broken_meanwhile = told(&[(2, &starting), (2, &broken), (2, &starting), (2, &whole)]);
+    assert_eq!(broken_meanwhile, ["ImagePullFailed", found]);
 }
 
 #[test]

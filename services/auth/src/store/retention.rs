@@ -1,10 +1,21 @@
 //! How long things are kept after they have ended.
 
 use jiff::{SignedDuration, Timestamp};
-use tracewell_kit::db::{Db, DbError, query};
+use tracewell_kit::{
+    clock,
+    db::{Db, DbError, query},
+    upkeep::Housekeeping,
+};
 
 const fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
+}
+
+/// Deletes what has been kept long enough, until what it gives is dropped.
+pub(crate) fn forget_old(db: Db) -> Housekeeping {
+    Housekeeping::start(db, "old data not deleted", async |db| {
+        delete_old(&db, clock::now()).await
+    })
 }
 
 /// A table, how long its rows are kept, and what deletes those that are older than the instant `$1`.

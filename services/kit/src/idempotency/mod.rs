@@ -11,9 +11,10 @@
 //!
 //! The operation's description names [`IdempotencyKey`] among its `params`; what follows from that is documented by itself.
 
-mod housekeeping;
 mod key;
 mod store;
+
+use std::fmt;
 
 use axum::{
     Json,
@@ -21,7 +22,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::PathAndQuery};
 use ring::digest::{Context, SHA256};
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
@@ -31,13 +32,13 @@ use crate::{
     db::{Db, Tx},
     json,
     problem::ApiError,
+    upkeep::Housekeeping,
 };
 
 pub(crate) use self::key::{is_key, replayed};
 pub use self::{
-    housekeeping::Housekeeping,
     key::{HEADER, IdempotencyKey, PATTERN},
-    store::{TABLE, delete_old},
+    store::{TABLE, delete_old, forget_old},
 };
 
 /// Marks the answer to a repeat.
@@ -60,6 +61,8 @@ where
     T: DeserializeOwned + ToSchema + Send + 'static,
     Db: FromRef<S>,
     Verifier: FromRef<S>,
+    // Who keeps answers forgets them too.
+    Housekeeping: FromRef<S>,
 {
     type Rejection = Rejection;
 
@@ -102,8 +105,12 @@ fn operation(parts: &Parts) -> String {
 /// What makes a request this one, but for its body. The path is without the version, below which `Routes` nests.
 fn fingerprint_of_head(parts: &Parts) -> Context {
     let mut fingerprint = Context::new(&SHA256);
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or_else(|| parts.uri.path(), PathAndQuery::as_str);
     // Neither can contain the line break.
-    fingerprint.update(format!("{} {}\n", parts.method, parts.uri.path()).as_bytes());
+    fingerprint.update(format!("{} {}\n", parts.method, target).as_bytes());
     fingerprint
 }
 
@@ -113,7 +120,7 @@ struct Claim {
     user_id: String,
     operation: String,
     key: IdempotencyKey,
-    /// Of method, path and body.
+    /// Of method, path, query and body.
     fingerprint: String,
 }
 
@@ -140,10 +147,18 @@ impl Earlier {
 }
 
 /// An answer as it was given: status and JSON.
-#[derive(Debug)]
 pub struct Answer {
     status: StatusCode,
     body: String,
+}
+
+/// Without the body, which may hold personal data.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 impl IntoResponse for Answer {

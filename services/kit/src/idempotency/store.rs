@@ -7,6 +7,7 @@ use super::{Answer, Claim, Earlier};
 use crate::{
     clock,
     db::{Db, DbError, Row, Tx, query},
+    upkeep::Housekeeping,
 };
 
 /// The step of a service's schema that keeps answers. Status and body are null inside the effect's transaction alone.
@@ -14,6 +15,9 @@ pub const TABLE: &str = include_str!("table.sql");
 
 /// How long an answer is kept, at least.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many are deleted at a time: one statement may take a few seconds at most, and keeps SQLite's other writers waiting.
+const BATCH: i64 = 1000;
 
 /// What was answered to the first request with the key.
 pub(super) async fn find(db: &Db, claim: &Claim) -> Result<Option<Earlier>, DbError> {
@@ -75,15 +79,29 @@ pub(super) async fn complete(tx: &mut Tx, claim: &Claim, answer: &Answer) -> Res
     .map(drop)
 }
 
+/// Deletes answers once they need not be kept any longer, until what it gives is dropped: they hold personal data.
+pub fn forget_old(db: Db) -> Housekeeping {
+    Housekeeping::start(db, "old answers not deleted", async |db| {
+        delete_old(&db, clock::now()).await
+    })
+}
+
 /// Deletes the answers that need not be kept any longer.
 pub async fn delete_old(db: &Db, now: Timestamp) -> Result<(), DbError> {
-    let mut tx = db.begin().await?;
-    query(
-        "idempotency_keys",
-        "DELETE FROM idempotency_keys WHERE created_at < $1",
-    )
-    .bind((now - KEPT).as_microsecond())
-    .execute(&mut tx)
-    .await?;
-    tx.commit().await
+    loop {
+        let mut tx = db.begin().await?;
+        let deleted = query(
+            "idempotency_keys",
+            "DELETE FROM idempotency_keys WHERE (user_id, operation, idempotency_key) IN \
+             (SELECT user_id, operation, idempotency_key FROM idempotency_keys WHERE created_at < $1 LIMIT $2)",
+        )
+        .bind((now - KEPT).as_microsecond())
+        .bind(BATCH)
+        .execute(&mut tx)
+        .await?;
+        tx.commit().await?;
+        if deleted < BATCH.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }
