@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
 
+mod baggage;
 mod dead_backends;
 mod errors;
 mod fixture;
