@@ -8,6 +8,7 @@
 
 mod baggage;
 mod dead_backends;
+mod debug;
 mod errors;
 mod fixture;
 mod gateway;
