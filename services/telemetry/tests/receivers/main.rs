@@ -15,6 +15,7 @@ mod gateway;
 mod judges;
 mod metrics;
 mod profiles;
+mod samplers;
 mod sampling;
 mod secrets;
 mod traces;
