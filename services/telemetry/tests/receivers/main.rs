@@ -13,6 +13,7 @@ mod errors;
 mod fixture;
 mod gateway;
 mod judges;
+mod layers;
 mod metrics;
 mod profiles;
 mod samplers;
