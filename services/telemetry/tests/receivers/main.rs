@@ -15,6 +15,7 @@ mod gateway;
 mod judges;
 mod layers;
 mod metrics;
+mod outbox;
 mod profiles;
 mod samplers;
 mod sampling;
