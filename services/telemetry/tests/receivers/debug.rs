@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Answer, JaegerProcess, Service, Spotlight, Tools},
+    fixture::{Answer, JaegerProcess, Service, Spotlight, Tools, free_ports},
     sampling::trace_id,
 };
 
@@ -155,9 +155,22 @@ async fn without_a_dsn_the_same_is_decided_and_logged() {
 }
 
 #[tokio::test]
-async fn they_are_served_only_where_they_are_asked_for() {
-    let gateway = gateway(&[]).await;
-    for path in ["/debug", "/debug/slow", "/debug/sentry", "/debug/panic"] {
+async fn they_are_served_only_if_asked_for_and_where_clients_do_not_get() {
+    const PATHS: [&str; 4] = ["/debug", "/debug/slow", "/debug/sentry", "/debug/panic"];
+    let without = gateway(&[]).await;
+    for path in PATHS {
+        assert_eq!(without.get(path).await.status, 404, "{path}");
+    }
+    let [port] = free_ports();
+    let variables = [("DEBUG_ENDPOINTS", "1"), ("METRICS_PORT", &port.to_string())];
+    let gateway = gateway(&variables).await;
+    for path in PATHS.into_iter().chain(["/metrics"]) {
         assert_eq!(gateway.get(path).await.status, 404, "{path}");
+    }
+    for path in ["/debug/sentry", "/metrics"] {
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}"))
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
     }
 }
