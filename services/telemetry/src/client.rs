@@ -22,7 +22,7 @@ use crate::{
 /// The headers by which a context travels.
 const CONTEXT_HEADERS: [&str; 3] = ["traceparent", "tracestate", BAGGAGE];
 
-/// A [`reqwest::Client`] whose requests continue the current trace.
+/// A [`reqwest::Client`] whose requests continue the current trace, whatever context their own headers tell of.
 #[derive(Clone, Debug)]
 pub struct TracedClient {
     client: reqwest::Client,
