@@ -16,10 +16,13 @@ use crate::{
     http::known_method,
     metrics::Metrics,
     sentry::{Note, RequestScope},
-    trace::OpenSpan,
+    trace::{BAGGAGE, OpenSpan},
 };
 
-/// A [`reqwest::Client`] whose requests continue the current trace.
+/// The headers by which a context travels.
+const CONTEXT_HEADERS: [&str; 3] = ["traceparent", "tracestate", BAGGAGE];
+
+/// A [`reqwest::Client`] whose requests continue the current trace, whatever context their own headers tell of.
 #[derive(Clone, Debug)]
 pub struct TracedClient {
     client: reqwest::Client,
@@ -80,10 +83,15 @@ impl TracedClient {
         result
     }
 
-    /// Writes `context` into the request's headers. Without spans it is the one that came in, passed on unchanged.
+    /// Writes `context` into the request's headers. Without spans it is the one that came in, passed on unchanged. A proxied
+    /// request has the headers of its caller: what the propagators do not pass on must not go on by itself.
     fn inject(&self, context: &Context, request: &mut Request) {
-        let mut headers = HeaderInjector(request.headers_mut());
-        self.propagator.inject_context(context, &mut headers);
+        let headers = request.headers_mut();
+        for name in CONTEXT_HEADERS {
+            headers.remove(name);
+        }
+        self.propagator
+            .inject_context(context, &mut HeaderInjector(headers));
     }
 }
 

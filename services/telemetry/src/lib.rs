@@ -37,7 +37,7 @@
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `OTEL_EXPORTER_OTLP_COMPRESSION`, and both with `_TRACES` | `http/protobuf` and `none` alone are accepted | the same |
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `console` (spans in the log at info level) or `none` | `otlp` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the standard samplers | `parentbased_always_on` |
-//! | `OTEL_PROPAGATORS` | any of `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
+//! | `OTEL_PROPAGATORS` | any of `tracecontext`, `baggage`, or `none`; what is not listed neither comes in nor goes on, also through a proxy | `tracecontext,baggage` |
 //! | `OTEL_BSP_*` | size and rhythm of the span queue; `OTEL_BSP_EXPORT_TIMEOUT` bounds an export too | the specification's defaults |
 //! | `OTEL_SPAN_*_COUNT_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and their kin | what one span may hold | 128 of each; texts of 4096 characters |
 //! | `OTEL_SDK_DISABLED` | `true`: no spans; an incoming context is still passed on | `false` |

@@ -7,6 +7,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::PathBuf,
     process::{Command, Output},
     sync::mpsc,
     thread,
@@ -15,19 +16,29 @@ use std::{
 
 use serde_json::Value;
 
-/// Runs the example with these variables and no others. `cargo test` builds examples beside its test binaries.
-fn run(env: &[(&str, &str)]) -> (Output, Vec<Value>) {
+/// `cargo test` builds examples beside its test binaries.
+fn example() -> PathBuf {
     let test_binary = std::env::current_exe().unwrap();
-    let example = test_binary
+    test_binary
         .ancestors()
         .nth(2)
         .unwrap()
-        .join("examples/two_requests");
-    let output = Command::new(&example)
+        .join("examples/two_requests")
+}
+
+/// Runs the example with these variables and no others.
+fn output(env: &[(&str, &str)]) -> Output {
+    let example = example();
+    Command::new(&example)
         .env_clear()
         .envs(env.iter().copied())
         .output()
-        .unwrap_or_else(|error| panic!("cannot run {}: {error}", example.display()));
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", example.display()))
+}
+
+/// The same, with its log.
+fn run(env: &[(&str, &str)]) -> (Output, Vec<Value>) {
+    let output = output(env);
     let lines = output
         .stdout
         .split(|byte| *byte == b'\n')
@@ -70,6 +81,38 @@ fn alone_it_logs_json_with_trace_ids() {
     assert_eq!(answer["trace_id"], panicked["trace_id"]);
     assert_ne!(answer["trace_id"], hello["trace_id"]);
     assert_eq!(output.stderr, b"", "all that is said is JSON on standard output");
+}
+
+/// What a terminal shows of the example with these variables.
+fn on_a_terminal(env: &[(&str, &str)]) -> String {
+    // It gives the program a terminal, and repeats what that shows.
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(example())
+        .arg("/dev/null")
+        .env_clear()
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_terminal_shows_lines_for_people_unless_json_is_asked_for() {
+    let shown = on_a_terminal(&[]);
+    assert!(
+        shown.contains("GET /hello → 200") && !shown.contains("{\""),
+        "{shown}"
+    );
+    let shown = on_a_terminal(&[("LOG_FORMAT", "json")]);
+    let lines: Vec<Value> = shown
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3, "{shown}");
+    let asked_for = String::from_utf8(output(&[("LOG_FORMAT", "pretty")]).stdout).unwrap();
+    assert!(asked_for.contains("GET /hello → 200"), "{asked_for}");
 }
 
 #[test]

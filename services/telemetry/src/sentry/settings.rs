@@ -133,14 +133,19 @@ pub(crate) fn shown_dsn(dsn: &Dsn) -> String {
     )
 }
 
-/// The base of links, which continue it by a path.
+/// The base of links, which continue it by a path. Events and logs show it, so who may use it is no part of it.
 #[expect(
     clippy::option_option,
     reason = "outside: whether it is one; inside: as the setting is kept"
 )]
 fn web_base(value: &str) -> Option<Option<String>> {
     let uri: http::Uri = value.parse().ok()?;
-    matches!(uri.scheme_str(), Some("http" | "https")).then(|| Some(value.trim_end_matches('/').to_owned()))
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| matches!(*scheme, "http" | "https"))?;
+    let host = uri.authority()?.as_str().rsplit('@').next()?;
+    let base = format!("{scheme}://{host}{}", uri.path_and_query()?);
+    Some(Some(base.trim_end_matches('/').to_owned()))
 }
 
 fn resource_value(resource: &[KeyValue], key: &str) -> Option<String> {

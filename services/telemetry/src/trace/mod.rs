@@ -1,6 +1,7 @@
 //! Spans on their way out: sampler, queue, exporter, and the propagation of contexts between processes.
 
 mod background;
+mod baggage;
 mod courier;
 mod layer;
 mod limits;
@@ -18,7 +19,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    propagation::{BaggagePropagator, TraceContextPropagator},
+    propagation::TraceContextPropagator,
     resource::TelemetryResourceDetector,
     trace::{SdkTracerProvider, SpanProcessor},
 };
@@ -32,6 +33,8 @@ use crate::{
     settings::{ExporterKind, PropagatorKind, Settings},
 };
 pub use background::{AttributeValue, Background, background, current_traceparent, span_attribute};
+pub(crate) use baggage::BAGGAGE;
+use baggage::BaggagePropagator;
 pub(crate) use courier::Backend;
 pub(crate) use layer::{CONTEXT_TARGET, SpanLayer};
 pub(crate) use limits::SpanLimits;
@@ -145,7 +148,7 @@ pub(crate) fn propagator(kinds: &[PropagatorKind]) -> TextMapCompositePropagator
             .map(|kind| -> Box<dyn TextMapPropagator + Send + Sync> {
                 match kind {
                     PropagatorKind::TraceContext => Box::new(TraceContextPropagator::new()),
-                    PropagatorKind::Baggage => Box::new(BaggagePropagator::new()),
+                    PropagatorKind::Baggage => Box::new(BaggagePropagator),
                 }
             })
             .collect(),

@@ -6,13 +6,18 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
 
+mod baggage;
 mod dead_backends;
+mod debug;
 mod errors;
 mod fixture;
 mod gateway;
 mod judges;
+mod layers;
 mod metrics;
+mod outbox;
 mod profiles;
+mod samplers;
 mod sampling;
 mod secrets;
 mod traces;

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 use tracewell_e2e::wait::{Look, until};
 
-use crate::fixture::{Answer, Greeter, LIMIT, Prometheus, Service, Tools, promtool_complaints};
+use crate::fixture::{Answer, Greeter, LIMIT, Prometheus, Service, Tools, free_ports, promtool_complaints};
 
 #[tokio::test]
 async fn promtool_has_nothing_to_say_about_the_metrics() {
@@ -22,10 +22,27 @@ async fn promtool_has_nothing_to_say_about_the_metrics() {
         "db_client_operation_duration_seconds_count",
         "process_resident_memory_bytes",
         "telemetry_spans_dropped_total",
+        "telemetry_log_lines_dropped_total",
     ] {
         assert!(exposition.contains(name), "no {name} in\n{exposition}");
     }
     assert_eq!(promtool_complaints(&tools, &exposition), "", "on\n{exposition}");
+}
+
+#[tokio::test]
+async fn an_event_that_sentry_is_not_there_to_take_is_counted() {
+    let dsn = format!("http://key@127.0.0.1:{}/1", free_ports::<1>()[0]);
+    let greeter = Greeter::start(&[("SENTRY_DSN", &dsn)]).await;
+    assert_eq!(greeter.get("/debug/message").await.status, 200);
+    until("a loss is counted", LIMIT, async || {
+        let lost = greeter.counter("telemetry_envelopes_dropped_total", "reason=\"network_error\"");
+        Ok(match lost.await {
+            0 => Look::NotYet("none".to_owned()),
+            _ => Look::Done(()),
+        })
+    })
+    .await
+    .unwrap();
 }
 
 /// `db.client.connection.count` is the name that the semantic conventions give it, whatever Prometheus thinks of its end.

@@ -5,7 +5,7 @@ use crate::fixture::{Answer, Greeter, JaegerProcess, Spotlight, Tools};
 const REQUESTS: u128 = 105;
 
 /// The trace of the request in this place: a fixed sequence, spread over all ids.
-fn trace_id(place: u128) -> String {
+pub(crate) fn trace_id(place: u128) -> String {
     format!(
         "{:032x}",
         place.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)

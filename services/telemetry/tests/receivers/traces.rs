@@ -1,6 +1,6 @@
 //! Jaeger has every span of a request, in one tree, under the ids that log and problem documents show.
 
-use tracewell_e2e::jaeger::Kind;
+use tracewell_e2e::{jaeger::Kind, trace_context};
 
 use crate::fixture::{Answer, Greeter, JaegerProcess, Tools};
 
@@ -83,6 +83,51 @@ greeter SERVER GET /hello/{name} 404
         (&line["trace_id"], &line["span_id"]),
         (&TRACE.into(), &server.id.as_str().into())
     );
+}
+
+#[tokio::test]
+async fn a_service_is_called_what_the_environment_says_or_what_it_calls_itself() {
+    let Some(tools) = Tools::find() else { return };
+    let jaeger = JaegerProcess::start(&tools).await;
+    let endpoint = jaeger.endpoint();
+    let attributes = "service.name=other,service.namespace=shop,service.version=9.8.7,service.instance.id=shop.pod-1.greeter,\
+                      k8s.node.name=node%2C1,deployment.environment.name=test";
+    let (ours, none) = (env!("CARGO_PKG_VERSION"), "");
+    for (name, attributes, expected) in [
+        (
+            "front",
+            attributes,
+            ["front", "9.8.7", "shop", "shop.pod-1.greeter", "node,1", "test"],
+        ),
+        (
+            "",
+            attributes,
+            ["other", "9.8.7", "shop", "shop.pod-1.greeter", "node,1", "test"],
+        ),
+        ("", "", ["greeter", ours, none, none, none, none]),
+    ] {
+        let greeter = Greeter::start(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_SERVICE_NAME", name),
+            ("OTEL_RESOURCE_ATTRIBUTES", attributes),
+        ])
+        .await;
+        let context = trace_context::fresh();
+        let request = greeter.request(http::Method::GET, "/hello/ada");
+        Answer::to(request.header("traceparent", context.header())).await;
+        assert!(greeter.end().await.status.success());
+        let trace = jaeger.query.trace(&context.trace_id).await.unwrap().unwrap();
+        let found = [
+            "service.name",
+            "service.version",
+            "service.namespace",
+            "service.instance.id",
+            "k8s.node.name",
+            "deployment.environment.name",
+        ]
+        .map(|name| trace.spans[0].resource.get(name).map_or("", String::as_str));
+        assert_eq!(found, expected);
+    }
 }
 
 /// Debug builds take seconds to find the names of a profile's functions; the end must not wait for that before it sends spans.

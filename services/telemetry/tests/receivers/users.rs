@@ -34,6 +34,12 @@ async fn what_fails_for_a_signed_in_user_is_told_with_their_id_and_no_more_of_th
 
     let event = spotlight.until_item("event").await.payload;
     assert_eq!(event["user"], json!({"id": signed_in["user"]["id"]}), "{event:#}");
+    // What it says of itself where the environment says nothing.
+    let itself = concat!("auth@", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (&event["release"], &event["environment"]),
+        (&json!(itself), &json!("production"))
+    );
     let text = event.to_string();
     assert!(!text.contains(EMAIL) && !text.contains(token), "{event:#}");
     assert!(auth.end().await.status.success());
