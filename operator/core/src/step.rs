@@ -19,7 +19,7 @@ use crate::kinds::{Kind, ObjectKey};
 use crate::observe::{observe, observe_running};
 use crate::passwords::Entropy;
 use crate::reason::Reason;
-use crate::references::Reference;
+use crate::references::{Reference, references};
 use crate::resolve::{Violation, resolve};
 use crate::settings::Settings;
 use crate::status::{
@@ -321,7 +321,9 @@ pub fn step(input: Input<'_>) -> Output {
             let status = accepted_status(frame, &resolved, &observation, &changes, facts, input.last_apply);
             questions = evidence::questions(&resolved, &observation, live);
             let makes_secrets = desired.iter().any(|(key, _)| key.kind == Kind::Secret);
-            let refers_to_secrets = resolved.references.keys().any(|known| known.kind == Kind::Secret);
+            let refers_to_secrets = references(platform)
+                .iter()
+                .any(|reference| reference.kind == Kind::Secret);
             needs_secrets = makes_secrets || refers_to_secrets;
             let requeue = Requeue::After(if !is_ready(&status) {
                 FOLLOW_UP

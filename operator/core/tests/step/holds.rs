@@ -244,8 +244,7 @@ fn whether_secrets_can_be_seen_matters_to_who_has_to_do_with_some() {
     assert!(needs(json!({"database": {"type": "Postgres"}})));
     let sentry = json!({"dsnSecretRef": {"name": "sentry", "key": "dsn"}});
     assert!(needs(json!({"telemetry": {"errors": sentry}})));
-    let mut refused = platform(json!({}));
-    refused.metadata.name = Some("x".repeat(60));
+    let refused = platform(json!({"services": [{"name": "auth", "dependsOn": ["nobody"]}]}));
     assert!(
         decide(&refused, &Live::default()).needs_secrets,
         "it is not known"

@@ -38,7 +38,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether the kernel knows that huge pages are wanted at this address: `hg` in proc_pid_smaps(5).
+    /// Whether the kernel knows that huge pages are wanted at this address: `hg` in `proc_pid_smaps(5)`.
     fn is_asked_for(address: usize) -> bool {
         let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
         let hex = |text| usize::from_str_radix(text, 16).ok();

@@ -2,14 +2,20 @@
 //!
 //! OpenTelemetry's own propagator reads it and writes it anew, and what comes out is something else: it does not encode
 //! `%` (`a=%2541` goes on as `a=%41`, which is `A`), ends a value at its second `=`, writes properties decoded (a comma
-//! in one begins a member of its own), and keeps no order. Nothing here changes baggage, so its text goes on.
+//! in one begins a member of its own), and keeps no order. So it is for who reads or changes baggage; as long as nobody
+//! changes it, its text goes on.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    ptr,
+    sync::{Arc, LazyLock},
+};
 
 use opentelemetry::{
     Context,
+    baggage::BaggageExt as _,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
 };
+use opentelemetry_sdk::propagation;
 
 /// The name of the header.
 pub(crate) const BAGGAGE: &str = "baggage";
@@ -19,17 +25,25 @@ const MAX_BYTES: usize = 8192;
 const MAX_MEMBERS: usize = 64;
 
 /// Puts the text of the header into the context, and back into headers.
-#[derive(Debug)]
-pub(super) struct BaggagePropagator;
+#[derive(Debug, Default)]
+pub(super) struct BaggagePropagator(propagation::BaggagePropagator);
 
-/// The value of the header, within the limits.
+/// Baggage as it came in.
 #[derive(Debug)]
-struct Baggage(Arc<str>);
+struct Incoming {
+    /// The value of the header, within the limits.
+    text: Arc<str>,
+    /// Has what was read of it.
+    context: Context,
+}
 
 impl TextMapPropagator for BaggagePropagator {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        if let Some(Baggage(text)) = context.get() {
-            injector.set(BAGGAGE, text.to_string());
+        match context.get() {
+            Some(Incoming { text, context: read }) if ptr::eq(context.baggage(), read.baggage()) => {
+                injector.set(BAGGAGE, text.to_string());
+            }
+            _ => self.0.inject_context(context, injector),
         }
     }
 
@@ -37,15 +51,31 @@ impl TextMapPropagator for BaggagePropagator {
         let headers = extractor.get_all(BAGGAGE).unwrap_or_default();
         let text = within_limits(&headers);
         if text.is_empty() {
-            context.clone()
-        } else {
-            context.with_value(Baggage(text.into()))
+            return context.clone();
         }
+        let read = self.0.extract_with_context(context, &Header(&text));
+        read.with_value(Incoming {
+            text: text.into(),
+            context: read.clone(),
+        })
     }
 
     fn fields(&self) -> FieldIter<'_> {
         static FIELDS: LazyLock<[String; 1]> = LazyLock::new(|| [BAGGAGE.to_owned()]);
         FieldIter::new(FIELDS.as_slice())
+    }
+}
+
+/// The one header with this value.
+struct Header<'a>(&'a str);
+
+impl Extractor for Header<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        (name == BAGGAGE).then_some(self.0)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![BAGGAGE]
     }
 }
 
@@ -66,7 +96,29 @@ fn within_limits(headers: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use opentelemetry::KeyValue;
+
     use super::*;
+
+    #[test]
+    fn a_service_reads_it_and_what_it_changes_goes_on_too() {
+        let propagator = BaggagePropagator::default();
+        let context = propagator.extract_with_context(&Context::new(), &Header("tier=gold=1,team=%41"));
+        let sent = |context: &Context| {
+            let mut headers = HashMap::new();
+            propagator.inject_context(context, &mut headers);
+            headers.remove(BAGGAGE)
+        };
+        let team = context.baggage().get("team").map(|team| team.as_str().to_owned());
+        assert_eq!(team.as_deref(), Some("A"));
+        let inner = context.with_value("something else");
+        assert_eq!(sent(&inner).as_deref(), Some("tier=gold=1,team=%41"));
+        let changed = inner.with_baggage([KeyValue::new("tier", "silver")]);
+        assert_eq!(sent(&changed).as_deref(), Some("tier=silver"));
+        assert_eq!(sent(&inner.with_cleared_baggage()), None);
+    }
 
     #[test]
     fn what_has_room_goes_on_and_nothing_is_cut_in_two() {

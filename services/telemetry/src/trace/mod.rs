@@ -148,7 +148,7 @@ pub(crate) fn propagator(kinds: &[PropagatorKind]) -> TextMapCompositePropagator
             .map(|kind| -> Box<dyn TextMapPropagator + Send + Sync> {
                 match kind {
                     PropagatorKind::TraceContext => Box::new(TraceContextPropagator::new()),
-                    PropagatorKind::Baggage => Box::new(BaggagePropagator),
+                    PropagatorKind::Baggage => Box::new(BaggagePropagator::default()),
                 }
             })
             .collect(),
