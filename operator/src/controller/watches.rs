@@ -52,7 +52,7 @@ pub type Watched = PartialObjectMeta<Platform>;
 /// (kube-rs/kube#1473).
 const CONCURRENCY: u16 = 8;
 
-/// Objects per page of a watch's first list: all watches begin at once, and what one page of each takes is never given back.
+/// Objects per page of a watch's first list: all watches begin at once, so that a page of each is in memory.
 const PAGE_SIZE: u32 = 20;
 
 /// What a reconcile needs, and what is remembered between two of them.

@@ -248,14 +248,20 @@ fn events_tell_of_flips_only() {
     );
 }
 
+/// A Platform whose first spec is ready, what it then has, and the same while auth is on its way.
+fn ready_and_starting() -> (Platform, Live, Live) {
+    let mut platform = platform(json!({}));
+    let whole = serving(&platform);
+    platform.metadata.generation = Some(1);
+    platform.status = Some(decide(&platform, &whole).status);
+    let mut starting = whole.clone();
+    deployment_mut(&mut starting, "demo-auth").data["status"]["availableReplicas"] = json!(0);
+    (platform, whole, starting)
+}
+
 #[test]
 fn what_somebody_asked_for_is_begun_without_an_event_and_what_happens_by_itself_is_told() {
-    let mut before = platform(json!({}));
-    let whole = serving(&before);
-    before.metadata.generation = Some(1);
-    before.status = Some(decide(&before, &whole).status);
-    let mut starting = serving(&before);
-    deployment_mut(&mut starting, "demo-auth").data["status"]["availableReplicas"] = json!(0);
+    let (before, _, starting) = ready_and_starting();
     let told = |platform: &Platform| -> Vec<String> {
         let events = decide(platform, &starting).events;
         events
@@ -271,12 +277,7 @@ fn what_somebody_asked_for_is_begun_without_an_event_and_what_happens_by_itself_
 
 #[test]
 fn what_somebody_asked_for_is_done_without_an_event_unless_something_was_in_its_way() {
-    let mut before = platform(json!({}));
-    let whole = serving(&before);
-    before.metadata.generation = Some(1);
-    before.status = Some(decide(&before, &whole).status);
-    let mut starting = serving(&before);
-    deployment_mut(&mut starting, "demo-auth").data["status"]["availableReplicas"] = json!(0);
+    let (before, whole, starting) = ready_and_starting();
     let mut broken = starting.clone();
     miss_image(&mut broken);
     let told = |course: &[(i64, &Live)]| {

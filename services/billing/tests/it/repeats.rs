@@ -27,10 +27,6 @@ async fn subscribe(billing: &Running, token: &str, plan_id: &str) -> Setup<Answe
     billing.send(request.json(&json!({"plan_id": plan_id}))).await
 }
 
-fn is_replayed(answer: &Answer) -> bool {
-    answer.headers.contains_key("idempotency-replayed")
-}
-
 /// How many subscriptions the owner of the token has.
 async fn count(billing: &Running, token: &str) -> Setup<usize> {
     let listed = billing.get("/v1/subscriptions", token).await?.json();
@@ -43,15 +39,9 @@ async fn a_repeat_is_no_second_subscription(#[values(Sqlite, Postgres)] engine: 
     let billing = Running::start_on::<Billing>(engine, &[]).await?;
     let (ada, bob) = (billing.own_token("usr_ada")?, billing.own_token("usr_bob")?);
     let first = subscribe(&billing, &ada, "pln_team").await?;
-    assert_eq!(
-        (first.status.as_u16(), is_replayed(&first)),
-        (201, false),
-        "{}",
-        first.text
-    );
+    first.assert_made();
     let again = subscribe(&billing, &ada, "pln_team").await?;
-    assert_eq!((again.status, &again.text), (first.status, &first.text));
-    assert!(is_replayed(&again));
+    again.assert_replays(&first);
     let other = subscribe(&billing, &ada, "pln_business").await?;
     other.assert_problem(422, "idempotency_key_reused");
     // By another key it is another request.
@@ -60,12 +50,7 @@ async fn a_repeat_is_no_second_subscription(#[values(Sqlite, Postgres)] engine: 
         .await?;
     unnamed.assert_problem(409, "already_subscribed");
     let bobs = subscribe(&billing, &bob, "pln_team").await?;
-    assert_eq!(
-        (bobs.status.as_u16(), is_replayed(&bobs)),
-        (201, false),
-        "{}",
-        bobs.text
-    );
+    bobs.assert_made();
     assert_eq!(
         (count(&billing, &ada).await?, count(&billing, &bob).await?),
         (1, 1)
@@ -85,7 +70,7 @@ async fn of_several_at_once_one_subscribes(#[values(Sqlite, Postgres)] engine: E
     for answer in refused {
         answer.assert_problem(409, "request_in_progress");
     }
-    assert_eq!(made.iter().filter(|answer| !is_replayed(answer)).count(), 1);
+    assert_eq!(made.iter().filter(|answer| !answer.is_replayed()).count(), 1);
     assert_eq!(subscribe().await?.text, made[0].text);
     assert_eq!(count(&billing, &ada).await?, 1);
     Ok(())
@@ -120,12 +105,7 @@ async fn what_failed_is_tried_again_and_what_did_not_asks_nobody(
     let failed = subscribe(&billing, &ada, "pln_team").await?;
     failed.assert_problem(502, "upstream_failed");
     let made = subscribe(&billing, &ada, "pln_team").await?;
-    assert_eq!(
-        (made.status.as_u16(), is_replayed(&made)),
-        (201, false),
-        "{}",
-        made.text
-    );
+    made.assert_made();
     assert_eq!(subscribe(&billing, &ada, "pln_team").await?.text, made.text);
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     Ok(())

@@ -26,10 +26,6 @@ async fn create(chat: &Running, token: &str, title: &str) -> Setup<Answer> {
     chat.send(request.json(&json!({"title": title}))).await
 }
 
-fn is_replayed(answer: &Answer) -> bool {
-    answer.headers.contains_key("idempotency-replayed")
-}
-
 async fn count(chat: &Running) -> Setup<i64> {
     let db = Db::open(chat.database().url()).await?;
     let count = query("conversations", "SELECT COUNT(*) AS count FROM conversations")
@@ -44,24 +40,13 @@ async fn a_repeat_makes_no_second_conversation(#[values(Sqlite, Postgres)] engin
     let chat = chat(engine).await?;
     let (ada, bob) = (chat.own_token("usr_ada")?, chat.own_token("usr_bob")?);
     let first = create(&chat, &ada, "Lunch").await?;
-    assert_eq!(
-        (first.status.as_u16(), is_replayed(&first)),
-        (201, false),
-        "{}",
-        first.text
-    );
+    first.assert_made();
     let again = create(&chat, &ada, "Lunch").await?;
-    assert_eq!((again.status, &again.text), (first.status, &first.text));
-    assert!(is_replayed(&again));
+    again.assert_replays(&first);
     let other = create(&chat, &ada, "Dinner").await?;
     other.assert_problem(422, "idempotency_key_reused");
     let bobs = create(&chat, &bob, "Lunch").await?;
-    assert_eq!(
-        (bobs.status.as_u16(), is_replayed(&bobs)),
-        (201, false),
-        "{}",
-        bobs.text
-    );
+    bobs.assert_made();
     assert_eq!(count(&chat).await?, 2);
     Ok(())
 }
@@ -76,7 +61,7 @@ async fn of_many_at_once_one_makes_a_conversation(#[values(Sqlite, Postgres)] en
     for answer in refused {
         answer.assert_problem(409, "request_in_progress");
     }
-    let first: Vec<_> = made.iter().filter(|answer| !is_replayed(answer)).collect();
+    let first: Vec<_> = made.iter().filter(|answer| !answer.is_replayed()).collect();
     assert_eq!(first.len(), 1);
     assert_eq!(
         made.iter()
@@ -108,12 +93,7 @@ async fn what_the_plan_refused_is_tried_again(#[values(Sqlite, Postgres)] engine
         .post("/v1/subscriptions", token, &json!({"plan_id": "pln_team"}))
         .await?;
     let made = create(&chat, token, "Lunch").await?;
-    assert_eq!(
-        (made.status.as_u16(), is_replayed(&made)),
-        (201, false),
-        "{}",
-        made.text
-    );
+    made.assert_made();
     // An answer that is there needs nobody else.
     billing.stop().await?;
     assert_eq!(create(&chat, token, "Lunch").await?.text, made.text);

@@ -20,7 +20,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use tracewell_telemetry::Telemetry;
 
 use self::{described::Described, publisher::Publisher};
-use crate::{alone, config::Env, db::Engine, server::Server, service::Service};
+use crate::{alone, config::Env, db::Engine, idempotency::REPLAYED, server::Server, service::Service};
 
 pub use browser::Browser;
 pub use conformance::{assert_conforms, python};
@@ -88,6 +88,26 @@ impl Answer {
             "{}",
             self.text
         );
+    }
+
+    /// Whether it was given to an earlier request with the same `Idempotency-Key`.
+    pub fn is_replayed(&self) -> bool {
+        self.headers.contains_key(REPLAYED)
+    }
+
+    /// Stops the test unless this request made something.
+    #[track_caller]
+    pub fn assert_made(&self) {
+        assert_eq!(self.status, 201, "{}", self.text);
+        assert!(!self.is_replayed(), "{self:?}");
+    }
+
+    /// Stops the test unless this is the `first` answer once more.
+    #[track_caller]
+    pub fn assert_replays(&self, first: &Self) {
+        assert_eq!((self.status, &self.text), (first.status, &first.text));
+        assert_eq!(self.headers["content-type"], first.headers["content-type"]);
+        assert_eq!(self.headers[REPLAYED], "true");
     }
 
     /// JSON Pointers of the parts of the body that a problem complains of.

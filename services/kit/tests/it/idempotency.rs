@@ -179,19 +179,6 @@ async fn count(notes: &Running) -> Setup<i64> {
     Ok(count.unwrap_or_default())
 }
 
-#[track_caller]
-fn assert_made(answer: &Answer) {
-    assert_eq!(answer.status, 201, "{}", answer.text);
-    assert!(!answer.headers.contains_key("idempotency-replayed"), "{answer:?}");
-}
-
-#[track_caller]
-fn assert_replayed(answer: &Answer, first: &Answer) {
-    assert_eq!((answer.status, &answer.text), (first.status, &first.text));
-    assert_eq!(answer.headers["content-type"], first.headers["content-type"]);
-    assert_eq!(answer.headers["idempotency-replayed"], "true");
-}
-
 #[rstest]
 #[tokio::test]
 async fn what_may_come_again_keeps_the_contract(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
@@ -205,9 +192,9 @@ async fn what_may_come_again_keeps_the_contract(#[values(Sqlite, Postgres)] engi
 async fn a_repeat_gets_the_first_answer(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
     let notes = notes(engine).await?;
     let first = take(&notes, "key-1", "milk").await?;
-    assert_made(&first);
-    assert_replayed(&take(&notes, "key-1", "milk").await?, &first);
-    assert_replayed(&take(&notes, "\"key-1\"", "milk").await?, &first);
+    first.assert_made();
+    take(&notes, "key-1", "milk").await?.assert_replays(&first);
+    take(&notes, "\"key-1\"", "milk").await?.assert_replays(&first);
     let by_alias = ask(
         &notes,
         "/notes",
@@ -216,7 +203,7 @@ async fn a_repeat_gets_the_first_answer(#[values(Sqlite, Postgres)] engine: Engi
         &json!({"text": "milk"}),
     )
     .await?;
-    assert_replayed(&by_alias, &first);
+    by_alias.assert_replays(&first);
     assert_eq!(count(&notes).await?, 1);
     Ok(())
 }
@@ -229,7 +216,7 @@ async fn without_a_key_or_by_another_one_each_request_is_the_first(
     let notes = notes(engine).await?;
     for key in [None, None, Some("key-1"), Some("key-2")] {
         let made = ask(&notes, "/v1/notes", "usr_ada", key, &json!({"text": "milk"})).await?;
-        assert_made(&made);
+        made.assert_made();
     }
     assert_eq!(count(&notes).await?, 4);
     Ok(())
@@ -242,7 +229,7 @@ async fn a_key_of_another_request_is_refused(#[values(Sqlite, Postgres)] engine:
     let first = take(&notes, "key-1", "milk").await?;
     let other = take(&notes, "key-1", "honey").await?;
     other.assert_problem(422, "idempotency_key_reused");
-    assert_replayed(&take(&notes, "key-1", "milk").await?, &first);
+    take(&notes, "key-1", "milk").await?.assert_replays(&first);
     assert_eq!(count(&notes).await?, 1);
     Ok(())
 }
@@ -255,7 +242,7 @@ async fn a_key_is_its_users_own(#[values(Sqlite, Postgres)] engine: Engine) -> S
     for text in ["milk", "honey"] {
         let user = format!("usr_{text}");
         let made = ask(&notes, "/v1/notes", &user, Some("key-1"), &json!({"text": text})).await?;
-        assert_made(&made);
+        made.assert_made();
         assert_ne!(made.text, adas.text);
     }
     Ok(())
@@ -274,10 +261,10 @@ async fn of_two_at_once_one_has_an_effect(#[values(Sqlite, Postgres)] engine: En
     } else {
         (other, one)
     };
-    assert_made(&made);
+    made.assert_made();
     refused.assert_problem(409, "request_in_progress");
     assert_eq!(refused.headers["retry-after"], "1");
-    assert_replayed(&take().await?, &made);
+    take().await?.assert_replays(&made);
     assert_eq!(count(&notes).await?, 1);
     Ok(())
 }
@@ -297,7 +284,7 @@ async fn of_two_at_once_the_later_takes_the_place_of_one_that_fails(
     } else {
         (other, one)
     };
-    assert_made(&made);
+    made.assert_made();
     failed.assert_problem(409, "no_paper");
     assert_eq!(count(&notes).await?, 1);
     Ok(())
@@ -314,8 +301,8 @@ async fn what_failed_had_no_effect_and_is_tried_again(
     failed.assert_problem(409, "no_paper");
     assert_eq!(count(&notes).await?, 0);
     let made = take(&notes, "key-1", "milk").await?;
-    assert_made(&made);
-    assert_replayed(&take(&notes, "key-1", "milk").await?, &made);
+    made.assert_made();
+    take(&notes, "key-1", "milk").await?.assert_replays(&made);
     Ok(())
 }
 
@@ -330,9 +317,9 @@ async fn an_answer_is_kept_for_a_day(#[values(Sqlite, Postgres)] engine: Engine)
     };
     let first = take(&notes, "key-1", "milk").await?;
     forget(23).await?;
-    assert_replayed(&take(&notes, "key-1", "milk").await?, &first);
+    take(&notes, "key-1", "milk").await?.assert_replays(&first);
     forget(25).await?;
-    assert_made(&take(&notes, "key-1", "milk").await?);
+    take(&notes, "key-1", "milk").await?.assert_made();
     Ok(())
 }
 
