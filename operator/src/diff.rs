@@ -74,7 +74,7 @@ pub async fn compare<C: Cluster>(
     settings: &Settings,
 ) -> Result<Comparison, DiffError> {
     let facts = read_facts(cluster, &platform, kinds).await?;
-    let live = read_live(cluster, &platform, &facts, |_| true).await?;
+    let live = read_live(cluster, &platform, &facts, Live::default(), |_| true).await?;
     let now = jiff::Timestamp::now();
     let output = step(Input {
         platform: &platform,

@@ -31,7 +31,7 @@ use platform_core::{
 };
 use platform_operator::{
     cluster::{Cluster as _, PlatformKey},
-    controller::{Holdings, Knowledge, Referrers, reconcile},
+    controller::{Holdings, Knowledge, Referrers, Snapshot, reconcile},
     diff::compare,
 };
 use platform_testkit::{FakeCluster, Fate, example, settings};
@@ -76,7 +76,7 @@ impl World {
             was_told_lately: false,
         };
         for _ in 0..RECONCILES {
-            reconcile(&self.cluster, &knowledge, &self.key, now)
+            reconcile(&self.cluster, &knowledge, &self.key, Snapshot::default(), now)
                 .await
                 .unwrap();
             self.cluster.settle(&fate);

@@ -2,11 +2,14 @@
 //! operator has just written itself, and none for a Platform where nothing happens, but for a seldom one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use platform_core::kinds::Kind;
 
 use super::reconcile::PROGRESS_PACE;
 use crate::cluster::PlatformKey;
@@ -29,18 +32,38 @@ const LONGEST_REST: Duration = Duration::from_secs(3);
 /// Marks kept of one Platform, of news and of own writes each: what comes beyond is looked at.
 const MARKS: usize = 128;
 
-/// An object in one of its versions, by a hash of all three. Two that share a hash by chance hide a change until the next
-/// one, once in 2^64.
+/// However much the watches tell meanwhile, everything is listed so long after it was last: not all that concerns a Platform
+/// is told of, for instance that an object lost the label by which it would be told of.
+const LONGEST_TRUST: Duration = Duration::from_mins(1);
+
+/// A Platform, or an object of one, in one of its versions: its kind, and a hash of all three. Two that share a hash by chance
+/// hide a change until the next one, once in 2^64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(u64);
+pub struct Mark {
+    /// None of a Platform.
+    kind: Option<Kind>,
+    hash: u64,
+}
 
 impl Mark {
-    /// The version of an object of this kind, in the namespace of its Platform.
-    pub fn new(kind: &str, name: &str, resource_version: &str) -> Self {
+    /// The version of an object of this kind, in the namespace of its Platform; of the Platform itself where it is none.
+    pub fn new(kind: Option<Kind>, name: &str, resource_version: &str) -> Self {
         let mut hasher = DefaultHasher::new();
-        (kind, name, resource_version).hash(&mut hasher);
-        Self(hasher.finish())
+        (name, resource_version).hash(&mut hasher);
+        Self {
+            kind,
+            hash: hasher.finish(),
+        }
     }
+}
+
+/// What a look has to read besides the Platform itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Everything.
+    Anew,
+    /// What is told to have changed since the last one: these kinds.
+    After(BTreeSet<Kind>),
 }
 
 /// What a look came to.
@@ -50,6 +73,8 @@ pub struct Outcome {
     pub written: Vec<Mark>,
     /// Whether the spec was another than at the last look.
     pub found_edit: bool,
+    /// Whether it has a status to write that can wait: the next look is due to write it, not to find anything.
+    pub is_to_tell: bool,
 }
 
 /// What is known of when each Platform has to be looked at.
@@ -74,6 +99,10 @@ struct Entry {
     rest: Duration,
     /// Looks, one soon after the other, that each found another edit of the spec.
     edits: u32,
+    /// Whether that look found a status to write.
+    is_to_tell: bool,
+    /// When everything was listed last.
+    listed_at: Option<Instant>,
     /// When its status was written last.
     told_at: Option<Instant>,
     /// When to look where nothing happens.
@@ -97,13 +126,13 @@ impl Agenda {
         self.lock().entry(key.clone()).or_default().is_asked_for = true;
     }
 
-    /// Whether to look now; if not, how long to wait at most. The news are taken as read: what comes later is news again.
-    pub fn begin(&self, key: &PlatformKey, now: Instant) -> Result<(), Duration> {
+    /// Whether to look now, and at what; if not, how long to wait at most. The news are taken as read: what comes later is news
+    /// again.
+    pub fn begin(&self, key: &PlatformKey, now: Instant) -> Result<Look, Duration> {
         let mut platforms = self.lock();
         let entry = platforms.entry(key.clone()).or_default();
         let (Some(looked_at), Some(due)) = (entry.looked_at, entry.due) else {
-            entry.read(now);
-            return Ok(());
+            return Ok(entry.read(now));
         };
         let rested = looked_at + entry.rest;
         if now.saturating_duration_since(rested) > LONGEST_REST {
@@ -117,8 +146,7 @@ impl Agenda {
         if now < rested {
             return Err(rested.saturating_duration_since(now));
         }
-        entry.read(now);
-        Ok(())
+        Ok(entry.read(now))
     }
 
     /// Its status was written.
@@ -149,6 +177,7 @@ impl Agenda {
         let rest = (took * REST_PER_LOOK).max(PACE);
         entry.rest = rest.saturating_mul(factor).min(LONGEST_REST);
         (entry.looked_at, entry.due) = (Some(now), Some(due));
+        entry.is_to_tell = outcome.is_to_tell;
     }
 
     /// There is no such Platform any more.
@@ -174,10 +203,24 @@ impl Entry {
         });
     }
 
-    fn read(&mut self, now: Instant) {
-        self.news.clear();
-        self.is_asked_for = false;
+    fn read(&mut self, now: Instant) -> Look {
         self.begun = Some(now);
+        let news = mem::take(&mut self.news);
+        if mem::take(&mut self.is_asked_for) || self.is_due(now) || !self.trusts(now) {
+            self.listed_at = Some(now);
+            return Look::Anew;
+        }
+        Look::After(news.iter().filter_map(|mark| mark.kind).collect())
+    }
+
+    /// Whether it is time to look whatever the news are, for what they do not tell.
+    fn is_due(&self, now: Instant) -> bool {
+        !self.is_to_tell && self.due.is_none_or(|due| due <= now)
+    }
+
+    fn trusts(&self, now: Instant) -> bool {
+        let listed_at = self.listed_at;
+        listed_at.is_some_and(|listed_at| now.saturating_duration_since(listed_at) < LONGEST_TRUST)
     }
 }
 
@@ -195,13 +238,13 @@ mod tests {
     }
 
     fn mark(version: &str) -> Mark {
-        Mark::new("Deployment", "demo-auth", version)
+        Mark::new(Some(Kind::Deployment), "demo-auth", version)
     }
 
     fn wrote(version: &str) -> Outcome {
         Outcome {
             written: vec![mark(version)],
-            found_edit: false,
+            ..Outcome::default()
         }
     }
 

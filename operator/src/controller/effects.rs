@@ -73,17 +73,18 @@ pub fn fresh_entropy() -> Result<Entropy, NoEntropy> {
     Ok(Entropy::new(bytes))
 }
 
-/// What the cluster has of the Platform: one list per kind that the cluster knows and of which it `may_have` objects, and its
-/// pods, all at once.
+/// What the cluster has of the Platform: one list per kind that the cluster knows and that `has_to_be_listed`, pods among them,
+/// all at once, and what is `known` of the others.
 pub async fn read_live<C: Cluster>(
     cluster: &C,
     platform: &Platform,
     facts: &Facts,
-    may_have: impl Fn(Kind) -> bool,
+    known: Live,
+    has_to_be_listed: impl Fn(Kind) -> bool,
 ) -> Result<Live, ReconcileError> {
     let managed = KINDS
         .iter()
-        .filter(|info| info.is_managed() && facts.knows(info.kind) && may_have(info.kind));
+        .filter(|info| info.is_managed() && facts.knows(info.kind) && has_to_be_listed(info.kind));
     let lists = managed.map(|info| async move {
         let objects = cluster
             .list(platform, info.kind)
@@ -98,18 +99,24 @@ pub async fn read_live<C: Cluster>(
         };
         Ok(objects.map(keyed))
     });
+    let Live { mut objects, pods, .. } = known;
     let pods = async {
+        if !has_to_be_listed(Kind::Pod) {
+            return Ok(pods);
+        }
         cluster
             .pods(platform)
             .instrument(info_span!("list", kind = Kind::Pod.info().name))
             .await
             .map_err(ReconcileError::reading(Kind::Pod.info().plural))
     };
-    let (objects, pods) = try_join(try_join_all(lists), pods).await?;
+    let (listed, pods) = try_join(try_join_all(lists), pods).await?;
+    let secrets_are_hidden = listed.iter().any(Option::is_none);
+    objects.extend(listed.into_iter().flatten().flatten());
     Ok(Live {
-        secrets_are_hidden: objects.iter().any(Option::is_none),
-        objects: objects.into_iter().flatten().flatten().collect(),
+        objects,
         pods,
+        secrets_are_hidden,
     })
 }
 
@@ -185,7 +192,7 @@ async fn apply_one<C: Cluster>(cluster: &C, change: &Apply, live: &mut Live, app
             let version = object.resource_version().unwrap_or_default();
             applied
                 .written
-                .push(Mark::new(key.kind.info().name, &key.name, &version));
+                .push(Mark::new(Some(key.kind), &key.name, &version));
             live.objects.insert(key.clone(), object);
         }
         Err(source) => {

@@ -11,11 +11,12 @@ mod progress;
 mod reconcile;
 mod reference_watches;
 mod referrers;
+mod snapshots;
 mod watch_backoff;
 mod watches;
 
 pub use self::{
-    agenda::{Agenda, Mark, Outcome},
+    agenda::{Agenda, Look, Mark, Outcome},
     backoff::Backoff,
     effects::{fresh_entropy, read_facts, read_live},
     error::{NoEntropy, ReconcileError, WriteFailure},
@@ -25,5 +26,6 @@ pub use self::{
     reconcile::{Knowledge, Reconciled, reconcile},
     reference_watches::ReferenceWatches,
     referrers::Referrers,
+    snapshots::{Snapshot, Snapshots},
     watches::{Operator, Watched, controller, watch},
 };

@@ -14,10 +14,10 @@ use platform_core::{
 };
 
 use super::{
-    Holdings, Mark, ReconcileError, Referrers,
+    Holdings, Mark, ReconcileError, Referrers, Snapshot,
     effects::{apply_changes, fresh_entropy, publish, read_facts, read_live},
 };
-use crate::cluster::{Cluster, ClusterError, Found, PLATFORM, PlatformKey};
+use crate::cluster::{Cluster, ClusterError, Found, PlatformKey};
 
 /// What a reconcile knows besides what it reads.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +40,11 @@ pub struct Knowledge<'a> {
 /// steps.
 pub(super) const PROGRESS_PACE: Duration = Duration::from_secs(5);
 
+/// A Platform that is to be looked at again so soon is under way.
+const UNDER_WAY: Duration = Duration::from_mins(1);
+
 /// What is left to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Reconciled {
     /// When to look again.
     pub requeue: Requeue,
@@ -51,10 +54,14 @@ pub struct Reconciled {
     pub written: Vec<Mark>,
     /// Whether a status was written.
     pub is_told: bool,
+    /// Whether there is another one, which can wait until the next look.
+    pub is_to_tell: bool,
     /// Whether the spec was another than the one that the status told of.
     pub found_edit: bool,
     /// Kinds whose objects in its namespace concern it, and that no other watch tells of.
     pub follows: BTreeSet<Kind>,
+    /// What the next look can begin with, while it is under way.
+    pub snapshot: Option<Snapshot>,
 }
 
 impl Reconciled {
@@ -63,19 +70,22 @@ impl Reconciled {
         questions: None,
         written: Vec::new(),
         is_told: false,
+        is_to_tell: false,
         found_edit: false,
         follows: BTreeSet::new(),
+        snapshot: None,
     };
 }
 
 /// Brings the cluster one step nearer to what the Platform asks for and writes down what was seen.
 ///
-/// It reads everything anew, keeps nothing between two calls and can be cut off after any request: the next call goes
-/// on from what the cluster has. `clock` tells the time of the decisions.
+/// It reads everything anew but for what is `known`, and can be cut off after any request: the next call, with nothing known,
+/// goes on from what the cluster has. `clock` tells the time of the decisions.
 pub async fn reconcile<C: Cluster>(
     cluster: &C,
     knowledge: &Knowledge<'_>,
     key: &PlatformKey,
+    known: Snapshot,
     clock: impl Fn() -> Timestamp,
 ) -> Result<Reconciled, ReconcileError> {
     let Some(Found { platform, unreadable }) = cluster
@@ -115,7 +125,10 @@ pub async fn reconcile<C: Cluster>(
     // A spec that was not acted on yet may be the first to need Secrets.
     let may_have =
         |kind| knowledge.holdings.may_have(key, kind) || kind == Kind::Secret && was_edited(&platform);
-    let mut live = read_live(cluster, &platform, &facts, may_have).await?;
+    let era = known.era();
+    let (known, kinds) = known.of(platform.metadata.uid.as_deref());
+    let has_to_be_listed = |kind| !kinds.contains(&kind) && may_have(kind);
+    let mut live = read_live(cluster, &platform, &facts, known, has_to_be_listed).await?;
     let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
     let decide = |live: &_, last_apply| {
         let (platform, facts, trace_id) = (&platform, &facts, trace_id.as_deref());
@@ -134,7 +147,9 @@ pub async fn reconcile<C: Cluster>(
     let plan = decide(&live, None);
     let applied = apply_changes(cluster, &plan.changes, &mut live).await;
     let needed = plan.needs_secrets.then_some(Kind::Secret);
-    let held = live.objects.keys().map(|object| object.kind).chain(needed);
+    // Pods come without being made here.
+    let kinds = live.objects.keys().map(|object| object.kind);
+    let held = kinds.chain(needed).chain([Kind::Pod]);
     knowledge.holdings.looked_at(key, held);
     publish(cluster, &platform, &applied.repairs).await;
 
@@ -148,7 +163,8 @@ pub async fn reconcile<C: Cluster>(
     let mut written = applied.written;
     let mut requeue = verdict.requeue;
     let mut is_told = false;
-    if verdict.can_wait && knowledge.was_told_lately {
+    let is_to_tell = verdict.can_wait && knowledge.was_told_lately;
+    if is_to_tell {
         requeue = Requeue::After(requeue.pause().min(PROGRESS_PACE));
     } else {
         match tell(cluster, &platform, &verdict).await? {
@@ -171,8 +187,13 @@ pub async fn reconcile<C: Cluster>(
             questions: verdict.questions,
             written,
             is_told,
+            is_to_tell,
             found_edit: was_edited(&platform),
             follows,
+            snapshot: (requeue.pause() < UNDER_WAY).then(|| {
+                let uid = platform.metadata.uid;
+                Snapshot::new(era, uid, live, |kind| knowledge.holdings.hears_of(kind))
+            }),
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
@@ -207,5 +228,5 @@ async fn tell<C: Cluster>(cluster: &C, platform: &Platform, output: &Output) -> 
         written => written.map_err(ReconcileError::Status)?,
     };
     publish(cluster, platform, &output.events).await;
-    Ok(Told::Written(Mark::new(PLATFORM, &platform.name_any(), &version)))
+    Ok(Told::Written(Mark::new(None, &platform.name_any(), &version)))
 }

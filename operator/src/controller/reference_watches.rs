@@ -17,7 +17,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Referrers,
-    watches::{changes, platform_of, watch_config},
+    news::platform_of,
+    watches::{changes, watch_config},
 };
 use crate::cluster::{Hearing, PlatformKey, Revisions};
 

@@ -33,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Backoff, Knowledge, News, Outcome, Progress, ReconcileError, ReferenceWatches, Referrers, measure,
+    Backoff, Knowledge, News, Outcome, Progress, ReconcileError, Reconciled, ReferenceWatches, Referrers, measure,
+    news::platform_of,
     progress::{LONGEST_PULSE, SHORTEST_PULSE},
     reconcile,
     watch_backoff::{NoBackoff, ShortBackoff},
@@ -110,13 +111,7 @@ pub fn controller(
     let is_watched = |info: &&KindInfo| info.is_managed() && info.kind != Kind::Secret && is_known(info);
     for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
-        let (kind, of_objects) = (info.kind, news.clone());
-        let objects =
-            changes(reach.metadata(client, &resource), &ours, &news.hearing).inspect_ok(move |object| {
-                if let Some(platform) = platform_of(object) {
-                    of_objects.of_object(&platform, kind, object);
-                }
-            });
+        let objects = told(info.kind, reach.metadata(client, &resource), &ours, news);
         controller = if info.is_kept() {
             // Data that outlives its Platform has no owner.
             controller.watches_stream_with(
@@ -128,13 +123,7 @@ pub fn controller(
             controller.owns_stream_with(objects, resource)
         };
     }
-    let of_pods = news.clone();
-    let pods =
-        changes(reach.api::<PartialObjectMeta<Pod>>(client), &ours, &news.hearing).inspect_ok(move |pod| {
-            if let Some(platform) = platform_of(pod) {
-                of_pods.of_object(&platform, Kind::Pod, pod);
-            }
-        });
+    let pods = told(Kind::Pod, reach.api::<PartialObjectMeta<Pod>>(client), &ours, news);
     let agenda = Arc::clone(&news.agenda);
     let controller = controller
         .watches_stream(pods, |pod| platform_of(&pod).map(|key| reference_to(&key)))
@@ -150,6 +139,22 @@ pub(super) fn watch_config() -> watcher::Config {
     watcher::Config::default()
         .page_size(PAGE_SIZE)
         .timeout(WATCH_SECONDS)
+}
+
+/// What changes of the objects of a kind that Platforms have, when the news have been told.
+fn told<K>(
+    kind: Kind,
+    api: Api<K>,
+    config: &watcher::Config,
+    news: &News,
+) -> impl Stream<Item = watcher::Result<K>> + use<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let of_objects = news.clone();
+    heard(api, config.clone(), &news.hearing)
+        .inspect_ok(move |event| of_objects.of_kind(kind, event))
+        .touched_objects()
 }
 
 /// What changes of the objects of one kind.
@@ -183,15 +188,6 @@ where
         .inspect(move |_| {
             let _listening = &listener;
         })
-}
-
-/// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
-pub(super) fn platform_of(object: &impl ResourceExt) -> Option<PlatformKey> {
-    let name = object.labels().get(labels::PLATFORM)?;
-    Some(PlatformKey {
-        namespace: object.namespace()?,
-        name: name.clone(),
-    })
 }
 
 fn reference_to(key: &PlatformKey) -> ObjectRef<Watched> {
@@ -228,6 +224,26 @@ pub async fn watch<C: Cluster>(
 }
 
 impl<C> Operator<C> {
+    fn after_look(&self, key: &PlatformKey, reconciled: Reconciled, now: Instant) -> Action {
+        self.backoff.succeeded(key);
+        if reconciled.is_told {
+            self.news.agenda.told(key, now);
+        }
+        if let Some(snapshot) = reconciled.snapshot {
+            self.news.snapshots.keep(key, snapshot);
+        }
+        let pause = reconciled.requeue.pause();
+        let outcome = Outcome {
+            written: reconciled.written,
+            found_edit: reconciled.found_edit,
+            is_to_tell: reconciled.is_to_tell,
+        };
+        self.news.agenda.end(key, outcome, now, now + pause);
+        self.reference_watches.set(key, &reconciled.follows);
+        self.inquiries.about(key, reconciled.questions);
+        Action::requeue(pause.min(pulse(key)))
+    }
+
     fn after_failure(&self, key: &PlatformKey, error: &ReconcileError) -> Action {
         let pause = self.backoff.failed(key, error.retry_after());
         let now = Instant::now();
@@ -243,6 +259,7 @@ impl<C> Operator<C> {
         self.referrers.set(key, BTreeSet::new());
         self.reference_watches.set(key, &BTreeSet::new());
         self.news.holdings.forget(key);
+        self.news.snapshots.forget(key);
         self.inquiries.forget(key);
     }
 }
@@ -256,10 +273,13 @@ async fn reconcile_watched<C: Cluster>(
         return Ok(Action::await_change());
     }
     let key = key_of(&*watched);
-    if let Err(rest) = operator.news.agenda.begin(&key, Instant::now()) {
-        operator.progress.had_its_turn(&key, Instant::now());
-        return Ok(Action::requeue(rest.min(pulse(&key))));
-    }
+    let known = match operator.news.agenda.begin(&key, Instant::now()) {
+        Ok(look) => operator.news.snapshots.take(&key, &look),
+        Err(rest) => {
+            operator.progress.had_its_turn(&key, Instant::now());
+            return Ok(Action::requeue(rest.min(pulse(&key))));
+        }
+    };
     let span = info_span!(
         // kube's own span around every reconcile would be the root otherwise.
         parent: None,
@@ -279,36 +299,22 @@ async fn reconcile_watched<C: Cluster>(
         holdings: &operator.news.holdings,
         was_told_lately: operator.news.agenda.was_told_lately(&key, started),
     };
-    let result = reconcile(&operator.cluster, &knowledge, &key, Timestamp::now)
+    let result = reconcile(&operator.cluster, &knowledge, &key, known, Timestamp::now)
         .instrument(span.clone())
         .await;
     let outcome = measure::reconcile(&result, started.elapsed());
     span.record("outcome", outcome);
     let now = Instant::now();
     operator.progress.had_its_turn(&key, now);
-    match &result {
-        Ok(reconciled) => {
-            operator.backoff.succeeded(&key);
-            let (agenda, due) = (&operator.news.agenda, now + reconciled.requeue.pause());
-            if reconciled.is_told {
-                agenda.told(&key, now);
-            }
-            let outcome = Outcome {
-                written: reconciled.written.clone(),
-                found_edit: reconciled.found_edit,
-            };
-            agenda.end(&key, outcome, now, due);
-        }
+    match result {
+        Ok(reconciled) => Ok(operator.after_look(&key, reconciled, now)),
         Err(error) => {
             span.record("otel.status_code", "ERROR");
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(parent: &span, platform = %key, error, "not reconciled");
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(parent: &span, platform = %key, error = cause, "not reconciled");
+            Err(error)
         }
     }
-    let reconciled = result?;
-    operator.reference_watches.set(&key, &reconciled.follows);
-    operator.inquiries.about(&key, reconciled.questions);
-    Ok(Action::requeue(reconciled.requeue.pause().min(pulse(&key))))
 }
 
 /// When it is the turn of a Platform where nothing happens: spread by name, so that many do not all come at once.
@@ -339,18 +345,5 @@ mod tests {
             });
             assert!((SHORTEST_PULSE..LONGEST_PULSE).contains(&pause), "{pause:?}");
         }
-    }
-
-    #[test]
-    fn a_pod_leads_to_its_platform_by_label() {
-        let mut pod = PartialObjectMeta::<Pod>::default();
-        pod.metadata.namespace = Some("shop".into());
-        assert_eq!(platform_of(&pod), None);
-        pod.metadata.labels = Some([(labels::PLATFORM.to_owned(), "demo".to_owned())].into());
-        let key = PlatformKey {
-            namespace: "shop".into(),
-            name: "demo".into(),
-        };
-        assert_eq!(platform_of(&pod), Some(key));
     }
 }

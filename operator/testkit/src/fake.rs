@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{iter, mem};
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
+use kube::runtime::watcher::Event;
 use platform_core::api::{Platform, PlatformSpec, PlatformStatus};
 use platform_core::claims::Claim;
 use platform_core::diff::Prune;
@@ -43,6 +45,15 @@ pub enum Write {
     Status(PlatformKey),
 }
 
+/// What a watch would tell of.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// A Platform changed.
+    Platform(Platform),
+    /// An object, or a pod, changed or went.
+    Object(Kind, Event<DynamicObject>),
+}
+
 /// A cluster in memory.
 #[derive(Debug, Default)]
 pub struct FakeCluster {
@@ -60,6 +71,8 @@ struct State {
     /// Versions of what Platforms refer to.
     referred: BTreeMap<(String, Reference), i64>,
     writes: Vec<Write>,
+    told: Vec<Told>,
+    lists: Vec<Kind>,
     events: Vec<EventNote>,
     fault: Option<Fault>,
     stale: Option<BTreeMap<ObjectKey, DynamicObject>>,
@@ -98,6 +111,7 @@ impl FakeCluster {
         platform.metadata.uid = Some(format!("uid-{revision}"));
         platform.metadata.generation = Some(1);
         platform.metadata.resource_version = Some(revision.to_string());
+        state.told.push(Told::Platform(platform.clone()));
         state.platforms.insert(key.clone(), platform);
         key
     }
@@ -106,12 +120,14 @@ impl FakeCluster {
     pub fn edit_platform(&self, key: &PlatformKey, edit: impl FnOnce(&mut PlatformSpec)) {
         let mut state = self.lock();
         let revision = state.next();
-        if let Some(platform) = state.platforms.get_mut(key) {
+        let State { platforms, told, .. } = &mut *state;
+        if let Some(platform) = platforms.get_mut(key) {
             let before = platform.spec.clone();
             edit(&mut platform.spec);
             if platform.spec != before {
                 platform.metadata.generation = platform.metadata.generation.map(|generation| generation + 1);
                 platform.metadata.resource_version = Some(revision.to_string());
+                told.push(Told::Platform(platform.clone()));
             }
         }
     }
@@ -124,9 +140,10 @@ impl FakeCluster {
         };
         let is_owned =
             |object: &DynamicObject| object.owner_references().iter().any(|owner| owner.uid == uid);
-        state.objects.retain(|_, object| !is_owned(object));
-        let State { objects, applied, .. } = &mut *state;
-        applied.retain(|key, _| objects.contains_key(key));
+        let gone = state.objects.iter().filter(|(_, object)| is_owned(object));
+        for key in gone.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            state.remove(&key);
+        }
     }
 
     /// The Platform as it is.
@@ -170,16 +187,26 @@ impl FakeCluster {
 
     /// Deletes an object by hand, as somebody else.
     pub fn delete_object(&self, key: &ObjectKey) {
-        let mut state = self.lock();
-        state.objects.remove(key);
-        state.applied.remove(key);
+        self.lock().remove(key);
     }
 
     /// Lets the cluster's own controllers run until nothing moves: each workload gets the pods of its fate.
     pub fn settle(&self, fate: impl Fn(&str) -> Fate) {
         let mut state = self.lock();
-        let State { objects, pods, .. } = &mut *state;
-        *pods = rollout::settle(objects, fate);
+        let mut objects = state.objects.clone();
+        let pods = rollout::settle(&mut objects, fate);
+        for (key, object) in objects {
+            if state.objects.get(&key) != Some(&object) {
+                state.put(&key, object);
+            }
+        }
+        if pods != state.pods {
+            let old = mem::replace(&mut state.pods, pods);
+            let changed: Vec<_> = state.pods.iter().chain(&old).map(to_object).collect();
+            for pod in changed {
+                state.tell(Kind::Pod, Event::Apply(pod));
+            }
+        }
     }
 
     /// From now on, this goes wrong.
@@ -196,14 +223,37 @@ impl FakeCluster {
         state.stale = None;
     }
 
+    /// What the watches would have told since this was asked last.
+    pub fn take_told(&self) -> Vec<Told> {
+        mem::take(&mut self.lock().told)
+    }
+
+    /// What a watch of this kind that begins now would tell.
+    pub fn initial(&self, kind: Kind) -> Vec<Event<DynamicObject>> {
+        let state = self.lock();
+        let objects = state.objects.iter().filter(|(key, _)| key.kind == kind);
+        let objects = objects.map(|(_, object)| object.clone()).filter(is_watched);
+        let pods = state.pods.iter().filter(|_| kind == Kind::Pod).map(to_object);
+        let all = objects.chain(pods).map(Event::InitApply);
+        iter::once(Event::Init)
+            .chain(all)
+            .chain([Event::InitDone])
+            .collect()
+    }
+
+    /// The lists since this was asked last, by the kind of what was listed.
+    pub fn take_lists(&self) -> Vec<Kind> {
+        mem::take(&mut self.lock().lists)
+    }
+
     /// The writes since this was asked last.
     pub fn take_writes(&self) -> Vec<Write> {
-        std::mem::take(&mut self.lock().writes)
+        mem::take(&mut self.lock().writes)
     }
 
     /// The events since this was asked last.
     pub fn take_events(&self) -> Vec<EventNote> {
-        std::mem::take(&mut self.lock().events)
+        mem::take(&mut self.lock().events)
     }
 }
 
@@ -264,10 +314,45 @@ impl State {
             .and_then(ResourceExt::creation_timestamp)
             .or_else(|| jiff::Timestamp::from_second(revision).ok().map(Time));
         metadata.generation = Some(generation);
-        metadata.resource_version = Some(revision.to_string());
-        self.objects.insert(key.clone(), object.clone());
+        self.put(key, object)
+    }
+
+    /// The object in a new version.
+    fn put(&mut self, key: &ObjectKey, mut object: DynamicObject) -> DynamicObject {
+        object.metadata.resource_version = Some(self.next().to_string());
+        let old = self.objects.insert(key.clone(), object.clone());
+        if is_watched(&object) {
+            self.tell(key.kind, Event::Apply(object.clone()));
+        } else if let Some(old) = old {
+            self.tell(key.kind, Event::Delete(old));
+        }
         object
     }
+
+    fn remove(&mut self, key: &ObjectKey) {
+        self.applied.remove(key);
+        if let Some(object) = self.objects.remove(key) {
+            self.tell(key.kind, Event::Delete(object));
+        }
+    }
+
+    /// Watches tell of what has the operator's label, or had it until now.
+    fn tell(&mut self, kind: Kind, mut event: Event<DynamicObject>) {
+        if let Event::Delete(object) = &mut event {
+            object.metadata.resource_version = Some(self.next().to_string());
+        }
+        if matches!(&event, Event::Apply(object) | Event::Delete(object) if is_watched(object)) {
+            self.told.push(Told::Object(kind, event));
+        }
+    }
+}
+
+fn is_watched(object: &DynamicObject) -> bool {
+    object.labels().get(labels::MANAGED_BY).map(String::as_str) == Some(labels::OPERATOR)
+}
+
+fn to_object(pod: &Pod) -> DynamicObject {
+    from_value(to_value(pod))
 }
 
 fn dead() -> ClusterError {
@@ -316,8 +401,9 @@ impl Cluster for FakeCluster {
     }
 
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
-        let state = self.lock();
+        let mut state = self.lock();
         state.admit_read()?;
+        state.lists.push(kind);
         let objects = state.stale.as_ref().unwrap_or(&state.objects);
         let listed = objects.iter().filter(|(key, object)| {
             key.kind == kind && object.labels().get(labels::PLATFORM) == Some(&platform.name_any())
@@ -326,8 +412,9 @@ impl Cluster for FakeCluster {
     }
 
     async fn pods(&self, platform: &Platform) -> Result<Vec<Pod>, ClusterError> {
-        let state = self.lock();
+        let mut state = self.lock();
         state.admit_read()?;
+        state.lists.push(Kind::Pod);
         let is_own = |pod: &&Pod| pod.labels().get(labels::PLATFORM_UID) == platform.uid().as_ref();
         Ok(state.pods.iter().filter(is_own).cloned().collect())
     }
@@ -430,8 +517,7 @@ impl Cluster for FakeCluster {
                 "the object is not the one that was seen",
             ));
         }
-        state.objects.remove(&prune.key);
-        state.applied.remove(&prune.key);
+        state.remove(&prune.key);
         state.writes.push(Write::Delete(prune.key.clone()));
         Ok(())
     }
@@ -453,6 +539,8 @@ impl Cluster for FakeCluster {
         };
         stored.status = Some(status.clone());
         stored.metadata.resource_version = Some(revision.to_string());
+        let told = Told::Platform(stored.clone());
+        state.told.push(told);
         state.writes.push(Write::Status(key));
         Ok(revision.to_string())
     }

@@ -8,6 +8,6 @@ mod rollout;
 mod strategies;
 
 pub use examples::{example, examples, examples_directory, settings};
-pub use fake::{FakeCluster, Fault, Write};
+pub use fake::{FakeCluster, Fault, Told, Write};
 pub use rollout::Fate;
 pub use strategies::platforms;

@@ -148,7 +148,7 @@ fn pod(workload: &DynamicObject, fate: Fate) -> Option<Pod> {
     }
     let ready = if fate == Fate::Serve { "True" } else { "False" };
     Some(from_value(json!({
-        "metadata": {"labels": template.pointer("/metadata/labels")},
+        "metadata": {"namespace": workload.metadata.namespace, "labels": template.pointer("/metadata/labels")},
         "spec": template.get("spec"),
         "status": {"conditions": [{"type": "Ready", "status": ready}], "containerStatuses": [status]},
     })))

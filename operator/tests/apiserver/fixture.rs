@@ -20,7 +20,7 @@ use platform_core::{
 use platform_envtest::{ControlPlane, assets, create_namespace, install_crd};
 use platform_operator::{
     cluster::{Cluster, KubeCluster, PlatformKey, known_kinds},
-    controller::{Holdings, Knowledge, ReconcileError, Referrers, reconcile},
+    controller::{Holdings, Knowledge, ReconcileError, Referrers, Snapshot, reconcile},
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -172,7 +172,8 @@ impl World {
             holdings: &Holdings::default(),
             was_told_lately: false,
         };
-        let reconciled = Box::pin(reconcile(cluster, &knowledge, &key, Timestamp::now)).await?;
+        let looking = reconcile(cluster, &knowledge, &key, Snapshot::default(), Timestamp::now);
+        let reconciled = Box::pin(looking).await?;
         Ok(reconciled.requeue)
     }
 

@@ -6,6 +6,7 @@
     reason = "a test ends where its setting cannot be made"
 )]
 
+mod lists;
 mod schedules;
 mod telling;
 mod world;

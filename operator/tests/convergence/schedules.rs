@@ -3,6 +3,7 @@
 use platform_core::api::{
     EnvVar, ExposureSpec, ExposureType, JaegerSpec, JaegerType, PlatformSpec, ServiceSpec,
 };
+use platform_core::kinds::Kind;
 use platform_core::step::FailureCategory;
 use platform_testkit::{Fault, platforms};
 use proptest::prelude::*;
@@ -25,7 +26,13 @@ enum Happening {
         stays: bool,
     },
     Settle,
-    /// The operator looks at the Platform. Where this is missing, an event was lost.
+    /// The watch of a kind tells of what has happened. Where this is missing, it is late.
+    Hear(Kind),
+    /// The watch of a kind begins anew, and tells of what is there instead.
+    WatchAnew(Kind),
+    /// The operator looks at the Platform, whatever it has heard.
+    Look,
+    /// It has heard everything, and looks.
     Reconcile,
 }
 
@@ -122,6 +129,9 @@ fn happen(world: &World, happening: &Happening) {
         Happening::ByHand(index, by_hand) => edit_by_hand(world, *index, by_hand),
         Happening::Referred { stays } => world.keep_referred(*stays),
         Happening::Settle => world.settle(),
+        Happening::Hear(kind) => world.hear(|of| of == *kind),
+        Happening::WatchAnew(kind) => world.watch_anew(*kind),
+        Happening::Look => drop(world.look()),
         // Failures are what this is about: the next reconcile has to cope.
         Happening::Reconcile => drop(world.reconcile()),
     }
@@ -155,6 +165,16 @@ fn happenings() -> impl Strategy<Value = Happening> {
         ByHand::DropLabels,
         ByHand::AddLabel,
     ]);
+    let watched = || {
+        select(vec![
+            Kind::Deployment,
+            Kind::Pod,
+            Kind::Service,
+            Kind::ConfigMap,
+            Kind::NetworkPolicy,
+            Kind::PersistentVolumeClaim,
+        ])
+    };
     prop_oneof![
         3 => edit.prop_map(Happening::Edit),
         3 => fault.prop_map(Happening::Fault),
@@ -162,7 +182,10 @@ fn happenings() -> impl Strategy<Value = Happening> {
         3 => (any::<Index>(), by_hand).prop_map(|(index, by_hand)| Happening::ByHand(index, by_hand)),
         2 => any::<bool>().prop_map(|stays| Happening::Referred { stays }),
         2 => Just(Happening::Settle),
-        6 => Just(Happening::Reconcile),
+        2 => watched().prop_map(Happening::Hear),
+        1 => watched().prop_map(Happening::WatchAnew),
+        3 => Just(Happening::Look),
+        5 => Just(Happening::Reconcile),
     ]
 }
 

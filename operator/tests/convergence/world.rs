@@ -1,7 +1,8 @@
 //! An operator on a cluster in memory.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -9,27 +10,36 @@ use platform_core::api::Platform;
 use platform_core::desired::Desired;
 use platform_core::diff::diff;
 use platform_core::holds::Holds;
-use platform_core::kinds::{Kind, ObjectKey};
+use platform_core::kinds::{KINDS, Kind, ObjectKey};
 use platform_core::labels;
 use platform_core::references::references;
 use platform_core::resolve::resolve;
 use platform_core::step::{Facts, Live};
 use platform_operator::cluster::PlatformKey;
-use platform_operator::controller::{Holdings, Knowledge, ReconcileError, Referrers, read_facts, reconcile};
-use platform_testkit::{FakeCluster, Fate, Write, settings};
+use platform_operator::controller::{
+    Knowledge, Look, News, Outcome, ReconcileError, Reconciled, Referrers, read_facts, reconcile,
+};
+use platform_testkit::{FakeCluster, Fate, Told, Write, settings};
 
 /// Reconciles, each followed by the cluster's own controllers, in which a Platform has to be ready.
 const STEPS: usize = 16;
 
-/// An operator on a cluster in memory, with a clock that moves by a minute with each reconcile.
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// An operator on a cluster in memory, with a clock that moves by a minute with each reconcile. Its agenda has a clock of its
+/// own, which moves as far as it takes for a look to be due.
 pub(crate) struct World {
     pub(crate) cluster: FakeCluster,
     pub(crate) key: PlatformKey,
     /// Whether its status was written a moment ago.
     pub(crate) was_told_lately: Cell<bool>,
     minutes: Cell<i64>,
+    now: Cell<Instant>,
     referrers: Referrers,
-    holdings: Holdings,
+    news: News,
+    /// What the watches did not tell of yet.
+    untold: RefCell<Vec<Told>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -40,18 +50,68 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
-        Self {
+        let world = Self {
             cluster,
             key,
             was_told_lately: Cell::new(false),
             minutes: Cell::new(0),
+            now: Cell::new(Instant::now()),
             referrers: Referrers::default(),
-            holdings: Holdings::default(),
+            news: News::default(),
+            untold: RefCell::default(),
             runtime,
+        };
+        // As the operator does, which watches Secrets elsewhere, and does without what comes with a CRD.
+        let is_watched = |kind: &Kind| kind.info().is_everywhere() && *kind != Kind::Secret;
+        for kind in KINDS.iter().map(|info| info.kind).filter(is_watched) {
+            world.watch_anew(kind);
+        }
+        world
+    }
+
+    /// The watch of a kind begins, and tells what there is: whatever went meanwhile it tells nothing of.
+    pub(crate) fn watch_anew(&self, kind: Kind) {
+        self.collect_told();
+        let is_of_kind = |told: &Told| matches!(told, Told::Object(of, _) if *of == kind);
+        self.untold.borrow_mut().retain(|told| !is_of_kind(told));
+        for event in self.cluster.initial(kind) {
+            self.news.of_kind(kind, &event);
         }
     }
 
+    /// The watches tell of what has happened to objects of these kinds, and to Platforms.
+    pub(crate) fn hear(&self, is_heard: impl Fn(Kind) -> bool) {
+        self.collect_told();
+        let is_heard = |told: &Told| match told {
+            Told::Platform(_) => true,
+            Told::Object(kind, _) => is_heard(*kind),
+        };
+        let (heard, untold) = self.untold.take().into_iter().partition(is_heard);
+        self.untold.replace(untold);
+        let heard: Vec<Told> = heard;
+        for told in heard {
+            match told {
+                Told::Platform(platform) => self.news.of_platform(&self.key, &platform),
+                // No watch of the operator's tells of a Secret as an object of a Platform.
+                Told::Object(Kind::Secret, _) => {}
+                Told::Object(kind, event) => self.news.of_kind(kind, &event),
+            }
+        }
+    }
+
+    fn collect_told(&self) {
+        self.untold.borrow_mut().extend(self.cluster.take_told());
+    }
+
+    /// A look after all that there is to hear.
     pub(crate) fn reconcile(&self) -> Result<(), Box<ReconcileError>> {
+        self.hear(|_| true);
+        self.look()
+    }
+
+    /// The next look, when its time has come.
+    pub(crate) fn look(&self) -> Result<(), Box<ReconcileError>> {
+        let known = self.news.snapshots.take(&self.key, &self.begin());
         self.minutes.set(self.minutes.get() + 1);
         let now = Timestamp::from_second(1_000_000 + self.minutes.get() * 60).expect("a valid instant");
         let settings = settings();
@@ -60,13 +120,53 @@ impl World {
             kinds: &BTreeSet::new(),
             evidence: None,
             referrers: &self.referrers,
-            holdings: &self.holdings,
+            holdings: &self.news.holdings,
             was_told_lately: self.was_told_lately.get(),
         };
-        self.runtime
-            .block_on(reconcile(&self.cluster, &knowledge, &self.key, || now))
-            .map(drop)
-            .map_err(Box::new)
+        let result =
+            self.runtime
+                .block_on(reconcile(&self.cluster, &knowledge, &self.key, known, || now));
+        if self.cluster.platform(&self.key).is_none() {
+            self.news.agenda.forget(&self.key);
+            self.news.holdings.forget(&self.key);
+            self.news.snapshots.forget(&self.key);
+        }
+        match result {
+            Ok(reconciled) => {
+                self.end(reconciled);
+                Ok(())
+            }
+            Err(error) => {
+                let now = self.now.get();
+                self.news
+                    .agenda
+                    .end(&self.key, Outcome::default(), now, now + PAUSE);
+                Err(Box::new(error))
+            }
+        }
+    }
+
+    fn begin(&self) -> Look {
+        loop {
+            match self.news.agenda.begin(&self.key, self.now.get()) {
+                Ok(look) => return look,
+                Err(rest) => self.now.set(self.now.get() + rest),
+            }
+        }
+    }
+
+    fn end(&self, reconciled: Reconciled) {
+        if let Some(snapshot) = reconciled.snapshot {
+            self.news.snapshots.keep(&self.key, snapshot);
+        }
+        let outcome = Outcome {
+            written: reconciled.written,
+            found_edit: reconciled.found_edit,
+            is_to_tell: reconciled.is_to_tell,
+        };
+        let now = self.now.get();
+        let due = now + reconciled.requeue.pause();
+        self.news.agenda.end(&self.key, outcome, now, due);
     }
 
     pub(crate) fn settle(&self) {
