@@ -229,6 +229,12 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
+    const ANEW: Result<Look, Duration> = Ok(Look::Anew);
+
+    /// After news of a Deployment.
+    fn after_news() -> Result<Look, Duration> {
+        Ok(Look::After([Kind::Deployment].into()))
+    }
 
     fn key() -> PlatformKey {
         PlatformKey {
@@ -251,7 +257,7 @@ mod tests {
     /// One that was looked at, wrote version 7, and is due in an hour.
     fn looked_at() -> (Agenda, Instant) {
         let (agenda, start) = (Agenda::default(), Instant::now());
-        assert_eq!(agenda.begin(&key(), start), Ok(()), "it was never looked at");
+        assert_eq!(agenda.begin(&key(), start), ANEW, "it was never looked at");
         agenda.end(&key(), wrote("7"), start, start + HOUR);
         (agenda, start + PACE)
     }
@@ -260,7 +266,7 @@ mod tests {
     fn where_nothing_happens_nobody_looks_until_it_is_due() {
         let (agenda, now) = looked_at();
         assert_eq!(agenda.begin(&key(), now), Err(HOUR.saturating_sub(PACE)));
-        assert_eq!(agenda.begin(&key(), now + HOUR), Ok(()));
+        assert_eq!(agenda.begin(&key(), now + HOUR), ANEW);
     }
 
     #[test]
@@ -269,11 +275,11 @@ mod tests {
         agenda.told_of(&key(), mark("7"));
         assert!(agenda.begin(&key(), now).is_err());
         agenda.told_of(&key(), mark("7"));
-        assert_eq!(agenda.begin(&key(), now), Ok(()), "the echo came already");
+        assert_eq!(agenda.begin(&key(), now), after_news(), "the echo came already");
 
         let (agenda, now) = looked_at();
         agenda.told_of(&key(), mark("8"));
-        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        assert_eq!(agenda.begin(&key(), now), after_news());
         agenda.end(&key(), Outcome::default(), now, now + HOUR);
         assert!(agenda.begin(&key(), now + PACE).is_err(), "it is news once");
     }
@@ -282,7 +288,7 @@ mod tests {
     fn what_is_told_before_the_write_is_answered_is_no_news_either() {
         let (agenda, now) = looked_at();
         agenda.told_of(&key(), mark("8"));
-        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        assert_eq!(agenda.begin(&key(), now), after_news());
         agenda.told_of(&key(), mark("9"));
         agenda.end(&key(), wrote("9"), now, now + HOUR);
         assert!(agenda.begin(&key(), now + PACE).is_err());
@@ -292,12 +298,61 @@ mod tests {
     fn news_during_a_look_lead_to_another_one_at_the_pace() {
         let (agenda, now) = looked_at();
         agenda.ask_for(&key());
-        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        assert_eq!(agenda.begin(&key(), now), ANEW);
         agenda.told_of(&key(), mark("8"));
         agenda.end(&key(), Outcome::default(), now, now + HOUR);
         let half = PACE / 2;
         assert_eq!(agenda.begin(&key(), now + half), Err(half));
-        assert_eq!(agenda.begin(&key(), now + PACE), Ok(()));
+        assert_eq!(agenda.begin(&key(), now + PACE), after_news());
+    }
+
+    #[test]
+    fn news_name_their_kind_and_a_platform_none() {
+        let (agenda, now) = looked_at();
+        let service = Mark::new(Some(Kind::Service), "demo-auth", "7");
+        assert_ne!(service, mark("7"));
+        for mark in [service, mark("7"), Mark::new(None, "demo", "8")] {
+            agenda.told_of(&key(), mark);
+        }
+        let look = agenda.begin(&key(), now);
+        assert_eq!(
+            look,
+            Ok(Look::After([Kind::Service].into())),
+            "the Deployment is its own"
+        );
+    }
+
+    #[test]
+    fn a_status_that_could_wait_is_no_reason_to_list() {
+        let (agenda, now) = looked_at();
+        agenda.ask_for(&key());
+        assert_eq!(agenda.begin(&key(), now), ANEW);
+        for is_to_tell in [true, false] {
+            let outcome = Outcome {
+                is_to_tell,
+                ..Outcome::default()
+            };
+            agenda.end(&key(), outcome, now, now + PROGRESS_PACE);
+            let look = agenda.begin(&key(), now + PROGRESS_PACE);
+            let nothing = Look::After(BTreeSet::new());
+            assert_eq!(look, Ok(if is_to_tell { nothing } else { Look::Anew }));
+        }
+    }
+
+    #[test]
+    fn whatever_the_news_are_everything_is_listed_once_a_minute() {
+        let (agenda, mut now) = looked_at();
+        let mut anew = 0;
+        for second in 1..=180 {
+            now += Duration::from_secs(1);
+            agenda.told_of(
+                &key(),
+                Mark::new(Some(Kind::Pod), "demo-auth-1", &second.to_string()),
+            );
+            anew += u32::from(agenda.begin(&key(), now) == ANEW);
+            agenda.end(&key(), Outcome::default(), now, now + HOUR);
+        }
+        assert_eq!(anew, 3);
     }
 
     #[test]
@@ -309,7 +364,7 @@ mod tests {
             (Duration::from_secs(10), LONGEST_REST),
         ] {
             now += HOUR;
-            assert_eq!(agenda.begin(&key(), now), Ok(()));
+            assert_eq!(agenda.begin(&key(), now), ANEW);
             let ended = now + took;
             agenda.end(&key(), Outcome::default(), ended, ended);
             assert_eq!(agenda.begin(&key(), ended), Err(rest));
@@ -322,7 +377,7 @@ mod tests {
         let mut rests = Vec::new();
         let mut edit = |agenda: &Agenda, now: &mut Instant| {
             agenda.ask_for(&key());
-            assert_eq!(agenda.begin(&key(), *now), Ok(()));
+            assert_eq!(agenda.begin(&key(), *now), ANEW);
             let outcome = Outcome {
                 found_edit: true,
                 ..Outcome::default()
@@ -336,7 +391,7 @@ mod tests {
         for _ in 0..10 {
             edit(&agenda, &mut now);
         }
-        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        assert_eq!(agenda.begin(&key(), now), ANEW);
         agenda.end(&key(), Outcome::default(), now, now);
         now += PACE;
         edit(&agenda, &mut now);
@@ -362,6 +417,6 @@ mod tests {
             agenda.told_of(&key(), mark(&version.to_string()));
         }
         assert!(agenda.lock()[&key()].news.len() <= MARKS);
-        assert_eq!(agenda.begin(&key(), now), Ok(()));
+        assert_eq!(agenda.begin(&key(), now), ANEW);
     }
 }

@@ -99,7 +99,9 @@ pub async fn read_live<C: Cluster>(
         };
         Ok(objects.map(keyed))
     });
-    let Live { mut objects, pods, .. } = known;
+    let Live {
+        mut objects, pods, ..
+    } = known;
     let pods = async {
         if !has_to_be_listed(Kind::Pod) {
             return Ok(pods);
@@ -120,7 +122,7 @@ pub async fn read_live<C: Cluster>(
     })
 }
 
-fn key_of(kind: Kind, object: &impl ResourceExt) -> ObjectKey {
+pub(super) fn key_of(kind: Kind, object: &impl ResourceExt) -> ObjectKey {
     ObjectKey {
         kind,
         namespace: object.namespace().unwrap_or_default(),

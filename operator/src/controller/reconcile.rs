@@ -125,10 +125,9 @@ pub async fn reconcile<C: Cluster>(
     // A spec that was not acted on yet may be the first to need Secrets.
     let may_have =
         |kind| knowledge.holdings.may_have(key, kind) || kind == Kind::Secret && was_edited(&platform);
-    let era = known.era();
-    let (known, kinds) = known.of(platform.metadata.uid.as_deref());
-    let has_to_be_listed = |kind| !kinds.contains(&kind) && may_have(kind);
-    let mut live = read_live(cluster, &platform, &facts, known, has_to_be_listed).await?;
+    let (seen, seen_kinds) = known.of(&platform);
+    let has_to_be_listed = |kind| !seen_kinds.contains(&kind) && may_have(kind);
+    let mut live = read_live(cluster, &platform, &facts, seen, has_to_be_listed).await?;
     let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
     let decide = |live: &_, last_apply| {
         let (platform, facts, trace_id) = (&platform, &facts, trace_id.as_deref());
@@ -191,8 +190,8 @@ pub async fn reconcile<C: Cluster>(
             found_edit: was_edited(&platform),
             follows,
             snapshot: (requeue.pause() < UNDER_WAY).then(|| {
-                let uid = platform.metadata.uid;
-                Snapshot::new(era, uid, live, |kind| knowledge.holdings.hears_of(kind))
+                let hears_of = |kind| knowledge.holdings.hears_of(kind);
+                Snapshot::next(known.era(), &platform, &live, hears_of)
             }),
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),

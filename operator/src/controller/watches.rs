@@ -33,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field, info_span};
 
 use super::{
-    Backoff, Knowledge, News, Outcome, Progress, ReconcileError, Reconciled, ReferenceWatches, Referrers, measure,
+    Backoff, Knowledge, News, Outcome, Progress, ReconcileError, Reconciled, ReferenceWatches, Referrers,
+    measure,
     news::platform_of,
     progress::{LONGEST_PULSE, SHORTEST_PULSE},
     reconcile,
@@ -123,7 +124,12 @@ pub fn controller(
             controller.owns_stream_with(objects, resource)
         };
     }
-    let pods = told(Kind::Pod, reach.api::<PartialObjectMeta<Pod>>(client), &ours, news);
+    let pods = told(
+        Kind::Pod,
+        reach.api::<PartialObjectMeta<Pod>>(client),
+        &ours,
+        news,
+    );
     let agenda = Arc::clone(&news.agenda);
     let controller = controller
         .watches_stream(pods, |pod| platform_of(&pod).map(|key| reference_to(&key)))

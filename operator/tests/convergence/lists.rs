@@ -1,18 +1,112 @@
-//! How much is listed: what a look costs the API server most, and what it can do without.
+//! How much is listed, which is most of what a look costs the API server.
+
+use std::collections::BTreeSet;
 
 use platform_core::kinds::Kind;
-use platform_testkit::{Fate, example};
+use platform_testkit::{Fate, Fault, example};
 
 use crate::world::World;
 
+/// What changes while a Platform gets ready.
+const MOVING: [Kind; 2] = [Kind::Deployment, Kind::Pod];
+
+/// What a demo has.
+const OWN: [Kind; 6] = [
+    Kind::ConfigMap,
+    Kind::PersistentVolumeClaim,
+    Kind::Service,
+    Kind::NetworkPolicy,
+    Kind::Deployment,
+    Kind::Pod,
+];
+
+/// The kinds that the next look lists.
+fn lists(world: &World) -> BTreeSet<Kind> {
+    world.cluster.take_lists();
+    world.reconcile().expect("nothing goes wrong");
+    let lists = world.cluster.take_lists();
+    let kinds: BTreeSet<_> = lists.iter().copied().collect();
+    assert_eq!(kinds.len(), lists.len(), "each once: {lists:?}");
+    kinds
+}
+
+/// Until it is ready, with another step of the cluster's own controllers before each look.
+fn assert_only_what_moves_is_listed(world: &World) {
+    for looks in 1.. {
+        world.settle();
+        assert_eq!(lists(world), MOVING.into());
+        if world.condition("Ready").0 == "True" {
+            return;
+        }
+        assert!(looks < 5, "it does not get ready");
+    }
+}
+
 #[test]
-fn tmp() {
+fn of_a_new_platform_that_is_listed_which_no_watch_would_tell_of_and_then_what_moves() {
+    let world = World::new(example("demo"));
+    assert_eq!(lists(&world), [Kind::Secret].into());
+    assert_only_what_moves_is_listed(&world);
+}
+
+#[test]
+fn an_edit_is_one_look_at_what_the_platform_has_and_then_at_what_moves() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world
+        .cluster
+        .edit_platform(&world.key, |spec| spec.telemetry.tracing.sampling_percent = 3);
+    let edited: BTreeSet<_> = OWN.into_iter().chain([Kind::Secret]).collect();
+    assert_eq!(lists(&world), edited);
+    assert_only_what_moves_is_listed(&world);
+}
+
+#[test]
+fn a_platform_at_rest_is_looked_at_as_a_whole() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    assert_eq!(lists(&world), OWN.into());
+}
+
+#[test]
+fn what_somebody_else_does_meanwhile_is_listed_and_undone() {
     let world = World::new(example("demo"));
     world.reconcile().expect("nothing goes wrong");
-    eprintln!("first: {:?}", world.cluster.take_lists());
-    for i in 0..5 {
-        world.settle();
-        world.reconcile().expect("nothing goes wrong");
-        eprintln!("{i}: {:?} {:?} w{}", world.condition("Ready").0, world.cluster.take_lists(), world.cluster.take_writes().len());
-    }
+    let service = world.key_of(Kind::Service, "demo-auth");
+    world.cluster.delete_object(&service);
+    assert_eq!(lists(&world), [Kind::Service].into());
+    assert!(world.cluster.objects().contains_key(&service));
+}
+
+#[test]
+fn after_a_write_that_failed_all_is_listed() {
+    let world = World::new(example("demo"));
+    world.reconcile().expect("nothing goes wrong");
+    world.cluster.settle(|_| Fate::ImageMissing);
+    world.cluster.inject(Fault::CrashAfter(0));
+    assert!(world.reconcile().is_err());
+    world.cluster.heal();
+    world.settle();
+    assert_eq!(lists(&world), OWN.into());
+}
+
+#[test]
+fn a_watch_that_begins_anew_leaves_nothing_to_rely_on() {
+    let world = World::new(example("demo"));
+    world.reconcile().expect("nothing goes wrong");
+    let service = world.key_of(Kind::Service, "demo-auth");
+    world.cluster.delete_object(&service);
+    world.watch_anew(Kind::Service);
+    world.settle();
+    assert_eq!(lists(&world), OWN.into());
+    assert!(world.cluster.objects().contains_key(&service));
+}
+
+#[test]
+fn an_operator_that_begins_anew_lists_what_is_there() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world.restart();
+    let there: BTreeSet<_> = OWN.into_iter().chain([Kind::Secret]).collect();
+    assert_eq!(lists(&world), there);
 }

@@ -225,6 +225,20 @@ fn a_deleted_platform_leaves_nothing() {
 
 #[test]
 fn what_a_platform_leaves_the_next_of_its_name_takes_over() {
+    take_over(|_| {});
+}
+
+#[test]
+fn it_does_so_when_the_operator_has_seen_the_first_one_go() {
+    take_over(|world| world.reconcile().expect("a Platform that is gone is no error"));
+}
+
+#[test]
+fn and_when_the_operator_began_in_between() {
+    take_over(World::restart);
+}
+
+fn take_over(between: impl Fn(&World)) {
     let world = World::new(example("database-postgres"));
     world.quiet();
     world.assert_converged();
@@ -244,6 +258,7 @@ fn what_a_platform_leaves_the_next_of_its_name_takes_over() {
         left.keys()
     );
 
+    between(&world);
     let again = world.cluster.create_platform(example("database-postgres"));
     assert_eq!(again, world.key);
     world.cluster.take_events();

@@ -125,7 +125,7 @@ fn happen(world: &World, happening: &Happening) {
             .cluster
             .edit_platform(&world.key, |spec| apply_edit(spec, edit)),
         Happening::Fault(fault) => world.cluster.inject(*fault),
-        Happening::Restart => world.cluster.heal(),
+        Happening::Restart => world.restart(),
         Happening::ByHand(index, by_hand) => edit_by_hand(world, *index, by_hand),
         Happening::Referred { stays } => world.keep_referred(*stays),
         Happening::Settle => world.settle(),

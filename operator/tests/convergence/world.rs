@@ -37,7 +37,7 @@ pub(crate) struct World {
     minutes: Cell<i64>,
     now: Cell<Instant>,
     referrers: Referrers,
-    news: News,
+    news: RefCell<News>,
     /// What the watches did not tell of yet.
     untold: RefCell<Vec<Told>>,
     runtime: tokio::runtime::Runtime,
@@ -57,16 +57,27 @@ impl World {
             minutes: Cell::new(0),
             now: Cell::new(Instant::now()),
             referrers: Referrers::default(),
-            news: News::default(),
+            news: RefCell::default(),
             untold: RefCell::default(),
             runtime,
         };
+        world.restart();
+        world
+    }
+
+    /// The operator begins anew, and its watches with it.
+    pub(crate) fn restart(&self) {
+        self.cluster.heal();
+        self.news.take();
         // As the operator does, which watches Secrets elsewhere, and does without what comes with a CRD.
         let is_watched = |kind: &Kind| kind.info().is_everywhere() && *kind != Kind::Secret;
         for kind in KINDS.iter().map(|info| info.kind).filter(is_watched) {
-            world.watch_anew(kind);
+            self.watch_anew(kind);
         }
-        world
+    }
+
+    fn news(&self) -> News {
+        self.news.borrow().clone()
     }
 
     /// The watch of a kind begins, and tells what there is: whatever went meanwhile it tells nothing of.
@@ -75,7 +86,7 @@ impl World {
         let is_of_kind = |told: &Told| matches!(told, Told::Object(of, _) if *of == kind);
         self.untold.borrow_mut().retain(|told| !is_of_kind(told));
         for event in self.cluster.initial(kind) {
-            self.news.of_kind(kind, &event);
+            self.news().of_kind(kind, &event);
         }
     }
 
@@ -91,10 +102,10 @@ impl World {
         let heard: Vec<Told> = heard;
         for told in heard {
             match told {
-                Told::Platform(platform) => self.news.of_platform(&self.key, &platform),
+                Told::Platform(platform) => self.news().of_platform(&self.key, &platform),
                 // No watch of the operator's tells of a Secret as an object of a Platform.
                 Told::Object(Kind::Secret, _) => {}
-                Told::Object(kind, event) => self.news.of_kind(kind, &event),
+                Told::Object(kind, event) => self.news().of_kind(kind, &event),
             }
         }
     }
@@ -111,7 +122,8 @@ impl World {
 
     /// The next look, when its time has come.
     pub(crate) fn look(&self) -> Result<(), Box<ReconcileError>> {
-        let known = self.news.snapshots.take(&self.key, &self.begin());
+        let news = self.news();
+        let known = news.snapshots.take(&self.key, &self.begin());
         self.minutes.set(self.minutes.get() + 1);
         let now = Timestamp::from_second(1_000_000 + self.minutes.get() * 60).expect("a valid instant");
         let settings = settings();
@@ -120,16 +132,16 @@ impl World {
             kinds: &BTreeSet::new(),
             evidence: None,
             referrers: &self.referrers,
-            holdings: &self.news.holdings,
+            holdings: &news.holdings,
             was_told_lately: self.was_told_lately.get(),
         };
-        let result =
-            self.runtime
-                .block_on(reconcile(&self.cluster, &knowledge, &self.key, known, || now));
+        let result = self
+            .runtime
+            .block_on(reconcile(&self.cluster, &knowledge, &self.key, known, || now));
         if self.cluster.platform(&self.key).is_none() {
-            self.news.agenda.forget(&self.key);
-            self.news.holdings.forget(&self.key);
-            self.news.snapshots.forget(&self.key);
+            news.agenda.forget(&self.key);
+            news.holdings.forget(&self.key);
+            news.snapshots.forget(&self.key);
         }
         match result {
             Ok(reconciled) => {
@@ -138,9 +150,7 @@ impl World {
             }
             Err(error) => {
                 let now = self.now.get();
-                self.news
-                    .agenda
-                    .end(&self.key, Outcome::default(), now, now + PAUSE);
+                news.agenda.end(&self.key, Outcome::default(), now, now + PAUSE);
                 Err(Box::new(error))
             }
         }
@@ -148,7 +158,7 @@ impl World {
 
     fn begin(&self) -> Look {
         loop {
-            match self.news.agenda.begin(&self.key, self.now.get()) {
+            match self.news().agenda.begin(&self.key, self.now.get()) {
                 Ok(look) => return look,
                 Err(rest) => self.now.set(self.now.get() + rest),
             }
@@ -157,7 +167,7 @@ impl World {
 
     fn end(&self, reconciled: Reconciled) {
         if let Some(snapshot) = reconciled.snapshot {
-            self.news.snapshots.keep(&self.key, snapshot);
+            self.news().snapshots.keep(&self.key, snapshot);
         }
         let outcome = Outcome {
             written: reconciled.written,
@@ -166,7 +176,7 @@ impl World {
         };
         let now = self.now.get();
         let due = now + reconciled.requeue.pause();
-        self.news.agenda.end(&self.key, outcome, now, due);
+        self.news().agenda.end(&self.key, outcome, now, due);
     }
 
     pub(crate) fn settle(&self) {
