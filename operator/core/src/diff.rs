@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::fields::differing_fields;
-use crate::desired::{Desired, to_value};
+use crate::desired::Desired;
 use crate::holds::Holds;
 use crate::kinds::{Kind, ObjectKey, Wave};
 use crate::labels;
@@ -220,7 +220,7 @@ fn compare(
             Vec::new(),
         );
     };
-    let mut fields = differing_fields(&to_value(object), &to_value(live));
+    let mut fields = differing_fields(object, live);
     let wanted_again = applied_hash(live).is_some_and(|hash| Some(hash) != applied_hash(object));
     let is_hash = |path: &str| path.contains(labels::APPLIED_HASH);
     if !is_of(

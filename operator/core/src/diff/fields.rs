@@ -3,19 +3,60 @@
 //! The cluster's object always has more: defaults, and fields of others. So what is wanted has to be *contained* in
 //! what is there. Lists that server-side apply merges by a key are compared by that key; all others item by item.
 
+use std::fmt;
+
+use kube::core::DynamicObject;
 use serde_json::{Map, Value};
 
 use super::FieldChange;
+use crate::desired::to_value;
 use crate::quantity::parse_quantity;
 
 /// Stands for the value of a variable, which may be confidential: changes are told in events, statuses and terminals.
 pub(super) const WITHHELD: &str = "(withheld)";
 
-/// Owned fields that differ. `desired` and `live` are whole objects.
-pub(super) fn differing_fields(desired: &Value, live: &Value) -> Vec<FieldChange> {
+/// Owned fields that differ, in the order of their names. Both are of the same kind.
+pub(super) fn differing_fields(desired: &DynamicObject, live: &DynamicObject) -> Vec<FieldChange> {
+    let metadata = [&desired.metadata, &live.metadata].map(to_value);
+    let content = desired.data.as_object().into_iter().flatten();
+    let mut fields: Vec<_> = content
+        .map(|(name, value)| (name.as_str(), value, live.data.get(name)))
+        .chain([("metadata", &metadata[0], Some(&metadata[1]))])
+        .collect();
+    fields.sort_by_key(|(name, ..)| *name);
     let mut changes = Vec::new();
-    compare("", "", desired, Some(live), &mut changes);
+    for (name, value, live) in fields {
+        compare(&Path::Member(&Path::Whole, name), name, value, live, &mut changes);
+    }
     changes
+}
+
+/// Where a field is: written out only where it differs, which few do.
+enum Path<'a> {
+    /// The whole object.
+    Whole,
+    /// A member of what is there.
+    Member(&'a Path<'a>, &'a str),
+    /// The item of the list there with this key.
+    Item(&'a Path<'a>, Option<&'a Value>),
+    /// The item at this place of the list there.
+    Place(&'a Path<'a>, usize),
+}
+
+/// `a.b`, or `a[b.c/d]` for keys that are no plain names.
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Member(Self::Whole, key) => f.write_str(key),
+            Self::Member(parent, key) if key.contains(['.', '/']) => write!(f, "{parent}[{key}]"),
+            Self::Member(parent, key) => write!(f, "{parent}.{key}"),
+            Self::Item(parent, Some(Value::String(key))) => write!(f, "{parent}[{key}]"),
+            Self::Item(parent, Some(key)) => write!(f, "{parent}[{key}]"),
+            Self::Item(parent, None) => write!(f, "{parent}[]"),
+            Self::Place(parent, place) => write!(f, "{parent}[{place}]"),
+        }
+    }
 }
 
 /// Key by which server-side apply merges the items of a list; None if it replaces the list as a whole.
@@ -32,14 +73,20 @@ fn merge_key(list: &str, item: &Map<String, Value>) -> Option<&'static str> {
     }
 }
 
-fn compare(path: &str, field: &str, desired: &Value, live: Option<&Value>, changes: &mut Vec<FieldChange>) {
+fn compare(
+    path: &Path<'_>,
+    field: &str,
+    desired: &Value,
+    live: Option<&Value>,
+    changes: &mut Vec<FieldChange>,
+) {
     match (desired, live) {
         // The API server leaves out what is empty.
         (desired, None | Some(Value::Null)) if is_empty(desired) => {}
         (Value::Object(desired), Some(Value::Object(live))) => {
             for (key, value) in desired {
                 let child = child_field(field, key);
-                compare(&member(path, key), child, value, live.get(key), changes);
+                compare(&Path::Member(path, key), child, value, live.get(key), changes);
             }
         }
         (Value::Array(desired), Some(Value::Array(live))) => {
@@ -48,7 +95,7 @@ fn compare(path: &str, field: &str, desired: &Value, live: Option<&Value>, chang
         (desired, Some(live)) if same_scalar(field, desired, live) => {}
         (desired, live) => {
             changes.push(FieldChange {
-                path: path.to_owned(),
+                path: path.to_string(),
                 from: live.map(|live| told(field, live)),
                 to: told(field, desired),
             });
@@ -56,7 +103,13 @@ fn compare(path: &str, field: &str, desired: &Value, live: Option<&Value>, chang
     }
 }
 
-fn compare_lists(path: &str, field: &str, desired: &[Value], live: &[Value], changes: &mut Vec<FieldChange>) {
+fn compare_lists(
+    path: &Path<'_>,
+    field: &str,
+    desired: &[Value],
+    live: &[Value],
+    changes: &mut Vec<FieldChange>,
+) {
     let key = desired
         .first()
         .and_then(Value::as_object)
@@ -64,21 +117,15 @@ fn compare_lists(path: &str, field: &str, desired: &[Value], live: &[Value], cha
     if let Some(key) = key {
         for item in desired {
             let twin = live.iter().find(|candidate| candidate.get(key) == item.get(key));
-            compare(
-                &format!("{path}[{}]", show_key(item.get(key))),
-                field,
-                item,
-                twin,
-                changes,
-            );
+            compare(&Path::Item(path, item.get(key)), field, item, twin, changes);
         }
     } else if desired.len() == live.len() {
         for (index, (item, twin)) in desired.iter().zip(live).enumerate() {
-            compare(&format!("{path}[{index}]"), field, item, Some(twin), changes);
+            compare(&Path::Place(path, index), field, item, Some(twin), changes);
         }
     } else {
         changes.push(FieldChange {
-            path: path.to_owned(),
+            path: path.to_string(),
             from: Some(Value::Array(live.iter().map(|item| told(field, item)).collect())),
             to: Value::Array(desired.iter().map(|item| told(field, item)).collect()),
         });
@@ -132,31 +179,23 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// `a.b`, or `a[b.c/d]` for keys that are no plain names.
-fn member(path: &str, key: &str) -> String {
-    match (path.is_empty(), key.contains(['.', '/'])) {
-        (true, _) => key.to_owned(),
-        (false, true) => format!("{path}[{key}]"),
-        (false, false) => format!("{path}.{key}"),
-    }
-}
-
-fn show_key(key: Option<&Value>) -> String {
-    match key {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kinds::Kind;
+
+    fn changes(desired: &Value, live: &Value) -> Vec<FieldChange> {
+        let [desired, live] = [desired, live].map(|content| {
+            let resource = Kind::Deployment.info().api_resource();
+            DynamicObject::new("demo", &resource).data(content.clone())
+        });
+        differing_fields(&desired, &live)
+    }
 
     fn paths(desired: &Value, live: &Value) -> Vec<String> {
-        differing_fields(desired, live)
+        changes(desired, live)
             .into_iter()
             .map(|change| change.path)
             .collect()
@@ -243,7 +282,7 @@ mod tests {
             ),
         ];
         for (desired, live) in cases {
-            let changes = differing_fields(&desired, &live);
+            let changes = changes(&desired, &live);
             assert_eq!(changes.len(), 1, "{desired}");
             let text = format!("{changes:?}");
             assert!(text.contains(WITHHELD) && !text.contains("hunter"), "{text}");
