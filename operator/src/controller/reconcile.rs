@@ -101,21 +101,9 @@ pub async fn reconcile<C: Cluster>(
     }
     let trace_id = tracewell_telemetry::current_trace_id();
     if let Some(problem) = unreadable {
-        let output = refuse(
-            &platform,
-            &problem,
-            knowledge.settings,
-            clock(),
-            trace_id.as_deref(),
-        );
-        return Ok(match tell(cluster, &platform, &output).await? {
-            Told::Gone | Told::Nothing => Reconciled::NOTHING_LEFT,
-            Told::Written(mark) => Reconciled {
-                written: vec![mark],
-                is_told: true,
-                ..Reconciled::NOTHING_LEFT
-            },
-        });
+        let (settings, trace_id) = (knowledge.settings, trace_id.as_deref());
+        let refusal = refuse(&platform, &problem, settings, clock(), trace_id);
+        return tell_refusal(cluster, &platform, &refusal).await;
     }
     let references = references(&platform);
     let mut follows: BTreeSet<Kind> = references.iter().map(|reference| reference.kind).collect();
@@ -196,6 +184,22 @@ pub async fn reconcile<C: Cluster>(
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
+}
+
+/// A spec that is not understood is told, and nothing else is done.
+async fn tell_refusal<C: Cluster>(
+    cluster: &C,
+    platform: &Platform,
+    refusal: &Output,
+) -> Result<Reconciled, ReconcileError> {
+    Ok(match tell(cluster, platform, refusal).await? {
+        Told::Gone | Told::Nothing => Reconciled::NOTHING_LEFT,
+        Told::Written(mark) => Reconciled {
+            written: vec![mark],
+            is_told: true,
+            ..Reconciled::NOTHING_LEFT
+        },
+    })
 }
 
 /// Whether its spec is another than the one that its status tells of.

@@ -49,9 +49,9 @@ pub enum Write {
 #[derive(Clone, Debug)]
 pub enum Told {
     /// A Platform changed.
-    Platform(Platform),
+    Platform(Box<Platform>),
     /// An object, or a pod, changed or went.
-    Object(Kind, Event<DynamicObject>),
+    Object(Kind, Box<Event<DynamicObject>>),
 }
 
 /// A cluster in memory.
@@ -111,7 +111,7 @@ impl FakeCluster {
         platform.metadata.uid = Some(format!("uid-{revision}"));
         platform.metadata.generation = Some(1);
         platform.metadata.resource_version = Some(revision.to_string());
-        state.told.push(Told::Platform(platform.clone()));
+        state.told.push(Told::Platform(Box::new(platform.clone())));
         state.platforms.insert(key.clone(), platform);
         key
     }
@@ -127,7 +127,7 @@ impl FakeCluster {
             if platform.spec != before {
                 platform.metadata.generation = platform.metadata.generation.map(|generation| generation + 1);
                 platform.metadata.resource_version = Some(revision.to_string());
-                told.push(Told::Platform(platform.clone()));
+                told.push(Told::Platform(Box::new(platform.clone())));
             }
         }
     }
@@ -342,7 +342,7 @@ impl State {
             object.metadata.resource_version = Some(self.next().to_string());
         }
         if matches!(&event, Event::Apply(object) | Event::Delete(object) if is_watched(object)) {
-            self.told.push(Told::Object(kind, event));
+            self.told.push(Told::Object(kind, Box::new(event)));
         }
     }
 }
@@ -539,7 +539,7 @@ impl Cluster for FakeCluster {
         };
         stored.status = Some(status.clone());
         stored.metadata.resource_version = Some(revision.to_string());
-        let told = Told::Platform(stored.clone());
+        let told = Told::Platform(Box::new(stored.clone()));
         state.told.push(told);
         state.writes.push(Write::Status(key));
         Ok(revision.to_string())

@@ -102,7 +102,7 @@ impl World {
         let heard: Vec<Told> = heard;
         for told in heard {
             match told {
-                Told::Platform(platform) => self.news().of_platform(&self.key, &platform),
+                Told::Platform(platform) => self.news().of_platform(&self.key, &*platform),
                 // No watch of the operator's tells of a Secret as an object of a Platform.
                 Told::Object(Kind::Secret, _) => {}
                 Told::Object(kind, event) => self.news().of_kind(kind, &event),
