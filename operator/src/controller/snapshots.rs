@@ -35,8 +35,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What the look that began with `self` has found and written. Kinds of which no watch tells are left out.
-    #[must_use]
+    /// What a look that began in this era has found and written. Kinds of which no watch tells are left out.
     pub(super) fn next(era: u64, platform: &Platform, live: &Live, hears_of: impl Fn(Kind) -> bool) -> Self {
         let kinds = KINDS.iter().map(|info| info.kind).filter(|kind| hears_of(*kind));
         Self {
