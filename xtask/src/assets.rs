@@ -32,7 +32,8 @@ pub(crate) fn install_packages(steps: &mut Steps) -> Result<()> {
 }
 
 /// Installs, builds or finds in the cache everything that the tests start, and gives the folder that holds it:
-/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `prometheus`, `spotlight`, `receivers-python`, `promtool` and `auth-python`.
+/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `prometheus`, `spotlight`, `pino-pretty`, `pprof`, `receivers-python`, `promtool` and
+/// `auth-python`.
 pub(crate) fn ensure(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
     install_packages(steps)?;
     let cache = Cache::open()?;
@@ -54,10 +55,23 @@ fn ensure_receivers(steps: &mut Steps, cache: &Cache, tree: &Path) -> Result<()>
     cache.write_program("receivers-python", &packages::launcher(&[&judges.python()]))?;
 
     let node = Node::ensure(steps, cache, tree)?;
-    let spotlight = node
-        .modules(steps, cache, "spotlight", &pins.join("node"))?
-        .join("node_modules/@spotlightjs/spotlight/dist/run.js");
-    cache.write_program("spotlight", &packages::launcher(&[&node.program(), &spotlight]))
+    let modules = node
+        .modules(steps, cache, "receivers-node", &pins.join("node"))?
+        .join("node_modules");
+    for (name, script) in [
+        ("spotlight", "@spotlightjs/spotlight/dist/run.js"),
+        ("pino-pretty", "pino-pretty/bin.js"),
+    ] {
+        cache.write_program(
+            name,
+            &packages::launcher(&[&node.program(), &modules.join(script)]),
+        )?;
+    }
+    // Go has it, and builds it when it is first used.
+    cache.write_program(
+        "pprof",
+        &packages::launcher(&["go", "tool", "pprof"].map(Path::new)),
+    )
 }
 
 /// The folder with the `node_modules` of the benches' Node services.

@@ -108,9 +108,7 @@ impl From<AuthError> for ApiError {
                 answer(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts")
                     .with_header(header::RETRY_AFTER, seconds.into())
             }
-            AuthError::Hash(HashError::Busy) => {
-                Self::unavailable("busy", "too many sign-ins at once", 1).caused_by(HashError::Busy)
-            }
+            AuthError::Hash(HashError::Busy) => Self::overloaded("busy", "too many sign-ins at once"),
             AuthError::Database(error) => error.into(),
             AuthError::Hash(error) => Self::internal(error),
             AuthError::Token(error) => Self::internal(error),

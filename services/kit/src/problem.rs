@@ -73,6 +73,8 @@ struct Failure {
     errors: Vec<FieldError>,
     header: Option<(HeaderName, HeaderValue)>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// The service decided on it, to shed load.
+    is_refusal: bool,
 }
 
 impl ApiError {
@@ -86,6 +88,7 @@ impl ApiError {
             errors,
             header,
             source,
+            is_refusal: false,
         }))
     }
 
@@ -108,6 +111,14 @@ impl ApiError {
     pub fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>, seconds: u16) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
             .with_header(header::RETRY_AFTER, seconds.into())
+    }
+
+    /// 503 by which the service refuses what is too much for it, and asks the client to come back in a second. It has no
+    /// cause, and Sentry hears of it now and then only.
+    pub fn overloaded(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut error = Self::unavailable(code, detail, 1);
+        error.0.is_refusal = true;
+        error
     }
 
     /// Adds the cause.
@@ -140,6 +151,15 @@ impl ApiError {
     pub fn code(&self) -> &'static str {
         self.0.code
     }
+
+    /// What log, span and Sentry are told of it, where it is the service's.
+    fn report(&self) -> Option<ErrorReport> {
+        match self.0.status {
+            status if !status.is_server_error() => None,
+            _ if self.0.is_refusal => Some(ErrorReport::refusal(self.0.code, &self.0.detail)),
+            _ => Some(ErrorReport::named(self.0.code, self)),
+        }
+    }
 }
 
 impl fmt::Display for ApiError {
@@ -170,11 +190,7 @@ impl From<DbError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let report = self
-            .0
-            .status
-            .is_server_error()
-            .then(|| ErrorReport::named(self.0.code, &self));
+        let report = self.report();
         let Failure {
             status,
             code,

@@ -255,7 +255,7 @@ fn api<S: Service>(state: &S::State, base: &BaseConfig) -> Router {
 async fn shed_load(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(_place) = places.try_acquire() else {
         let detail = "the service has too many requests under way";
-        return ApiError::unavailable("overloaded", detail, 1).into_response();
+        return ApiError::overloaded("overloaded", detail).into_response();
     };
     next.run(request).await
 }

@@ -71,7 +71,8 @@
 //! |---|---|---|---|
 //! | 1xx–3xx | info | unset | a breadcrumb for what the request reports later |
 //! | 4xx | warn | unset | a warning, at most one in 10 s for the same service, method, route and status; nothing for 401 and 404 on no route |
-//! | 5xx | error with its causes | error, `error.type` | one error with stack and causes; its id in the header `X-Sentry-Event-Id` |
+//! | 5xx of an [`ErrorReport::refusal`] | error | error, `error.type` | as 4xx |
+//! | other 5xx | error with its causes | error, `error.type` | one error with stack and causes; its id in the header `X-Sentry-Event-Id` |
 //! | panic, also in a streamed body | error, level 60 | error, `error.type` = `panic` | one fatal event |
 //! | 4xx and 5xx of another service that a proxy relays ([`Relayed`]) | as above, with the id of that service's event | as above | nothing |
 //!

@@ -1,6 +1,7 @@
 //! Requests that come again, to a service whose effect can be held and made to fail.
 
 use std::{
+    future,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -43,7 +44,12 @@ struct NotesState {
     /// Passed by two at once.
     both: Arc<Barrier>,
     next_fails: Arc<AtomicBool>,
+    stuck: Stuck,
 }
+
+/// Whether a note has ever got stuck.
+#[derive(Clone, Default)]
+struct Stuck(Arc<AtomicBool>);
 
 #[derive(serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +58,9 @@ struct Note {
     /// Whether it waits until another one does.
     #[serde(default)]
     both: bool,
+    /// Whether it gets stuck when it is as good as taken, as the first one that wants to.
+    #[serde(default)]
+    sticks: bool,
 }
 
 /// Takes a note, and gives its id.
@@ -65,6 +74,7 @@ struct Note {
 async fn take_note(
     State(both): State<Arc<Barrier>>,
     State(next_fails): State<Arc<AtomicBool>>,
+    State(Stuck(stuck)): State<Stuck>,
     Idempotent {
         caller,
         body,
@@ -85,6 +95,9 @@ async fn take_note(
     .bind(body.text)
     .execute(effect.tx())
     .await?;
+    if body.sticks && !stuck.swap(true, Ordering::SeqCst) {
+        return future::pending().await;
+    }
     if next_fails.swap(false, Ordering::SeqCst) {
         return Err(ApiError::new(
             StatusCode::CONFLICT,
@@ -99,6 +112,11 @@ async fn take_note(
 #[utoipa::path(get, path = "/fail", responses((status = 200)))]
 async fn fail(State(next_fails): State<Arc<AtomicBool>>) {
     next_fails.store(true, Ordering::SeqCst);
+}
+
+#[utoipa::path(get, path = "/stuck", responses((status = 200, body = bool)))]
+async fn is_stuck(State(Stuck(stuck)): State<Stuck>) -> Json<bool> {
+    Json(stuck.load(Ordering::SeqCst))
 }
 
 impl Service for Notes {
@@ -130,7 +148,10 @@ impl Service for Notes {
     }
 
     fn routes() -> Routes<NotesState> {
-        Routes::default().v1(routes!(take_note)).v1(routes!(fail))
+        Routes::default()
+            .v1(routes!(take_note))
+            .v1(routes!(fail))
+            .v1(routes!(is_stuck))
     }
 
     async fn start(auth: Self::Config, resources: &Resources) -> Result<NotesState, StartError> {
@@ -141,6 +162,7 @@ impl Service for Notes {
             verifier: resources.verifier(auth.as_ref())?,
             both: Arc::new(Barrier::new(2)),
             next_fails: Arc::default(),
+            stuck: Stuck::default(),
         })
     }
 }
@@ -303,6 +325,32 @@ async fn what_failed_had_no_effect_and_is_tried_again(
     let made = take(&notes, "key-1", "milk").await?;
     made.assert_made();
     take(&notes, "key-1", "milk").await?.assert_replays(&made);
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_request_that_is_cut_off_before_its_end_had_no_effect(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let notes = notes(engine).await?;
+    let note = json!({"text": "milk", "sticks": true});
+    let take = || ask(&notes, "/v1/notes", "usr_ada", Some("key-1"), &note);
+    let stuck = async {
+        while notes.get("/v1/stuck", "").await?.text != "true" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Setup::Ok(())
+    };
+    tokio::select! {
+        answer = take() => panic!("{:?}", answer?),
+        // The client goes away in the middle of the transaction.
+        stuck = stuck => stuck?,
+    }
+    let made = take().await?;
+    made.assert_made();
+    take().await?.assert_replays(&made);
+    assert_eq!(count(&notes).await?, 1);
     Ok(())
 }
 

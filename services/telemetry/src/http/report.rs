@@ -19,6 +19,8 @@ pub struct ErrorReport {
     pub(crate) causes: Vec<Cause>,
     /// Taken only where it is sent.
     pub(crate) stack: Option<Stack>,
+    /// The service decided on it: it is no error that somebody has to mend.
+    pub(crate) is_refusal: bool,
 }
 
 /// Response extension: the answer is another service's, passed on, and what it tells of a failure was reported there. A proxy
@@ -53,6 +55,17 @@ impl ErrorReport {
             message: error.to_string(),
             causes: causes.collect(),
             stack: current_hub().map(|_| Stack::capture()),
+            is_refusal: false,
+        }
+    }
+
+    /// Describes a 5xx by which the service refuses what is too much for it. As the refusal of a 4xx, Sentry gets it as a
+    /// warning, at most once in 10 s for the same service, method, route and status: under load, an event with its stack
+    /// for each would take what the refusal spares.
+    pub fn refusal(kind: &'static str, reason: &str) -> Self {
+        Self {
+            is_refusal: true,
+            ..Self::plain(kind, reason)
         }
     }
 
@@ -75,6 +88,7 @@ impl ErrorReport {
             message: message.to_owned(),
             causes: Vec::new(),
             stack: None,
+            is_refusal: false,
         }
     }
 

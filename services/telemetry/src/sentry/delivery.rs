@@ -47,13 +47,13 @@ impl HttpDelivery {
         let roots = self.certificates.as_deref().and_then(read_certificates);
         // Without a file: Mozilla's roots in the binary, since the images hold no other file.
         let roots = roots.unwrap_or(RootCerts::WebPki);
-        agent::config()
+        let config = agent::config()
             .max_redirects(0)
             .user_agent(USER_AGENT)
             .timeout_global(Some(TIMEOUT))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build()
-            .new_agent()
+            .build();
+        agent::new(config)
     }
 }
 

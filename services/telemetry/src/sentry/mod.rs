@@ -8,7 +8,8 @@
 //! | 1xx–3xx | a breadcrumb for what the request reports later |
 //! | 401, 404 where no route took the request | nothing: scanners would fill the tracker |
 //! | other 4xx | a warning, grouped by service, method, route and status, at most one per group in 10 s |
-//! | 5xx | one error with stack and causes |
+//! | 5xx that the service decided on, to shed load | as other 4xx |
+//! | other 5xx | one error with stack and causes |
 //! | a body that fails midway | one error |
 //! | a panic, also in a body | one fatal event |
 //! | a failure of another service, which a proxy relays | nothing: that service has reported it |
@@ -168,19 +169,21 @@ impl SentryClient {
         report: Option<&ErrorReport>,
     ) -> Verdict {
         let panic = report.is_some_and(ErrorReport::is_panic);
+        let refusal = report.is_some_and(|report| report.is_refusal);
         let wanted = panic || self.0.settings.capture_status.contains(answered.status);
         match answered.status {
             ..400 => scope.add(|| answered.note()),
             // On no route these are what scanners get all day.
             401 | 404 if answered.route.is_none() => {}
-            400..500 if wanted => return self.client_error(scope, answered),
+            400..500 if wanted => return self.refused(scope, answered),
+            500.. if wanted && refusal => return self.refused(scope, answered),
             500.. if wanted => return self.server_error(scope, answered, report),
             _ => {}
         }
         Verdict::NotReported
     }
 
-    fn client_error(&self, scope: &RequestScope, answered: Answered<'_>) -> Verdict {
+    fn refused(&self, scope: &RequestScope, answered: Answered<'_>) -> Verdict {
         let group = (answered.method, answered.route, answered.status);
         let Some(held_back) = self.0.throttle.admit(group, Instant::now()) else {
             return Verdict::Throttled;

@@ -34,6 +34,14 @@ pub(super) async fn fail() -> Response {
     response
 }
 
+async fn refuse() -> Response {
+    let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
+    response
+        .extensions_mut()
+        .insert(ErrorReport::refusal("busy", "too many at once"));
+    response
+}
+
 async fn boom() -> &'static str {
     panic!("the reason")
 }
@@ -44,6 +52,7 @@ pub(super) fn router() -> Router {
         .route("/panic", on_get(boom))
         .route("/ok", on_get(|| async { "ok" }))
         .route("/missing/{id}", on_get(|| async { StatusCode::NOT_FOUND }))
+        .route("/busy", on_get(refuse))
         .route("/bare", on_get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
 }
 
@@ -196,6 +205,41 @@ async fn a_4xx_is_a_warning_once_in_a_while() {
         .map(|line| line["sentry"].clone())
         .collect();
     assert_eq!(words, ["sent", "throttled"]);
+}
+
+#[tokio::test]
+async fn a_5xx_that_sheds_load_is_a_warning_once_in_a_while() {
+    let harness = Harness::with_env(&[DSN]);
+    let (head, _) = harness.call(router(), get("/busy")).await;
+    let event = harness.event();
+    assert_eq!(
+        head.headers["x-sentry-event-id"],
+        event["event_id"].as_str().unwrap()
+    );
+    assert_eq!(
+        (&event["level"], &event["message"], event.get("exception")),
+        (
+            &json!("warning"),
+            &json!("503 Service Unavailable: GET /busy"),
+            None
+        )
+    );
+    assert_eq!(event["fingerprint"], json!(["shop", "GET", "/busy", "503"]));
+    let span = harness.span("GET /busy");
+    assert_eq!(attribute(&span, "error.type").as_deref(), Some("busy"));
+
+    let (head, _) = harness.call(router(), get("/busy")).await;
+    assert!(!head.headers.contains_key("x-sentry-event-id"));
+    assert_eq!(harness.sent("event").len(), 1);
+
+    let lines = harness.log_lines();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| (&line["sentry"], &line["err"]["message"]))
+        .collect();
+    let reason = json!("too many at once");
+    assert_eq!(told, [(&json!("sent"), &reason), (&json!("throttled"), &reason)]);
+    assert_eq!(harness.sent("sessions")[0]["aggregates"][0]["errored"], 1);
 }
 
 #[tokio::test]

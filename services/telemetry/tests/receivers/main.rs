@@ -1,5 +1,5 @@
 //! The telemetry of a whole service, judged by the receivers themselves: Jaeger, Spotlight, Sentry's own normaliser and
-//! profile parser, and promtool. The service is `examples/greeter`, as a process with the environment that the operator
+//! profile parser, promtool, pprof and pino-pretty. The service is `examples/greeter`, as a process with the environment that the operator
 //! sets, once behind the gateway; each test starts what it needs and takes it down.
 //!
 //! `TRACEWELL_ASSETS` names the folder of the tools; `make test` installs them.
@@ -14,6 +14,7 @@ mod fixture;
 mod gateway;
 mod judges;
 mod layers;
+mod log;
 mod metrics;
 mod outbox;
 mod profiles;

@@ -1,6 +1,8 @@
-//! CPU profiles, as Sentry's own parser reads them.
+//! CPU profiles, as Sentry's own parser and pprof read them.
 
-use crate::fixture::{Greeter, Spotlight, Tools, hot_functions};
+use http::Method;
+
+use crate::fixture::{Greeter, Spotlight, Tools, hot_functions, pprof_top};
 
 #[tokio::test]
 async fn a_profiled_transaction_leads_to_a_chunk_in_which_sentrys_parser_names_the_hot_function() {
@@ -32,4 +34,22 @@ async fn a_profiled_transaction_leads_to_a_chunk_in_which_sentrys_parser_names_t
     );
     // The computing itself is on another thread, of those that may block.
     assert!(transaction["contexts"]["trace"]["data"]["thread.id"].is_string());
+}
+
+#[tokio::test]
+async fn pprof_names_the_hot_function_of_a_profile_that_somebody_asks_for() {
+    let Some(tools) = Tools::find() else { return };
+    let greeter = Greeter::start(&[]).await;
+    let profile = async {
+        let request = greeter.request(Method::GET, "/debug/pprof/profile?seconds=8");
+        let answer = request.send().await.unwrap().error_for_status().unwrap();
+        answer.bytes().await.unwrap()
+    };
+    let (profile, busy) = tokio::join!(profile, greeter.get("/debug/cpu?milliseconds=8000"));
+    assert_eq!(busy.status, 200);
+    let functions = pprof_top(&tools, &profile);
+    assert!(
+        functions.iter().take(3).any(|name| name.contains("burn_cpu")),
+        "{functions:#?}"
+    );
 }

@@ -65,7 +65,7 @@ impl OtlpExporter {
     /// To this URL, of which one request may take so long.
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ExporterBuildError> {
         let (batch, rejected) = (Batch::default(), Rejected::default());
-        let agent = agent::config().timeout_global(Some(timeout)).build().new_agent();
+        let agent = agent::new(agent::config().timeout_global(Some(timeout)).build());
         let transport = Transport {
             agent,
             batch: batch.clone(),
