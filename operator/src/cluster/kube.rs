@@ -255,7 +255,7 @@ impl Cluster for KubeCluster {
         contested: Contested,
     ) -> Result<DynamicObject, ClusterError> {
         let api = self.objects(key.kind, &key.namespace);
-        let mut params = PatchParams::apply(&manager_of(object)).validation_strict();
+        let mut params = apply_as(&manager_of(object));
         params.force = contested == Contested::Taken;
         let applied: DynamicObject =
             within_deadline(api.patch(&key.name, &params, &Patch::Apply(object))).await?;
@@ -309,9 +309,7 @@ impl Cluster for KubeCluster {
             "metadata": {"name": platform.name_any(), "uid": platform.uid()},
             "status": status,
         });
-        let params = PatchParams::apply(labels::STATUS_FIELD_MANAGER)
-            .force()
-            .validation_strict();
+        let params = apply_as(labels::STATUS_FIELD_MANAGER).force();
         let written: DynamicObject =
             within_deadline(api.patch_status(&platform.name_any(), &params, &Patch::Apply(&body))).await?;
         self.saw(PLATFORM, written.metadata.resource_version.as_deref());
@@ -348,6 +346,12 @@ fn name_field(spec: &Value, error: &serde_json::Error) -> String {
         Some(refusal) => refusal.to_string(),
         None => format!("spec: {error}"),
     }
+}
+
+/// Server-side apply of what a serializer wrote. It refuses unknown fields in any case; the API server's validation of
+/// fields would parse the body a second time, as YAML, to find keys that are there twice.
+fn apply_as(manager: &str) -> PatchParams {
+    PatchParams::apply(manager).validation_ignore()
 }
 
 /// The field manager of an object of a Platform.

@@ -66,6 +66,13 @@ async fn a_list_is_as_new_as_what_was_told_of_and_as_what_was_written() {
     let listed = cluster.list(&platform, Kind::Service).await.unwrap();
     let found = listed.iter().find(|found| found.name_any() == key.name).unwrap();
     assert_eq!(found.resource_version(), written.resource_version());
+
+    wanted.data["spec"]["nonsense"] = json!(1);
+    let refused = cluster.apply(&key, &wanted, Contested::Taken).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("field not declared in schema"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
