@@ -111,7 +111,10 @@ async fn a_platform_is_as_new_as_what_was_told_of() {
         assert_eq!(found.spec, applied.spec);
     }
     revisions.saw(PLATFORM, Some("4611686018427387904"));
-    assert!(cluster.get(&key).await.unwrap().is_some(), "the cluster went back");
+    assert!(
+        cluster.get(&key).await.unwrap().is_some(),
+        "the cluster went back"
+    );
     let deletion = DeleteParams::default();
     world.platforms().delete("demo", &deletion).await.unwrap();
     assert!(cluster.get(&key).await.unwrap().is_none());
