@@ -108,7 +108,7 @@ async fn apply_object(client: &Client, object: &(Kind, DynamicObject)) -> Result
     let (kind, object) = object;
     let namespace = object.namespace().context("an object without a namespace")?;
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, &kind.info().api_resource());
-    let params = PatchParams::apply(labels::OPERATOR).validation_strict();
+    let params = PatchParams::apply(labels::OPERATOR).validation_ignore();
     api.patch(&object.name_any(), &params, &Patch::Apply(object))
         .await?;
     Ok(())

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, VersionMatch},
+    api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, VersionMatch},
     core::{ApiResource, DynamicObject, ObjectList, TypeMeta},
 };
 use platform_core::{
@@ -64,7 +64,7 @@ impl KubeCluster {
         Self { reach, ..self }
     }
 
-    /// Lists what is at least as new as a watch has told of, instead of the newest. For who looks again at what the watch
+    /// Reads what is at least as new as a watch has told of, instead of the newest. For who looks again at what the watch
     /// tells of next.
     #[must_use]
     pub fn informed_by(self, revisions: Arc<Revisions>) -> Self {
@@ -80,6 +80,31 @@ impl KubeCluster {
         }
     }
 
+    /// An answer that is at least as new as the revision of this kind that is known, which `ask` is given.
+    async fn as_known<F, T>(
+        &self,
+        kind: &'static str,
+        ask: impl Fn(Option<String>) -> F,
+    ) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, ClusterError>>,
+    {
+        let known = self
+            .revisions
+            .as_ref()
+            .and_then(|revisions| Some((revisions, revisions.of(kind)?)));
+        let Some((revisions, revision)) = known else {
+            return ask(None).await;
+        };
+        match ask(Some(revision)).await {
+            Err(ClusterError::Behind(_)) => {
+                revisions.forget(kind);
+                ask(None).await
+            }
+            answer => answer,
+        }
+    }
+
     /// All of a list that `keep` makes something of, at least as new as what is known.
     async fn list_known<K, F, T>(
         &self,
@@ -92,23 +117,16 @@ impl KubeCluster {
         K: Clone + ResourceExt,
         F: Future<Output = Result<ObjectList<K>, kube::Error>>,
     {
-        let known = self
-            .revisions
-            .as_ref()
-            .and_then(|revisions| Some((revisions, revisions.of(kind)?)));
-        let listed = match known {
-            None => list_all(params, list, keep).await?,
-            Some((revisions, revision)) => {
-                let known = params.clone().matching(VersionMatch::NotOlderThan).at(&revision);
-                match list_all(known, &list, &keep).await {
-                    Err(ClusterError::Behind(_)) => {
-                        revisions.forget(kind);
-                        list_all(params, list, keep).await?
-                    }
-                    listed => listed?,
-                }
-            }
-        };
+        let listed = self
+            .as_known(kind, |revision| {
+                let params = params.clone();
+                let params = match revision {
+                    Some(revision) => params.matching(VersionMatch::NotOlderThan).at(&revision),
+                    None => params,
+                };
+                list_all(params, &list, &keep)
+            })
+            .await?;
         self.saw(kind, listed.revision.as_deref());
         Ok(listed.items)
     }
@@ -166,8 +184,16 @@ impl KubeCluster {
 
 impl Cluster for KubeCluster {
     async fn get(&self, key: &PlatformKey) -> Result<Option<Found>, ClusterError> {
-        let found = within_deadline(self.untyped_platforms(&key.namespace).get_opt(&key.name)).await?;
-        Ok(found.map(understand))
+        let api = &self.untyped_platforms(&key.namespace);
+        let get = |resource_version| async move {
+            let params = GetParams { resource_version };
+            within_deadline(api.get_with(&key.name, &params)).await
+        };
+        match self.as_known(PLATFORM, get).await {
+            Ok(found) => Ok(Some(understand(found))),
+            Err(ClusterError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
@@ -229,7 +255,7 @@ impl Cluster for KubeCluster {
         contested: Contested,
     ) -> Result<DynamicObject, ClusterError> {
         let api = self.objects(key.kind, &key.namespace);
-        let mut params = PatchParams::apply(&manager_of(object)).validation_strict();
+        let mut params = apply_as(&manager_of(object));
         params.force = contested == Contested::Taken;
         let applied: DynamicObject =
             within_deadline(api.patch(&key.name, &params, &Patch::Apply(object))).await?;
@@ -283,9 +309,7 @@ impl Cluster for KubeCluster {
             "metadata": {"name": platform.name_any(), "uid": platform.uid()},
             "status": status,
         });
-        let params = PatchParams::apply(labels::STATUS_FIELD_MANAGER)
-            .force()
-            .validation_strict();
+        let params = apply_as(labels::STATUS_FIELD_MANAGER).force();
         let written: DynamicObject =
             within_deadline(api.patch_status(&platform.name_any(), &params, &Patch::Apply(&body))).await?;
         self.saw(PLATFORM, written.metadata.resource_version.as_deref());
@@ -322,6 +346,12 @@ fn name_field(spec: &Value, error: &serde_json::Error) -> String {
         Some(refusal) => refusal.to_string(),
         None => format!("spec: {error}"),
     }
+}
+
+/// Server-side apply of what a serializer wrote. It refuses unknown fields in any case; the API server's validation of
+/// fields would parse the body a second time, as YAML, to find keys that are there twice.
+fn apply_as(manager: &str) -> PatchParams {
+    PatchParams::apply(manager).validation_ignore()
 }
 
 /// The field manager of an object of a Platform.

@@ -103,8 +103,8 @@ pub trait Cluster: Send + Sync + 'static {
     /// What the Platforms claim, as far as the operator sees them.
     fn claims(&self) -> impl Future<Output = Result<Vec<Claim>, ClusterError>> + Send;
 
-    /// Server-side apply under the Platform's [`field_manager`](platform_core::labels::field_manager), with strict field
-    /// validation. Gives the object as stored.
+    /// Server-side apply under the Platform's [`field_manager`](platform_core::labels::field_manager), which refuses unknown
+    /// fields. Gives the object as stored.
     fn apply(
         &self,
         key: &ObjectKey,

@@ -1,13 +1,13 @@
-//! Lists that are at least as new as what is known.
+//! What is read is at least as new as what is known.
 
 use std::sync::Arc;
 
 use kube::{
     ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use platform_core::kinds::{Kind, ObjectKey};
-use platform_operator::cluster::{Cluster as _, Contested, Revisions};
+use platform_operator::cluster::{Cluster as _, Contested, PLATFORM, PlatformKey, Revisions};
 use serde_json::json;
 
 use crate::fixture::{World, world};
@@ -66,6 +66,13 @@ async fn a_list_is_as_new_as_what_was_told_of_and_as_what_was_written() {
     let listed = cluster.list(&platform, Kind::Service).await.unwrap();
     let found = listed.iter().find(|found| found.name_any() == key.name).unwrap();
     assert_eq!(found.resource_version(), written.resource_version());
+
+    wanted.data["spec"]["nonsense"] = json!(1);
+    let refused = cluster.apply(&key, &wanted, Contested::Taken).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("field not declared in schema"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -82,4 +89,33 @@ async fn a_cluster_that_went_back_is_listed_as_it_is() {
     // What was known before is forgotten, and not asked for again.
     revisions.saw(SERVICE, Some(&annotate(&world, "as it is now").await));
     assert_eq!(note(&world, &revisions).await.as_deref(), Some("as it is now"));
+}
+
+#[tokio::test]
+async fn a_platform_is_as_new_as_what_was_told_of() {
+    let Some(world) = world("informed").await else {
+        return;
+    };
+    let key = PlatformKey {
+        namespace: world.namespace.clone(),
+        name: "demo".to_owned(),
+    };
+    let revisions = Arc::new(Revisions::default());
+    let cluster = world.cluster().informed_by(revisions.clone());
+    for port in 1024..1044 {
+        let service = json!({"name": "auth", "port": port});
+        let applied = world.apply("demo", json!({"services": [service]})).await;
+        revisions.saw(PLATFORM, applied.resource_version().as_deref());
+        let found = cluster.get(&key).await.unwrap().unwrap().platform;
+        assert_eq!(found.resource_version(), applied.resource_version());
+        assert_eq!(found.spec, applied.spec);
+    }
+    revisions.saw(PLATFORM, Some("4611686018427387904"));
+    assert!(
+        cluster.get(&key).await.unwrap().is_some(),
+        "the cluster went back"
+    );
+    let deletion = DeleteParams::default();
+    world.platforms().delete("demo", &deletion).await.unwrap();
+    assert!(cluster.get(&key).await.unwrap().is_none());
 }

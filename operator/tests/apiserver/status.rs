@@ -8,9 +8,13 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
-use kube::runtime::wait::await_condition;
+use kube::{
+    ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::wait::await_condition,
+};
 use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
-use platform_core::api::Platform;
+use platform_core::{api::Platform, labels};
 use platform_envtest::{Operator, assets};
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -93,6 +97,47 @@ async fn every_condition_says_which_spec_it_speaks_of() {
         for condition in conditions {
             assert_eq!(condition["observedGeneration"], generation, "{condition}");
         }
+    }
+}
+
+/// What the API server keeps of who wrote the status is read, written and compared with each write of the Platform.
+#[tokio::test]
+async fn who_wrote_the_status_is_kept_in_short_and_conditions_of_others_stay() {
+    let Some(world) = world("written-by").await else {
+        return;
+    };
+    world.apply("demo", spec()).await;
+    world.reconcile("demo").await.unwrap();
+    let other = json!({
+        "apiVersion": "tracewell.dev/v1alpha1",
+        "kind": "Platform",
+        "metadata": {"name": "demo"},
+        "status": {"conditions": [{
+            "type": "Audited", "status": "True", "reason": "Audited", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]},
+    });
+    let params = PatchParams::apply("auditor");
+    let platforms = world.platforms();
+    platforms
+        .patch_status("demo", &params, &Patch::Apply(&other))
+        .await
+        .unwrap();
+    world.bring_up("demo").await.unwrap();
+
+    assert_eq!(world.condition("demo", "Ready").await["status"], "True");
+    assert_eq!(world.condition("demo", "Audited").await["status"], "True");
+    let platform = platforms.get("demo").await.unwrap();
+    let mut writers = platform.managed_fields().iter();
+    let own = writers
+        .find(|entry| entry.manager.as_deref() == Some(labels::STATUS_FIELD_MANAGER))
+        .and_then(|entry| entry.fields_v1.as_ref())
+        .expect("the operator's");
+    let status = &own.0["f:status"];
+    assert_eq!(status["f:services"], json!({}));
+    assert_eq!(status["f:endpoints"], json!({}));
+    for (condition, fields) in status["f:conditions"].as_object().expect("by type") {
+        assert_eq!(fields, &json!({}), "{condition}");
     }
 }
 

@@ -18,7 +18,8 @@ const CLASS_STAYS: &str = "[has(self.embedded) ? self.embedded.storage.?storageC
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new(SIZE_GROWS).message("storage of the database cannot be made smaller: volumes do not shrink"),
-    validation = Rule::new(CLASS_STAYS).message("storageClassName of the database cannot be changed: data is not moved between volumes")
+    validation = Rule::new(CLASS_STAYS).message("storageClassName of the database cannot be changed: data is not moved between volumes"),
+    validation = Rule::new("!has(self.external) || (has(self.type) && self.type == 'External')").message("database.external is allowed only when database.type is External")
 )]
 pub struct DatabaseSpec {
     /// Kind of database. Left out, it is Embedded with profile Local, Postgres with profile Production. With Embedded, the pod of

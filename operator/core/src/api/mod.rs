@@ -2,6 +2,9 @@
 //!
 //! The API server holds the first line: every bound, default and cross-field rule (CEL) is part of the schema
 //! that these types generate. [`resolve`](crate::resolve) holds the second, for what CEL cannot see.
+//!
+//! A rule stands at the deepest field that has all it reads, and asks first for what is most often left out: for each field
+//! that a rule reads, the API server copies the schemas of all fields beside it (`Structural.Properties` in its code).
 
 #![expect(
     unreachable_pub,
@@ -76,23 +79,17 @@ pub const GROUP: &str = "tracewell.dev";
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.services) || self.services.all(s, !has(s.dependsOn) || s.dependsOn.all(d, self.services.exists(t, t.name == d)))")
-        .message("dependsOn may only name services of the same Platform's services list"),
-    validation = Rule::new("!has(self.services) || self.services.all(s, !has(s.route) || self.services.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
-        .message("each route.pathPrefix may be used by one service only"),
     validation = Rule::new(of_database("DATABASE == DATABASE_BEFORE"))
         .message("database.type cannot be changed, and without one neither can profile, which stands for it (Local: Embedded, Production: Postgres): data is not moved between databases"),
-    validation = Rule::new(of_database("DATABASE == 'Embedded' || !has(self.database.embedded)"))
+    validation = Rule::new(of_database("!has(self.database.embedded) || DATABASE == 'Embedded'"))
         .message("database.embedded is allowed only when database.type is Embedded, as it is with profile Local when left out"),
-    validation = Rule::new(of_database("DATABASE == 'Postgres' || !has(self.database.postgres)"))
+    validation = Rule::new(of_database("!has(self.database.postgres) || DATABASE == 'Postgres'"))
         .message("database.postgres is allowed only when database.type is Postgres, as it is with profile Production when left out"),
-    validation = Rule::new(of_database("DATABASE == 'External' || !has(self.database.external)"))
-        .message("database.external is allowed only when database.type is External"),
     validation = Rule::new(of_database("DATABASE != 'Embedded' || !has(self.services) || self.services.all(s, ((!has(s.replicas) || s.replicas <= 1) && !has(s.autoscaling)) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing'])))"))
         .message("replicas must be 0 or 1, and autoscaling left out, for a service with an Embedded database: its file has one writer"),
-    validation = Rule::new(of_database("DATABASE == 'External' || !has(self.services) || self.services.all(s, !has(s.databaseURLSecretRef))"))
+    validation = Rule::new("(has(self.database.type) && self.database.type == 'External') || !has(self.services) || self.services.all(s, !has(s.databaseURLSecretRef))")
         .message("databaseURLSecretRef is allowed only when database.type is External"),
-    validation = Rule::new(of_database("DATABASE != 'External' || has(self.database.external) || (has(self.services) && self.services.all(s, has(s.databaseURLSecretRef) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing']))))"))
+    validation = Rule::new("!has(self.database.type) || self.database.type != 'External' || has(self.database.external) || (has(self.services) && self.services.all(s, has(s.databaseURLSecretRef) || (has(s.database) ? s.database == 'Disabled' : !(s.name in ['auth', 'chat', 'billing']))))")
         .message("database.external is required when type is External, unless each service with a database has a databaseURLSecretRef"),
     validation = Rule::new("!has(self.database.external) || !has(self.database.external.urlSecretRef.key) || (has(self.services) && self.services.filter(s, !has(s.databaseURLSecretRef) && (has(s.database) ? s.database == 'Enabled' : s.name in ['auth', 'chat', 'billing'])).size() <= 1)")
         .message("database.external.urlSecretRef.key is allowed only where one service uses it: without it, each service uses the key of its own name")
@@ -112,7 +109,13 @@ pub struct PlatformSpec {
     // would leave the others in place.
     #[serde(default = "service::known_services")]
     #[schemars(length(min = 1, max = 32), transform = without_default)]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["name".into()]),
+        validation = Rule::new("self.all(s, !has(s.dependsOn) || s.dependsOn.all(d, self.exists(t, t.name == d)))")
+            .message("dependsOn may only name services of the same Platform's services list"),
+        validation = Rule::new("self.all(s, !has(s.route) || self.exists_one(t, has(t.route) && t.route.pathPrefix == s.route.pathPrefix))")
+            .message("each route.pathPrefix may be used by one service only")
+    )]
     pub services: Vec<ServiceSpec>,
 
     /// What becomes of data when the Platform is deleted.

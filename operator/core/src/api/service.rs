@@ -13,24 +13,22 @@ use crate::known::KNOWN_SERVICES;
 #[x_kube(
     validation = Rule::new("self.name in ['gateway', 'auth', 'chat', 'billing'] || (has(self.image) && has(self.port))")
         .message("image and port are required for a service that is not one of gateway, auth, chat, billing"),
-    validation = Rule::new("!(self.name in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny', 'postgres', 'prometheus', 'database', 'sentry-ui', 'trace-ui'])")
-        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny, postgres, prometheus, database, sentry-ui, trace-ui: Tracewell's own objects or variables have these names"),
-    validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
+    validation = Rule::new("!has(self.autoscaling) || !has(self.replicas)")
         .message("replicas and autoscaling exclude each other: autoscaling decides the number of pods"),
     validation = Rule::new("!has(self.migrations) || (has(self.database) ? self.database == 'Enabled' : self.name in ['auth', 'chat', 'billing'])")
         .message("migrations is allowed only for a service with a database"),
     validation = Rule::new("!has(self.dependsOn) || !(self.name in self.dependsOn)")
         .message("dependsOn must not name the service itself"),
-    validation = Rule::new("!has(self.port) || !(self.port in [4317, 4318, 8888, 9464])")
-        .message("port must not be 4317, 4318, 8888 or 9464: the collector and the metrics listen there in the same pod"),
-    validation = Rule::new("!has(self.port) || !has(self.metrics) || self.port != self.metrics.port")
+    validation = Rule::new("!has(self.metrics) || !has(self.port) || self.port != self.metrics.port")
         .message("port and metrics.port must be different"),
-    validation = Rule::new("self.name != 'gateway' || !has(self.route)")
+    validation = Rule::new("!has(self.route) || self.name != 'gateway'")
         .message("route is not allowed for gateway: it is what the routes lead through")
 )]
 pub struct ServiceSpec {
     /// Name of the service, unique in the Platform.
     #[schemars(length(min = 1, max = 30), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = Rule::new("!(self in ['jaeger', 'jaeger-query', 'collector', 'collector-sampler', 'default-deny', 'postgres', 'prometheus', 'database', 'sentry-ui', 'trace-ui'])")
+        .message("name must not be jaeger, jaeger-query, collector, collector-sampler, default-deny, postgres, prometheus, database, sentry-ui, trace-ui: Tracewell's own objects or variables have these names"))]
     pub name: String,
 
     /// Container image. Left out for gateway, auth, chat and billing, it is the operator's own release.
@@ -41,6 +39,8 @@ pub struct ServiceSpec {
     /// TCP port on which the container serves HTTP; it is told to it as `PORT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
+    #[x_kube(validation = Rule::new("!(self in [4317, 4318, 8888, 9464])")
+        .message("port must not be 4317, 4318, 8888 or 9464: the collector and the metrics listen there in the same pod"))]
     pub port: Option<i32>,
 
     /// Number of pods. Left out, it is 1; 2 in the profile Production for a service whose data allows it.

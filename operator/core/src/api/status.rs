@@ -28,11 +28,11 @@ pub struct PlatformStatus {
     pub url: Option<String>,
     /// Where a user reaches the gateway, the API documents and Jaeger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub endpoints: Vec<Endpoint>,
     /// The services, as they run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub services: Vec<ServiceStatus>,
     /// Trace of the reconcile that last changed this status.
     #[serde(
@@ -43,8 +43,16 @@ pub struct PlatformStatus {
     pub last_reconcile_trace_id: Option<String>,
     /// `Ready`, `Reconciling` and `Stalled` sum up; `Accepted` is about the spec; each of the others is about one part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = whole_items)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The API server keeps who wrote each item, not each of its fields.
+fn whole_items(list: &mut schemars::Schema) {
+    if let Some(items) = list.get_mut("items").and_then(serde_json::Value::as_object_mut) {
+        items.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
+    }
 }
 
 /// A place that a user can open.
