@@ -122,8 +122,8 @@ mod tests {
             reason: Timeout::Global,
             ..NextTimeout::default()
         };
-        let resolved = resolver.resolve(&Uri::from_static(uri), &Config::default(), timeout);
-        resolved.ok().map(|addresses| addresses[0])
+        let addresses = resolver.resolve(&Uri::from_static(uri), &Config::default(), timeout);
+        Some(addresses.ok()?[0])
     }
 
     #[test]

@@ -25,8 +25,8 @@ async fn pino_shows_each_line_with_its_time_its_level_and_its_message() {
         other => panic!("level {other:?}"),
     };
     let mut levels: Vec<_> = log.iter().map(level).collect();
-    let lines: String = log.iter().map(|line| format!("{line}\n")).collect();
-    let shown = as_pino_shows(&tools, &lines);
+    let lines: Vec<_> = log.iter().map(Value::to_string).collect();
+    let shown = as_pino_shows(&tools, &(lines.join("\n") + "\n"));
     for line in &log {
         let time = jiff::Timestamp::from_millisecond(line["time"].as_i64().unwrap()).unwrap();
         let head = format!("[{}] {} (", time.strftime("%Y-%m-%d %H:%M:%S.%3f"), level(line));
