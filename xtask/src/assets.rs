@@ -12,9 +12,11 @@ use crate::packages::{self, Node, PythonEnvironment};
 use crate::steps::Steps;
 
 /// Jaeger is both: receiver of spans here, collector in the cluster.
-pub(crate) const FROM_GO: [Tool; 5] = [
+pub(crate) const FROM_GO: [Tool; 7] = [
     tools::ETCD,
     tools::KUBE_APISERVER,
+    tools::KUBE_CONTROLLER_MANAGER,
+    tools::KUBECTL,
     tools::HELM,
     tools::JAEGER,
     tools::PROMETHEUS,
@@ -32,8 +34,7 @@ pub(crate) fn install_packages(steps: &mut Steps) -> Result<()> {
 }
 
 /// Installs, builds or finds in the cache everything that the tests start, and gives the folder that holds it:
-/// `etcd`, `kube-apiserver`, `helm`, `jaeger`, `prometheus`, `spotlight`, `pino-pretty`, `pprof`, `receivers-python`, `promtool` and
-/// `auth-python`.
+/// the programs of [`FROM_GO`], `spotlight`, `pino-pretty`, `pprof`, `receivers-python`, `promtool` and `auth-python`.
 pub(crate) fn ensure(steps: &mut Steps, tree: &Path) -> Result<PathBuf> {
     install_packages(steps)?;
     let cache = Cache::open()?;

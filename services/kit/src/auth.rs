@@ -13,6 +13,7 @@ use tokio::{sync::Mutex, time::Instant};
 use crate::{
     clock,
     problem::ApiError,
+    signatures::Signatures,
     token::{self, Claims, JwkSet, TokenError},
     upstream::Upstream,
 };
@@ -25,9 +26,12 @@ const MAX_AGE: Duration = Duration::from_mins(10);
 /// Unknown keys make the set be fetched again, but never more often than this: anybody can invent a `kid`.
 const MIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Verifies access tokens. Clones share the cached keys.
+/// Verifies access tokens. Clones share what they know.
 #[derive(Debug, Clone)]
-pub struct Verifier(Arc<Keys>);
+pub struct Verifier {
+    keys: Arc<Keys>,
+    signatures: Arc<Signatures>,
+}
 
 #[derive(Debug)]
 enum Keys {
@@ -59,32 +63,40 @@ struct Attempt {
 impl Verifier {
     /// Trusts these keys.
     pub fn fixed(keys: JwkSet) -> Self {
-        Self(Arc::new(Keys::Fixed(RwLock::new(Arc::new(keys)))))
+        Self::new(Keys::Fixed(RwLock::new(Arc::new(keys))))
     }
 
     /// Trusts these keys from now on instead of those that it was given; without effect on published ones.
     pub fn replace(&self, keys: JwkSet) {
-        if let Keys::Fixed(fixed) = &*self.0 {
+        if let Keys::Fixed(fixed) = &*self.keys {
             *fixed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         }
     }
 
     /// Trusts the keys that `auth` publishes.
     pub fn published_by(auth: Upstream) -> Self {
-        Self(Arc::new(Keys::Published(Published {
+        Self::new(Keys::Published(Published {
             auth,
             known: RwLock::default(),
             attempt: Mutex::default(),
-        })))
+        }))
+    }
+
+    fn new(keys: Keys) -> Self {
+        Self {
+            keys: Arc::new(keys),
+            signatures: Arc::default(),
+        }
     }
 
     /// The claims of a good token.
     pub async fn verify(&self, token: &AccessToken) -> Result<Claims, ApiError> {
         let now = clock::now();
-        let published = match &*self.0 {
+        let claims = |keys: &JwkSet| token::verify_by(&self.signatures, &token.0, keys, now);
+        let published = match &*self.keys {
             Keys::Fixed(keys) => {
                 let keys = Arc::clone(&keys.read().unwrap_or_else(PoisonError::into_inner));
-                return token::verify(&token.0, &keys, now).map_err(refused);
+                return claims(&keys).map_err(refused);
             }
             Keys::Published(published) => published,
         };
@@ -92,18 +104,18 @@ impl Verifier {
             if known.fetched.elapsed() > MAX_AGE {
                 self.refresh_in_background();
             }
-            match token::verify(&token.0, &known.keys, now) {
+            match claims(&known.keys) {
                 Err(TokenError::UnknownKey) => {}
                 outcome => return outcome.map_err(refused),
             }
         }
         let keys = published.refresh().await?;
-        token::verify(&token.0, &keys, now).map_err(refused)
+        claims(&keys).map_err(refused)
     }
 
     /// Fetches the keys without making a request wait: those that are known still serve.
     fn refresh_in_background(&self) {
-        let keys = Arc::clone(&self.0);
+        let keys = Arc::clone(&self.keys);
         tokio::spawn(async move {
             if let Keys::Published(published) = &*keys
                 && let Err(error) = published.refresh().await

@@ -30,6 +30,7 @@ pub mod private_file;
 pub mod problem;
 pub mod server;
 pub mod service;
+mod signatures;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod token;

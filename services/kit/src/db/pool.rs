@@ -105,6 +105,8 @@ async fn connect(url: &DatabaseUrl, connections: u32) -> Result<AnyPool, DbError
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
+        // A server may have gone away since. A file is asked in vain, by way of its connection's thread and back.
+        .test_before_acquire(engine == Engine::Postgres)
         .after_connect(move |connection, _: PoolConnectionMetadata| {
             Box::pin(async move { set(connection, engine.settings()).await })
         })
