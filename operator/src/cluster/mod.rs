@@ -78,7 +78,7 @@ pub enum Contested {
 ///
 /// All are idempotent: a call whose answer was lost can be repeated.
 pub trait Cluster: Send + Sync + 'static {
-    /// The Platform as the API server has it now, not as a cache remembers it; `None` when there is none.
+    /// The Platform, at least as new as it is known to be; `None` when there is none.
     fn get(&self, key: &PlatformKey) -> impl Future<Output = Result<Option<Found>, ClusterError>> + Send;
 
     /// Every object of `kind` that [belongs](platform_core::ownership::belongs) to this Platform, also what an earlier one

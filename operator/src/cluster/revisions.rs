@@ -1,8 +1,8 @@
 //! How new the cluster is known to be, kind by kind.
 //!
 //! For a list of the newest, the API server asks etcd for its revision, and waits until its own cache has heard of it: up
-//! to 0.1 s where nothing of the kind changes (KEP-2340, on by default since Kubernetes 1.31). A list that is at least as
-//! new as what is known already is answered at once. What changes after that is told by a watch, and looked at then.
+//! to 0.1 s where nothing of the kind changes (KEP-2340, on by default since Kubernetes 1.31). A list, or an object, that is at
+//! least as new as what is known already is answered at once. What changes after that is told by a watch, and looked at then.
 
 use std::{
     collections::BTreeMap,

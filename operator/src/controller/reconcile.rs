@@ -134,9 +134,12 @@ pub async fn reconcile<C: Cluster>(
     let plan = decide(&live, None);
     let applied = apply_changes(cluster, &plan.changes, &mut live).await;
     let needed = plan.needs_secrets.then_some(Kind::Secret);
+    // An object may be there without being told of, where somebody took the operator's name off it: its apply is refused then,
+    // and the next look finds it by the Platform's.
+    let refused = applied.failure.as_ref().map(|failure| failure.told.object.kind);
     // Pods come without being made here.
     let kinds = live.objects.keys().map(|object| object.kind);
-    let held = kinds.chain(needed).chain([Kind::Pod]);
+    let held = kinds.chain(needed).chain(refused).chain([Kind::Pod]);
     knowledge.holdings.looked_at(key, held);
     publish(cluster, &platform, &applied.repairs).await;
 

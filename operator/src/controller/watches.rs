@@ -113,16 +113,13 @@ pub fn controller(
     for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
         let objects = told(info.kind, reach.metadata(client, &resource), &ours, news);
-        controller = if info.is_kept() {
-            // Data that outlives its Platform has no owner.
-            controller.watches_stream_with(
-                objects,
-                |object| platform_of(&object).map(|key| reference_to(&key)),
-                resource,
-            )
-        } else {
-            controller.owns_stream_with(objects, resource)
-        };
+        // Not by its owner: data that outlives its Platform has none, and whatever there are news of has to be looked at, or
+        // forgotten where there is no such Platform.
+        controller = controller.watches_stream_with(
+            objects,
+            |object| platform_of(&object).map(|key| reference_to(&key)),
+            resource,
+        );
     }
     let pods = told(
         Kind::Pod,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use platform_core::kinds::Kind;
+use kube::ResourceExt as _;
+use platform_core::{kinds::Kind, labels};
 use platform_testkit::{Fate, Fault, example};
 
 use crate::world::World;
@@ -109,4 +110,25 @@ fn an_operator_that_begins_anew_lists_what_is_there() {
     world.restart();
     let there: BTreeSet<_> = OWN.into_iter().chain([Kind::Secret]).collect();
     assert_eq!(lists(&world), there);
+}
+
+/// No watch tells of it then, and it is the Platform's all the same.
+#[test]
+fn what_lost_the_operators_name_while_nobody_looked_is_found_when_its_apply_is_refused() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    let objects = world.cluster.objects();
+    for (key, object) in objects.iter().filter(|(key, _)| key.kind == Kind::ConfigMap) {
+        let mut object = object.clone();
+        object
+            .labels_mut()
+            .insert(labels::MANAGED_BY.to_owned(), "somebody".to_owned());
+        world.cluster.delete_object(key);
+        world.cluster.create_object(key, object);
+    }
+    world.restart();
+    assert!(world.reconcile().is_err(), "it may be anybody's");
+    assert!(lists(&world).contains(&Kind::ConfigMap));
+    world.quiet();
+    world.assert_converged();
 }

@@ -8,7 +8,10 @@ use std::{
 use ureq::{
     Agent,
     config::{Config, ConfigBuilder},
-    http::{Uri, uri::Authority},
+    http::{
+        Uri,
+        uri::{Authority, Scheme},
+    },
     typestate::AgentScope,
     unversioned::{
         resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
@@ -50,6 +53,8 @@ struct KeepingResolver<R> {
 
 #[derive(Debug)]
 struct Kept {
+    /// Decides about the port where the authority names none.
+    scheme: Scheme,
     authority: Authority,
     addresses: ResolvedSocketAddrs,
     since: Instant,
@@ -64,7 +69,8 @@ impl<R> KeepingResolver<R> {
 
 impl Kept {
     fn serves(&self, uri: &Uri) -> bool {
-        Some(&self.authority) == uri.authority() && self.since.elapsed() < KEPT
+        let is_same = Some(&self.scheme) == uri.scheme() && Some(&self.authority) == uri.authority();
+        is_same && self.since.elapsed() < KEPT
     }
 }
 
@@ -80,11 +86,14 @@ impl<R: Resolver> Resolver for KeepingResolver<R> {
             return Ok(kept.addresses.clone());
         }
         let addresses = self.inner.resolve(uri, config, timeout)?;
-        *kept = uri.authority().map(|authority| Kept {
-            authority: authority.clone(),
-            addresses: addresses.clone(),
-            since: Instant::now(),
-        });
+        if let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) {
+            *kept = Some(Kept {
+                scheme: scheme.clone(),
+                authority: authority.clone(),
+                addresses: addresses.clone(),
+                since: Instant::now(),
+            });
+        }
         Ok(addresses)
     }
 }
@@ -136,6 +145,13 @@ mod tests {
             address_of(&resolver, "http://sentry:8080/api"),
             first,
             "another port"
+        );
+
+        let first = address_of(&resolver, "http://sentry/api");
+        assert_ne!(
+            address_of(&resolver, "https://sentry/api"),
+            first,
+            "another scheme"
         );
 
         let first = address_of(&resolver, "http://sentry/api");
