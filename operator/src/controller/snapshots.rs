@@ -29,7 +29,7 @@ const ROOM: usize = 8 << 20;
 pub struct Snapshot {
     uid: Option<String>,
     /// Of each kind all that there is, for all that the watches told: as JSON, which takes an eighth of what it says.
-    kinds: BTreeMap<Kind, Box<[u8]>>,
+    kinds: BTreeMap<Kind, Box<str>>,
     /// In which era of the watches the look began: each ends with a gap in what they tell.
     era: u64,
 }
@@ -70,26 +70,27 @@ impl Snapshot {
     }
 }
 
-fn pack(live: &Live, kind: Kind) -> serde_json::Result<Box<[u8]>> {
+/// By way of a value and of text, as the client has it: each further way to write or to read a pod is more program.
+fn pack(live: &Live, kind: Kind) -> serde_json::Result<Box<str>> {
     let packed = if kind == Kind::Pod {
-        serde_json::to_vec(&live.pods)
+        serde_json::to_string(&serde_json::to_value(&live.pods)?)
     } else {
         let objects = live.objects.iter().filter(|(key, _)| key.kind == kind);
         let parts: Vec<_> = objects
             .map(|(_, object)| (&object.metadata, &object.data))
             .collect();
-        serde_json::to_vec(&parts)
+        serde_json::to_string(&parts)
     };
-    packed.map(Vec::into_boxed_slice)
+    packed.map(String::into_boxed_str)
 }
 
-fn unpack(kind: Kind, packed: &[u8], live: &mut Live) -> serde_json::Result<()> {
+fn unpack(kind: Kind, packed: &str, live: &mut Live) -> serde_json::Result<()> {
     if kind == Kind::Pod {
-        live.pods = serde_json::from_slice(packed)?;
+        live.pods = serde_json::from_str(packed)?;
         return Ok(());
     }
     let resource = kind.info().api_resource();
-    let parts: Vec<(ObjectMeta, Value)> = serde_json::from_slice(packed)?;
+    let parts: Vec<(ObjectMeta, Value)> = serde_json::from_str(packed)?;
     live.objects.extend(parts.into_iter().map(|(metadata, data)| {
         let types = TypeMeta {
             api_version: resource.api_version.clone(),
