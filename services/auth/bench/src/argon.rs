@@ -59,8 +59,8 @@ fn hash_for(duration: Duration) -> Result<u32> {
 
 /// The same in a process of its own.
 pub(crate) async fn rate_alone(threads: usize, duration: Duration) -> Result<f64> {
-    let (threads, seconds) = (threads.to_string(), duration.as_secs().to_string());
-    let output = own_program(&["hash", "--threads", &threads, "--seconds", &seconds])?
+    let (threads, milliseconds) = (threads.to_string(), duration.as_millis().to_string());
+    let output = own_program(&["hash", "--threads", &threads, "--milliseconds", &milliseconds])?
         .output()
         .await?;
     ensure!(output.status.success(), "it ended: {}", output.status);

@@ -56,7 +56,7 @@ enum Role {
         #[arg(long)]
         threads: usize,
         #[arg(long)]
-        seconds: u64,
+        milliseconds: u64,
     },
 }
 
@@ -73,8 +73,12 @@ fn main() -> ExitCode {
 
 /// Tells whether every target was met.
 fn start(cli: Cli) -> Result<bool> {
-    if let Some(Role::Hash { threads, seconds }) = cli.role {
-        println!("{}", argon::rate(threads, Duration::from_secs(seconds))?);
+    if let Some(Role::Hash {
+        threads,
+        milliseconds,
+    }) = cli.role
+    {
+        println!("{}", argon::rate(threads, Duration::from_millis(milliseconds))?);
         return Ok(true);
     }
     let options = cli.options.context("--service must name the service's program")?;

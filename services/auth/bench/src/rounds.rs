@@ -105,12 +105,15 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, duration: Duration) -> Res
 }
 
 async fn round(bench: &Bench, auth: &Server, express: Option<&Server>, duration: Duration) -> Result<Round> {
-    let bare = argon::rate_alone(bench.cores, duration).await?;
+    // Half of it on either side: what the machine gives drifts.
+    let before = argon::rate_alone(bench.cores, duration / 2).await?;
     let sign_ins = accounts::sign_ins();
     let at_a_time = SIGN_INS_PER_CORE * bench.cores;
     let signed_in = load::run(auth.address, at_a_time, duration, &sign_ins)
         .await?
         .throughput();
+    let after = argon::rate_alone(bench.cores, duration / 2).await?;
+    let bare = f64::midpoint(before, after);
     eprintln!("  {bare:.1} hashes/s bare, {signed_in:.1} sign-ins/s");
 
     let me = accounts::me(auth.address).await?;

@@ -2,6 +2,7 @@
 //! Password Storage Cheat Sheet and the crate's default.
 
 mod memory;
+mod turns;
 mod workers;
 
 use std::{
@@ -99,10 +100,17 @@ impl Hasher {
     /// at once, or they would be many that wait.
     pub(crate) fn queue(&self) -> Result<Place, HashError> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
+        let permit = permit.map_err(|_| HashError::Busy)?;
+        self.workers.turns().queued();
         Ok(Place {
             hasher: self.clone(),
-            permit: permit.map_err(|_| HashError::Busy)?,
+            permit,
         })
+    }
+
+    /// A request has come, whatever it asks for: hashes let it go first.
+    pub(crate) fn request(&self) {
+        self.workers.turns().request();
     }
 
     /// [`Place::hash`] in a place of its own.

@@ -17,13 +17,16 @@ use thread_priority::{
 };
 use tokio::sync::oneshot;
 
-use super::memory::Memory;
+use super::{memory::Memory, turns::Turns};
 
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// A fixed number of threads, each with memory of its own. They end with the last clone.
 #[derive(Clone)]
-pub(super) struct Workers(mpsc::Sender<Job>);
+pub(super) struct Workers {
+    jobs: mpsc::Sender<Job>,
+    turns: Arc<Turns>,
+}
 
 /// The thread was gone, or the work panicked.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +38,19 @@ impl Workers {
     pub(super) fn start(count: NonZeroU16, blocks: usize) -> io::Result<Self> {
         let (sender, jobs) = mpsc::channel();
         let jobs = Arc::new(Mutex::new(jobs));
+        let turns = Arc::new(Turns::start(count));
         for _ in 0..count.get() {
-            let jobs = Arc::clone(&jobs);
+            let (jobs, turns) = (Arc::clone(&jobs), Arc::clone(&turns));
             thread::Builder::new()
                 .name("password-hash".to_owned())
-                .spawn(move || work(&jobs, Memory::new(blocks)))?;
+                .spawn(move || work(&jobs, &turns, Memory::new(blocks)))?;
         }
-        Ok(Self(sender))
+        Ok(Self { jobs: sender, turns })
+    }
+
+    /// Whom the hashes let go first.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Runs `work` on one of the threads, in its turn.
@@ -54,7 +63,7 @@ impl Workers {
             // Nobody waits any more: the client has gone.
             let _ = sender.send(work(memory));
         };
-        self.0.send(Box::new(job)).map_err(|_| Interrupted)?;
+        self.jobs.send(Box::new(job)).map_err(|_| Interrupted)?;
         result.await.map_err(|_| Interrupted)
     }
 }
@@ -70,7 +79,7 @@ fn give_way() -> Result<(), thread_priority::Error> {
     )
 }
 
-fn work(jobs: &Mutex<mpsc::Receiver<Job>>, mut memory: Memory) {
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>, turns: &Turns, mut memory: Memory) {
     // Refused nowhere that is known; then hashes and requests take turns as equals.
     let _ = give_way();
     loop {
@@ -78,6 +87,7 @@ fn work(jobs: &Mutex<mpsc::Receiver<Job>>, mut memory: Memory) {
         let Ok(mut job) = job else {
             return;
         };
+        let _hashing = turns.hashing();
         loop {
             // Its end is told by what it drops; the thread goes on.
             let _ = catch_unwind(AssertUnwindSafe(|| job(&mut memory)));

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use crate::{
     client::Client,
-    domain::{AuditKind, Email, Password},
+    domain::{Account, AuditKind, Email, Password},
     error::AuthError,
     hashing::{HashError, Hasher, Place, Verdict},
     keyring::KeyRing,
@@ -136,8 +136,11 @@ async fn attempt(
     let place = hasher.queue()?;
     let email = body.email.clone();
     let target = Target::Password(&email);
-    store::attempts::begin(db, &target, client, clock::now()).await?;
-    let signed_in = sign_in(db, hasher, place, key, client, body).await;
+    let mut tx = db.begin().await?;
+    store::attempts::count(&mut tx, &target, client, clock::now()).await?;
+    let known = store::users::by_email(&mut tx, &email).await?;
+    tx.commit().await?;
+    let signed_in = sign_in(db, hasher, place, key, client, body, known).await;
     if let Err(AuthError::AccountLocked) = signed_in {
         // Said to who knows the password only.
         store::attempts::forgive_now(db, &target, client).await?;
@@ -152,8 +155,9 @@ async fn sign_in(
     key: &SigningKey,
     client: &Client,
     body: Signin,
+    known: Option<(Account, String)>,
 ) -> Result<Admitted, AuthError> {
-    let (account, password_hash) = store::users::by_email(db, &body.email).await?.unzip();
+    let (account, password_hash) = known.unzip();
     let verdict = place.verify(body.password.clone(), password_hash.clone()).await?;
     let (account, known_hash) = match account.zip(password_hash) {
         Some(found) if verdict != Verdict::Wrong => found,

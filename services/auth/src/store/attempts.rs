@@ -121,24 +121,34 @@ impl Counters {
     }
 }
 
-/// Counts an attempt as failed before it is made, so that many at once cannot all be the first; [`forgive`] takes it
-/// back. Unknown addresses count like known ones.
+/// [`count`] in a transaction of its own.
 pub(crate) async fn begin(
     db: &Db,
     target: &Target<'_>,
     client: &Client,
     now: Timestamp,
 ) -> Result<(), AuthError> {
-    let counters = Counters::of(target, client);
     let mut tx = db.begin().await?;
-    counters.lock(&mut tx).await?;
-    let failures = counters.failures(&mut tx, now).await?;
+    count(&mut tx, target, client, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Counts an attempt as failed before it is made, so that many at once cannot all be the first; [`forgive`] takes it
+/// back. Unknown addresses count like known ones. To be committed before the attempt; refused, it is not counted.
+pub(crate) async fn count(
+    tx: &mut Tx,
+    target: &Target<'_>,
+    client: &Client,
+    now: Timestamp,
+) -> Result<(), AuthError> {
+    let counters = Counters::of(target, client);
+    counters.lock(tx).await?;
+    let failures = counters.failures(tx, now).await?;
     for (scope, name) in counters.each() {
         let wait = failures
             .get(name)
             .map_or(SignedDuration::ZERO, |failures| failures.wait(scope, now));
-        let is_exempt =
-            scope == Scope::Account && !wait.is_zero() && has_been_in(&mut tx, target, client).await?;
+        let is_exempt = scope == Scope::Account && !wait.is_zero() && has_been_in(tx, target, client).await?;
         if !wait.is_zero() && !is_exempt {
             LOCKOUTS.add(1, &[("scope", scope.name())]);
             // Rounded up: who comes at the second named must not be early.
@@ -146,8 +156,7 @@ pub(crate) async fn begin(
             return Err(AuthError::TooManyAttempts { seconds });
         }
     }
-    counters.count(&mut tx, now).await?;
-    Ok(tx.commit().await?)
+    Ok(counters.count(tx, now).await?)
 }
 
 /// Takes the attempt back, as part of what it was made for: of one that ends with an error nothing is taken back, else
@@ -156,13 +165,15 @@ pub(crate) async fn begin(
 pub(crate) async fn forgive(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
     let counters = Counters::of(target, client);
     counters.lock(tx).await?;
-    for sql in [
-        "UPDATE failed_attempts SET failures = failures - 1 WHERE scope IN ($1, $2, $3) AND failures > 0",
-        "DELETE FROM failed_attempts WHERE scope IN ($1, $2, $3) AND (failures = 0 OR scope = $3)",
-    ] {
-        counters.query(sql).execute(tx).await?;
+    let last_ones =
+        "DELETE FROM failed_attempts WHERE scope IN ($1, $2, $3) AND (failures <= 1 OR scope = $3)";
+    let deleted = counters.query(last_ones).execute(tx).await?;
+    // As a rule it was the only one.
+    if usize::try_from(deleted).is_ok_and(|deleted| deleted == counters.each().count()) {
+        return Ok(());
     }
-    Ok(())
+    let one_less = "UPDATE failed_attempts SET failures = failures - 1 WHERE scope IN ($1, $2, $3)";
+    counters.query(one_less).execute(tx).await.map(drop)
 }
 
 /// [`forgive`] for what has no transaction of its own.

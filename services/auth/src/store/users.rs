@@ -27,14 +27,17 @@ pub(crate) async fn insert(
 }
 
 /// The account with this address, and its password's hash.
-pub(crate) async fn by_email(db: &Db, email: &Email) -> Result<Option<(Account, String)>, DbError> {
+pub(crate) async fn by_email<'c>(
+    on: impl Into<Reader<'c>>,
+    email: &Email,
+) -> Result<Option<(Account, String)>, DbError> {
     query(
         "users",
         "SELECT id, email, email_verified_at, display_name, role, created_at, locked_at, password_hash \
          FROM users WHERE email = $1",
     )
     .bind(email.as_str().to_owned())
-    .optional(db, |row| Ok((account(row)?, row.get("password_hash")?)))
+    .optional(on, |row| Ok((account(row)?, row.get("password_hash")?)))
     .await
 }
 
