@@ -20,7 +20,7 @@ use crate::cluster::PlatformKey;
 const PACE: Duration = Duration::from_millis(500);
 
 /// They are further apart where the API server takes long: so many times as long as the look took.
-const REST_PER_LOOK: u32 = 6;
+const REST_PER_LOOK: u32 = 12;
 
 /// And twice as far apart with each look that found another edit of the spec, until a look finds none: whoever edits in a
 /// loop has a rollout for each edit that is acted on, which the whole cluster has to carry.
@@ -28,6 +28,13 @@ const REST_PER_EDIT: u32 = 2;
 
 /// But never further, so that an answer that did not come is no reason to miss the next change.
 const LONGEST_REST: Duration = Duration::from_secs(3);
+
+/// Progress alone waits until the last status is so many times as old as the look took that wrote it, where that is longer
+/// than [`PROGRESS_PACE`]: where many Platforms come at once, each takes long and is told of seldom.
+const PROGRESS_PER_LOOK: u32 = 20;
+
+/// But never longer, so that who waits sees that something goes on.
+const LONGEST_PROGRESS_PACE: Duration = Duration::from_secs(30);
 
 /// Marks kept of one Platform, of news and of own writes each: what comes beyond is looked at.
 const MARKS: usize = 128;
@@ -103,8 +110,8 @@ struct Entry {
     is_to_tell: bool,
     /// When everything was listed last.
     listed_at: Option<Instant>,
-    /// When its status was written last.
-    told_at: Option<Instant>,
+    /// Until when progress alone is not told.
+    fresh_until: Option<Instant>,
     /// When to look where nothing happens.
     due: Option<Instant>,
 }
@@ -149,16 +156,19 @@ impl Agenda {
         Ok(entry.read(now))
     }
 
-    /// Its status was written.
+    /// The look that is under way wrote a status.
     pub fn told(&self, key: &PlatformKey, now: Instant) {
-        self.lock().entry(key.clone()).or_default().told_at = Some(now);
+        let mut platforms = self.lock();
+        let entry = platforms.entry(key.clone()).or_default();
+        let pace = entry.took(now).saturating_mul(PROGRESS_PER_LOOK);
+        entry.fresh_until = Some(now + pace.clamp(PROGRESS_PACE, LONGEST_PROGRESS_PACE));
     }
 
     /// Whether a status was written a moment ago.
     pub fn was_told_lately(&self, key: &PlatformKey, now: Instant) -> bool {
         let platforms = self.lock();
-        let told_at = platforms.get(key).and_then(|entry| entry.told_at);
-        told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < PROGRESS_PACE)
+        let fresh_until = platforms.get(key).and_then(|entry| entry.fresh_until);
+        fresh_until.is_some_and(|end| now < end)
     }
 
     /// A look has ended, and the next one is due then unless something happens.
@@ -168,10 +178,8 @@ impl Agenda {
         entry.own.extend(outcome.written);
         let surplus = entry.own.len().saturating_sub(MARKS);
         entry.own.drain(..surplus);
-        let took = entry
-            .begun
-            .take()
-            .map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+        let took = entry.took(now);
+        entry.begun = None;
         entry.edits = if outcome.found_edit { entry.edits + 1 } else { 0 };
         let factor = REST_PER_EDIT.saturating_pow(entry.edits.saturating_sub(1));
         let rest = (took * REST_PER_LOOK).max(PACE);
@@ -191,6 +199,12 @@ impl Agenda {
 }
 
 impl Entry {
+    /// The look that is under way.
+    fn took(&self, now: Instant) -> Duration {
+        self.begun
+            .map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun))
+    }
+
     /// Takes away what the watches tell of the operator's own writes. It can come before the write has been answered.
     fn drop_echoes(&mut self) {
         let Self { news, own, .. } = self;
@@ -364,7 +378,7 @@ mod tests {
         let (agenda, mut now) = looked_at();
         for (took, rest) in [
             (Duration::from_millis(10), PACE),
-            (Duration::from_millis(300), Duration::from_millis(1800)),
+            (Duration::from_millis(150), Duration::from_millis(1800)),
             (Duration::from_secs(10), LONGEST_REST),
         ] {
             now += HOUR;
@@ -406,12 +420,23 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_fresh_for_a_moment() {
-        let (agenda, now) = looked_at();
+    fn a_status_is_fresh_for_the_longer_the_longer_its_look_took() {
+        let (agenda, mut now) = looked_at();
         assert!(!agenda.was_told_lately(&key(), now));
-        agenda.told(&key(), now);
-        assert!(agenda.was_told_lately(&key(), now));
-        assert!(!agenda.was_told_lately(&key(), now + PROGRESS_PACE));
+        for (took, fresh) in [
+            (Duration::from_millis(100), PROGRESS_PACE),
+            (Duration::from_millis(500), Duration::from_secs(10)),
+            (Duration::from_secs(10), LONGEST_PROGRESS_PACE),
+        ] {
+            now += HOUR;
+            assert_eq!(agenda.begin(&key(), now), ANEW);
+            now += took;
+            agenda.told(&key(), now);
+            agenda.end(&key(), Outcome::default(), now, now);
+            let last = fresh.saturating_sub(Duration::from_nanos(1));
+            assert!(agenda.was_told_lately(&key(), now + last));
+            assert!(!agenda.was_told_lately(&key(), now + fresh));
+        }
     }
 
     #[test]
