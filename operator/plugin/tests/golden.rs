@@ -10,6 +10,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    time::Duration,
 };
 
 use anstream::adapter::strip_str;
@@ -73,7 +74,7 @@ impl World {
             evidence: None,
             referrers: &Referrers::default(),
             holdings: &Holdings::default(),
-            was_told_lately: false,
+            fresh_for: Duration::ZERO,
         };
         for _ in 0..RECONCILES {
             reconcile(&self.cluster, &knowledge, &self.key, Snapshot::default(), now)

@@ -11,7 +11,6 @@ use std::{
 
 use platform_core::kinds::Kind;
 
-use super::reconcile::PROGRESS_PACE;
 use crate::cluster::PlatformKey;
 
 /// Two looks at one Platform are at least so far apart, so that one which changes all the time leaves the API server to
@@ -29,11 +28,14 @@ const REST_PER_EDIT: u32 = 2;
 /// But never further, so that an answer that did not come is no reason to miss the next change.
 const LONGEST_REST: Duration = Duration::from_secs(3);
 
-/// Progress alone waits until the last status is so many times as old as the look took that wrote it, where that is longer
-/// than [`PROGRESS_PACE`]: where many Platforms come at once, each takes long and is told of seldom.
-const PROGRESS_PER_LOOK: u32 = 20;
+/// Progress alone waits until the last status is so old: a status is what a look costs the API server most, and a rollout has
+/// many steps.
+const PROGRESS_PACE: Duration = Duration::from_secs(5);
 
-/// But never longer, so that who waits sees that something goes on.
+/// Or so many times as old as the look took that wrote it: where the API server is slow, as when many Platforms come at once.
+const PROGRESS_PER_LOOK: u32 = 10;
+
+/// But never longer than this and a look, so that who waits sees that something goes on.
 const LONGEST_PROGRESS_PACE: Duration = Duration::from_secs(30);
 
 /// Marks kept of one Platform, of news and of own writes each: what comes beyond is looked at.
@@ -80,6 +82,8 @@ pub struct Outcome {
     pub written: Vec<Mark>,
     /// Whether the spec was another than at the last look.
     pub found_edit: bool,
+    /// Whether a status was written.
+    pub is_told: bool,
     /// Whether it has a status to write that can wait: the next look is due to write it, not to find anything.
     pub is_to_tell: bool,
 }
@@ -156,19 +160,11 @@ impl Agenda {
         Ok(entry.read(now))
     }
 
-    /// The look that is under way wrote a status.
-    pub fn told(&self, key: &PlatformKey, now: Instant) {
-        let mut platforms = self.lock();
-        let entry = platforms.entry(key.clone()).or_default();
-        let pace = entry.took(now).saturating_mul(PROGRESS_PER_LOOK);
-        entry.fresh_until = Some(now + pace.clamp(PROGRESS_PACE, LONGEST_PROGRESS_PACE));
-    }
-
-    /// Whether a status was written a moment ago.
-    pub fn was_told_lately(&self, key: &PlatformKey, now: Instant) -> bool {
+    /// How long a status that tells of progress alone is to wait.
+    pub fn fresh_for(&self, key: &PlatformKey, now: Instant) -> Duration {
         let platforms = self.lock();
         let fresh_until = platforms.get(key).and_then(|entry| entry.fresh_until);
-        fresh_until.is_some_and(|end| now < end)
+        fresh_until.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
     }
 
     /// A look has ended, and the next one is due then unless something happens.
@@ -178,8 +174,14 @@ impl Agenda {
         entry.own.extend(outcome.written);
         let surplus = entry.own.len().saturating_sub(MARKS);
         entry.own.drain(..surplus);
-        let took = entry.took(now);
-        entry.begun = None;
+        let took = entry
+            .begun
+            .take()
+            .map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+        if outcome.is_told {
+            let pace = took.saturating_mul(PROGRESS_PER_LOOK);
+            entry.fresh_until = Some(now + pace.clamp(PROGRESS_PACE, LONGEST_PROGRESS_PACE));
+        }
         entry.edits = if outcome.found_edit { entry.edits + 1 } else { 0 };
         let factor = REST_PER_EDIT.saturating_pow(entry.edits.saturating_sub(1));
         let rest = (took * REST_PER_LOOK).max(PACE);
@@ -199,12 +201,6 @@ impl Agenda {
 }
 
 impl Entry {
-    /// The look that is under way.
-    fn took(&self, now: Instant) -> Duration {
-        self.begun
-            .map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun))
-    }
-
     /// Takes away what the watches tell of the operator's own writes. It can come before the write has been answered.
     fn drop_echoes(&mut self) {
         let Self { news, own, .. } = self;
@@ -350,8 +346,8 @@ mod tests {
                 is_to_tell,
                 ..Outcome::default()
             };
-            agenda.end(&key(), outcome, now, now + PROGRESS_PACE);
-            let look = agenda.begin(&key(), now + PROGRESS_PACE);
+            agenda.end(&key(), outcome, now, now + HOUR);
+            let look = agenda.begin(&key(), now + HOUR);
             let nothing = Look::After(BTreeSet::new());
             assert_eq!(look, Ok(if is_to_tell { nothing } else { Look::Anew }));
         }
@@ -422,20 +418,25 @@ mod tests {
     #[test]
     fn a_status_is_fresh_for_the_longer_the_longer_its_look_took() {
         let (agenda, mut now) = looked_at();
-        assert!(!agenda.was_told_lately(&key(), now));
+        assert_eq!(agenda.fresh_for(&key(), now), Duration::ZERO);
         for (took, fresh) in [
             (Duration::from_millis(100), PROGRESS_PACE),
-            (Duration::from_millis(500), Duration::from_secs(10)),
+            (Duration::from_secs(1), Duration::from_secs(10)),
             (Duration::from_secs(10), LONGEST_PROGRESS_PACE),
         ] {
-            now += HOUR;
-            assert_eq!(agenda.begin(&key(), now), ANEW);
-            now += took;
-            agenda.told(&key(), now);
-            agenda.end(&key(), Outcome::default(), now, now);
-            let last = fresh.saturating_sub(Duration::from_nanos(1));
-            assert!(agenda.was_told_lately(&key(), now + last));
-            assert!(!agenda.was_told_lately(&key(), now + fresh));
+            for is_told in [true, false] {
+                now += HOUR;
+                assert_eq!(agenda.begin(&key(), now), ANEW);
+                now += took;
+                let outcome = Outcome {
+                    is_told,
+                    ..Outcome::default()
+                };
+                agenda.end(&key(), outcome, now, now);
+                let fresh = if is_told { fresh } else { Duration::ZERO };
+                assert_eq!(agenda.fresh_for(&key(), now), fresh);
+                assert_eq!(agenda.fresh_for(&key(), now + fresh), Duration::ZERO);
+            }
         }
     }
 

@@ -32,13 +32,9 @@ pub struct Knowledge<'a> {
     pub referrers: &'a Referrers,
     /// Of which kinds the Platform has objects.
     pub holdings: &'a Holdings,
-    /// Whether a status was written a moment ago, so that one which tells of progress alone can wait.
-    pub was_told_lately: bool,
+    /// How long a status that tells of progress alone is to wait, since another was written a moment ago.
+    pub fresh_for: Duration,
 }
-
-/// Progress alone is told at most so often: a status is what a look costs the API server most, and a rollout has many
-/// steps.
-pub(super) const PROGRESS_PACE: Duration = Duration::from_secs(5);
 
 /// A Platform that is to be looked at again so soon is under way.
 const UNDER_WAY: Duration = Duration::from_mins(1);
@@ -153,9 +149,9 @@ pub async fn reconcile<C: Cluster>(
     let mut written = applied.written;
     let mut requeue = verdict.requeue;
     let mut is_told = false;
-    let is_to_tell = verdict.can_wait && knowledge.was_told_lately;
+    let is_to_tell = verdict.can_wait && !knowledge.fresh_for.is_zero();
     if is_to_tell {
-        requeue = Requeue::After(requeue.pause().min(PROGRESS_PACE));
+        requeue = Requeue::After(requeue.pause().min(knowledge.fresh_for));
     } else {
         match tell(cluster, &platform, &verdict).await? {
             Told::Gone => return Ok(Reconciled::NOTHING_LEFT),

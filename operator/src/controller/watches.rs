@@ -229,9 +229,6 @@ pub async fn watch<C: Cluster>(
 impl<C> Operator<C> {
     fn after_look(&self, key: &PlatformKey, reconciled: Reconciled, now: Instant) -> Action {
         self.backoff.succeeded(key);
-        if reconciled.is_told {
-            self.news.agenda.told(key, now);
-        }
         if let Some(snapshot) = reconciled.snapshot {
             self.news.snapshots.keep(key, snapshot);
         }
@@ -239,6 +236,7 @@ impl<C> Operator<C> {
         let outcome = Outcome {
             written: reconciled.written,
             found_edit: reconciled.found_edit,
+            is_told: reconciled.is_told,
             is_to_tell: reconciled.is_to_tell,
         };
         self.news.agenda.end(key, outcome, now, now + pause);
@@ -300,7 +298,7 @@ async fn reconcile_watched<C: Cluster>(
         kinds: &operator.kinds,
         referrers: &operator.referrers,
         holdings: &operator.news.holdings,
-        was_told_lately: operator.news.agenda.was_told_lately(&key, started),
+        fresh_for: operator.news.agenda.fresh_for(&key, started),
     };
     let result = reconcile(&operator.cluster, &knowledge, &key, known, Timestamp::now)
         .instrument(span.clone())

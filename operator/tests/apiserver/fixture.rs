@@ -1,6 +1,6 @@
 //! What the tests of this binary share: a namespace with Platforms in it, and one reconcile at a time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -170,7 +170,7 @@ impl World {
             evidence: None,
             referrers: &Referrers::default(),
             holdings: &Holdings::default(),
-            was_told_lately: false,
+            fresh_for: Duration::ZERO,
         };
         let looking = reconcile(cluster, &knowledge, &key, Snapshot::default(), Timestamp::now);
         let reconciled = Box::pin(looking).await?;

@@ -1,8 +1,13 @@
 //! When a status is written, and what events tell.
 
+use std::time::Duration;
+
 use platform_testkit::{Fate, Write, example};
 
 use crate::world::World;
+
+/// Any time that is not over yet.
+const MOMENT: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_missing_image_is_told_and_recovered_from() {
@@ -63,16 +68,16 @@ fn progress_alone_is_told_a_little_later_and_anything_else_at_once() {
     world.reconcile().expect("nothing goes wrong");
     assert!(tells(), "the first status");
 
-    world.was_told_lately.set(true);
+    world.fresh_for.set(MOMENT);
     world.settle();
     world.reconcile().expect("nothing goes wrong");
     assert!(!tells(), "more is there");
-    world.was_told_lately.set(false);
+    world.fresh_for.set(Duration::ZERO);
     world.reconcile().expect("nothing goes wrong");
     assert!(tells());
     assert_eq!(world.condition("Ready").1, "Progressing");
 
-    world.was_told_lately.set(true);
+    world.fresh_for.set(MOMENT);
     world.cluster.settle(|_| Fate::ImageMissing);
     world.reconcile().expect("nothing goes wrong");
     assert!(tells(), "something is in the way");

@@ -32,8 +32,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct World {
     pub(crate) cluster: FakeCluster,
     pub(crate) key: PlatformKey,
-    /// Whether its status was written a moment ago.
-    pub(crate) was_told_lately: Cell<bool>,
+    /// How long a status of progress alone is to wait.
+    pub(crate) fresh_for: Cell<Duration>,
     minutes: Cell<i64>,
     now: Cell<Instant>,
     referrers: Referrers,
@@ -53,7 +53,7 @@ impl World {
         let world = Self {
             cluster,
             key,
-            was_told_lately: Cell::new(false),
+            fresh_for: Cell::default(),
             minutes: Cell::new(0),
             now: Cell::new(Instant::now()),
             referrers: Referrers::default(),
@@ -133,7 +133,7 @@ impl World {
             evidence: None,
             referrers: &self.referrers,
             holdings: &news.holdings,
-            was_told_lately: self.was_told_lately.get(),
+            fresh_for: self.fresh_for.get(),
         };
         let result = self
             .runtime
@@ -172,6 +172,7 @@ impl World {
         let outcome = Outcome {
             written: reconciled.written,
             found_edit: reconciled.found_edit,
+            is_told: reconciled.is_told,
             is_to_tell: reconciled.is_to_tell,
         };
         let now = self.now.get();

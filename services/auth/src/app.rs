@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::{FromRef, Request},
-};
-use tower::util::MapRequestLayer;
+use axum::{Router, extract::FromRef};
 use tracewell_kit::{
     auth::Verifier,
     config::Env,
@@ -90,14 +86,6 @@ impl Service for Auth {
 
     fn routes() -> Routes<AppState> {
         routes::all()
-    }
-
-    fn mount(state: &AppState, router: Router) -> Router {
-        let hasher = state.hasher.clone();
-        router.layer(MapRequestLayer::new(move |request: Request| {
-            hasher.request();
-            request
-        }))
     }
 
     fn operations(state: &AppState, router: Router) -> Router {

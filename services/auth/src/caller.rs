@@ -13,6 +13,7 @@ use tracewell_kit::{
 use crate::{
     domain::{Account, Role, User},
     error::AuthError,
+    hashing::Hasher,
     store,
 };
 
@@ -53,11 +54,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller
 where
     Verifier: FromRef<S>,
     Db: FromRef<S>,
+    Hasher: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let token = CurrentUser::from_request_parts(parts, state).await?;
+        Hasher::from_ref(state).make_way();
         let session_id = token.session.ok_or(AuthError::SessionEnded)?;
         let account = store::sessions::account(&Db::from_ref(state), &session_id, &token.id, clock::now())
             .await?
@@ -73,6 +76,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin
 where
     Verifier: FromRef<S>,
     Db: FromRef<S>,
+    Hasher: FromRef<S>,
 {
     type Rejection = ApiError;
 

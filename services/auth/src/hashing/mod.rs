@@ -100,17 +100,15 @@ impl Hasher {
     /// at once, or they would be many that wait.
     pub(crate) fn queue(&self) -> Result<Place, HashError> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
-        let permit = permit.map_err(|_| HashError::Busy)?;
-        self.workers.turns().queued();
         Ok(Place {
             hasher: self.clone(),
-            permit,
+            permit: permit.map_err(|_| HashError::Busy)?,
         })
     }
 
-    /// A request has come, whatever it asks for: hashes let it go first.
-    pub(crate) fn request(&self) {
-        self.workers.turns().request();
+    /// Who asks for something else than a hash comes: for a moment, those let go of the cores sooner.
+    pub(crate) fn make_way(&self) {
+        self.workers.turns().make_way();
     }
 
     /// [`Place::hash`] in a place of its own.

@@ -4,7 +4,8 @@
 //! wakes have the core only once it is *eligible*: once what its last turns took too much, were it a microsecond, is made
 //! up for. Where it is not, the hash goes on, and the scheduler looks again at its next tick, up to 4 ms later. It also
 //! looks whenever a thread goes to sleep. So on each core one that has nothing to do wakes and goes to sleep again, while
-//! hashes run and requests come that need none: each time costs the hash some microseconds, in a virtual machine tens.
+//! hashes run and somebody who is signed in asks for something. Each time costs the hash some microseconds, in a virtual
+//! machine tens; to those who wait for a hash a tick is nothing.
 
 use std::{
     mem,
@@ -14,7 +15,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, Thread},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -22,9 +23,11 @@ use nix::{
     unistd::Pid,
 };
 
-/// As long as a thread that serves waits at most for the scheduler to look, while requests come.
+/// As long as a thread that serves waits at most for the scheduler to look, while somebody asks.
 const SOON: Duration = Duration::from_micros(500);
-/// The pace while none come: seldom enough to cost nothing.
+/// Somebody asks until nobody has asked for so long.
+const CALM: Duration = Duration::from_millis(100);
+/// The pace at last while nobody asks: seldom enough to cost nothing.
 const SELDOM: Duration = Duration::from_millis(16);
 /// This thread, to the scheduler.
 const SELF: Pid = Pid::from_raw(0);
@@ -39,8 +42,8 @@ pub(super) struct Turns {
 struct State {
     /// Threads that are hashing.
     hashing: AtomicUsize,
-    /// Requests that came, less those that wait for a hash: to these the scheduler's tick is nothing. It wraps.
-    requests: AtomicUsize,
+    /// How often somebody asked. It wraps.
+    asked: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -75,14 +78,9 @@ impl Turns {
         Hashing(self)
     }
 
-    /// A request has come.
-    pub(super) fn request(&self) {
-        self.state.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One of the requests waits for a hash.
-    pub(super) fn queued(&self) {
-        self.state.requests.fetch_sub(1, Ordering::Relaxed);
+    /// Somebody asks.
+    pub(super) fn make_way(&self) {
+        self.state.asked.fetch_add(1, Ordering::Relaxed);
     }
 
     fn wake(&self) {
@@ -122,25 +120,31 @@ fn look(core: usize, state: &State) {
     if stay_on(core).is_err() {
         return;
     }
-    let (mut pause, mut requests) = (SOON, 0);
+    let (mut pause, mut asked, mut asked_at) = (SOON, 0, Instant::now());
     while !state.ended.load(Ordering::Acquire) {
         if state.hashing.load(Ordering::Acquire) == 0 {
             thread::park();
+            pause = SOON;
             continue;
         }
         thread::sleep(pause);
-        let before = mem::replace(&mut requests, state.requests.load(Ordering::Relaxed));
-        pause = if requests == before {
-            SELDOM.min(pause * 2)
-        } else {
-            SOON
-        };
+        let now = Instant::now();
+        let before = mem::replace(&mut asked, state.asked.load(Ordering::Relaxed));
+        if asked != before {
+            asked_at = now;
+        }
+        pause = next_pause(pause, now.duration_since(asked_at));
     }
+}
+
+/// After a pause, when nobody has asked for so long.
+fn next_pause(pause: Duration, calm: Duration) -> Duration {
+    if calm < CALM { SOON } else { SELDOM.min(pause * 2) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, path::PathBuf, time::Instant};
+    use std::{collections::BTreeSet, fs, path::PathBuf};
 
     use nix::libc::{SYS_clock_nanosleep, SYS_futex};
 
@@ -171,6 +175,23 @@ mod tests {
         calls.len() == own_cores().len() && calls.iter().all(|told| told.starts_with(&format!("{call} ")))
     }
 
+    #[test]
+    fn the_pace_is_kept_while_somebody_asks_and_halves_again_and_again_after() {
+        let mut pause = SOON;
+        for _ in 0..10 {
+            pause = next_pause(pause, CALM.saturating_sub(SOON));
+            assert_eq!(pause, SOON);
+        }
+        let slower: Vec<_> = (0..7)
+            .map(|_| {
+                pause = next_pause(pause, CALM);
+                pause.as_millis()
+            })
+            .collect();
+        assert_eq!(slower, [1, 2, 4, 8, 16, 16, 16]);
+        assert_eq!(next_pause(pause, Duration::ZERO), SOON);
+    }
+
     /// Threads of other tests that hash go away.
     #[test]
     fn each_core_has_a_thread_that_looks_while_somebody_hashes_and_sleeps_otherwise() {
@@ -191,7 +212,7 @@ mod tests {
         let (one, other) = (turns.hashing(), turns.hashing());
         until("they look", || all_wait_in(SYS_clock_nanosleep));
         drop(one);
-        until("they still look", || all_wait_in(SYS_clock_nanosleep));
+        assert_eq!(turns.state.hashing.load(Ordering::Acquire), 1, "they go on");
         drop(other);
         until("they sleep again", || all_wait_in(SYS_futex));
 

@@ -48,7 +48,7 @@ impl Workers {
         Ok(Self { jobs: sender, turns })
     }
 
-    /// Whom the hashes let go first.
+    /// Gets others the cores.
     pub(super) fn turns(&self) -> &Turns {
         &self.turns
     }

@@ -229,3 +229,58 @@ fn network(address: IpAddr) -> IpAddr {
         address @ IpAddr::V4(_) => address,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tracewell_kit::{
+        clock,
+        db::Engine::{self, Postgres, Sqlite},
+        testing::TestDatabase,
+    };
+
+    use super::*;
+    use crate::store::MIGRATIONS;
+
+    /// What is counted of the account, its address, and both, none where it is forgotten, after so many attempts and
+    /// one that is forgiven.
+    async fn left(db: &Db, client: &Client, attempts: usize) -> [Option<i64>; 3] {
+        let email = Email::from(format!("{attempts}@example.com"));
+        let (target, now) = (Target::Password(&email), clock::now());
+        for _ in 0..attempts {
+            begin(db, &target, client, now).await.unwrap();
+        }
+        forgive_now(db, &target, client).await.unwrap();
+        let counters = Counters::of(&target, client);
+        let failures = counters
+            .failures(&mut db.begin().await.unwrap(), now)
+            .await
+            .unwrap();
+        let count = |name: Option<&String>| Some(failures.get(name?)?.count);
+        [
+            count(Some(&counters.account)),
+            count(counters.address.as_ref()),
+            count(counters.account_and_address.as_ref()),
+        ]
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn one_attempt_is_forgiven_and_of_the_account_at_the_address_all(
+        #[values(Sqlite, Postgres)] engine: Engine,
+    ) {
+        let database = TestDatabase::create(engine).await.unwrap();
+        let db = database.open(MIGRATIONS).await.unwrap();
+        let nowhere = Client::default();
+        assert_eq!(left(&db, &nowhere, 1).await, [None; 3]);
+        assert_eq!(left(&db, &nowhere, 2).await, [Some(1), None, None]);
+
+        let somewhere = Client {
+            address: Some([192, 0, 2, 1].into()),
+            ..Client::default()
+        };
+        assert_eq!(left(&db, &somewhere, 3).await, [Some(2), Some(2), None]);
+        // The address still has the two of before.
+        assert_eq!(left(&db, &somewhere, 4).await, [Some(3), Some(5), None]);
+    }
+}
