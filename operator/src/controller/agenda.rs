@@ -346,8 +346,8 @@ mod tests {
                 is_to_tell,
                 ..Outcome::default()
             };
-            agenda.end(&key(), outcome, now, now + HOUR);
-            let look = agenda.begin(&key(), now + HOUR);
+            agenda.end(&key(), outcome, now, now + PROGRESS_PACE);
+            let look = agenda.begin(&key(), now + PROGRESS_PACE);
             let nothing = Look::After(BTreeSet::new());
             assert_eq!(look, Ok(if is_to_tell { nothing } else { Look::Anew }));
         }
