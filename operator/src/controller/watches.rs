@@ -115,11 +115,7 @@ pub fn controller(
         let objects = told(info.kind, reach.metadata(client, &resource), &ours, news);
         // Not by its owner: data that outlives its Platform has none, and whatever there are news of has to be looked at, or
         // forgotten where there is no such Platform.
-        controller = controller.watches_stream_with(
-            objects,
-            |object| platform_of(&object).map(|key| reference_to(&key)),
-            resource,
-        );
+        controller = controller.watches_stream_with(objects, |object| reference_of(&object), resource);
     }
     let pods = told(
         Kind::Pod,
@@ -129,7 +125,7 @@ pub fn controller(
     );
     let agenda = Arc::clone(&news.agenda);
     let controller = controller
-        .watches_stream(pods, |pod| platform_of(&pod).map(|key| reference_to(&key)))
+        .watches_stream(pods, |pod| reference_of(&pod))
         .reconcile_on(concerned.map(move |key| {
             agenda.ask_for(&key);
             reference_to(&key)
@@ -191,6 +187,11 @@ where
         .inspect(move |_| {
             let _listening = &listener;
         })
+}
+
+/// The Platform that an object belongs to.
+fn reference_of(object: &impl ResourceExt) -> Option<ObjectRef<Watched>> {
+    platform_of(object).map(|key| reference_to(&key))
 }
 
 fn reference_to(key: &PlatformKey) -> ObjectRef<Watched> {
