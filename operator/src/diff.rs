@@ -51,13 +51,13 @@ pub async fn diff(
     namespace: &str,
     settings: &Settings,
 ) -> Result<Comparison, DiffError> {
-    let key = PlatformKey {
-        namespace: manifest
+    let key = PlatformKey::new(
+        manifest
             .platform
             .namespace()
             .unwrap_or_else(|| namespace.to_owned()),
-        name: manifest.platform.name_any(),
-    };
+        manifest.platform.name_any(),
+    );
     let platform = cluster
         .dry_run(&key, &manifest.written)
         .await

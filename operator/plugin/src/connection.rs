@@ -106,10 +106,7 @@ impl Connection {
     }
 
     async fn named(&self, name: &str) -> Result<Platform> {
-        let key = PlatformKey {
-            namespace: self.namespace.clone(),
-            name: name.to_owned(),
-        };
+        let key = PlatformKey::new(self.namespace.clone(), name);
         let found = self.cluster().get(&key).await?.with_context(|| {
             format!(
                 "there is no Platform {name} in namespace {}; kubectl platform status -A shows all",

@@ -1,12 +1,12 @@
 //! The real cluster: each request under a deadline.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions, VersionMatch},
-    core::{ApiResource, DynamicObject, ObjectList, TypeMeta},
+    core::{ApiResource, DynamicObject, DynamicResourceScope, PartialObjectMeta, TypeMeta},
 };
 use platform_core::{
     api::{Platform, PlatformSpec, PlatformStatus},
@@ -19,17 +19,14 @@ use platform_core::{
     references::Reference,
     step::{EventNote, FailureCategory},
 };
-use serde::Deserialize as _;
+use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, ClusterError, Contested, Found, PLATFORM, PlatformKey, Reach, Revisions,
+    Cluster, ClusterError, Contested, Found, PLATFORM, PlatformKey, Reach, Read, Revisions,
     discovery::known_kinds,
     events::Publisher,
-    lists::{
-        list_all, list_metadata, list_page, metadata_only, own, page_by_page, without_bulk,
-        without_managed_fields,
-    },
+    lists::{list_all, metadata_only, own, page_by_page, without_bulk},
 };
 use crate::schema::refusals;
 
@@ -106,16 +103,15 @@ impl KubeCluster {
     }
 
     /// All of a list that `keep` makes something of, at least as new as what is known.
-    async fn list_known<K, F, T>(
+    async fn list_known<K, T>(
         &self,
         kind: &'static str,
+        api: Api<Read<K>>,
         params: ListParams,
-        list: impl Fn(ListParams) -> F,
         keep: impl Fn(K) -> Option<T>,
     ) -> Result<Vec<T>, ClusterError>
     where
-        K: Clone + ResourceExt,
-        F: Future<Output = Result<ObjectList<K>, kube::Error>>,
+        Read<K>: Clone + DeserializeOwned + Debug,
     {
         let listed = self
             .as_known(kind, |revision| {
@@ -124,14 +120,17 @@ impl KubeCluster {
                     Some(revision) => params.matching(VersionMatch::NotOlderThan).at(&revision),
                     None => params,
                 };
-                list_all(params, &list, &keep)
+                list_all(&api, params, &keep)
             })
             .await?;
         self.saw(kind, listed.revision.as_deref());
         Ok(listed.items)
     }
 
-    fn objects(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    fn objects<K>(&self, kind: Kind, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = DynamicResourceScope, DynamicType = ApiResource>,
+    {
         Api::namespaced_with(self.client.clone(), namespace, &kind.info().api_resource())
     }
 
@@ -140,7 +139,7 @@ impl KubeCluster {
     }
 
     /// Untyped: a spec that does not parse is to be told in the status.
-    fn untyped_platforms(&self, namespace: &str) -> Api<DynamicObject> {
+    fn untyped_platforms(&self, namespace: &str) -> Api<Read<DynamicObject>> {
         let resource = ApiResource::erase::<Platform>(&());
         Api::namespaced_with(self.client.clone(), namespace, &resource)
     }
@@ -152,7 +151,7 @@ impl KubeCluster {
 
     /// Whether the object that is there was written by the operator for this Platform: the API server keeps who wrote what.
     async fn is_own(&self, key: &ObjectKey, wanted: &DynamicObject) -> Result<bool, ClusterError> {
-        let api = self.objects(key.kind, &key.namespace);
+        let api = self.objects::<DynamicObject>(key.kind, &key.namespace);
         let Some(found) = within_deadline(api.get_metadata_opt(&key.name)).await? else {
             return Ok(false);
         };
@@ -190,16 +189,15 @@ impl Cluster for KubeCluster {
             within_deadline(api.get_with(&key.name, &params)).await
         };
         match self.as_known(PLATFORM, get).await {
-            Ok(found) => Ok(Some(understand(found))),
+            Ok(Read(found)) => Ok(Some(understand(found))),
             Err(ClusterError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     async fn list(&self, platform: &Platform, kind: Kind) -> Result<Vec<DynamicObject>, ClusterError> {
-        let api = self.objects(kind, &namespace_of(platform));
         let resource = kind.info().api_resource();
-        let params = own(platform, kind);
+        let (namespace, params) = (namespace_of(platform), own(platform, kind));
         // Page by page, so that what is not the Platform's, or not the operator's making, is not held.
         let keep = |object: DynamicObject| {
             belongs(platform, kind, &object).then(|| DynamicObject {
@@ -212,14 +210,14 @@ impl Cluster for KubeCluster {
             })
         };
         if kind == Kind::Secret {
-            let list = |params| list_metadata(api.clone(), params);
-            self.list_known(kind.info().name, params, list, |partial| {
+            let api = self.objects(kind, &namespace);
+            self.list_known(kind.info().name, api, params, |partial| {
                 keep(metadata_only(partial))
             })
             .await
         } else {
-            let list = |params| list_page(api.clone(), params);
-            self.list_known(kind.info().name, params, list, keep).await
+            let api = self.objects(kind, &namespace);
+            self.list_known(kind.info().name, api, params, keep).await
         }
     }
 
@@ -227,16 +225,12 @@ impl Cluster for KubeCluster {
         let api = Api::namespaced(self.client.clone(), &namespace_of(platform));
         let selector = labels::platform_selector(&platform.uid().unwrap_or_default());
         let params = page_by_page().labels(&selector);
-        let list = |params| list_page(api.clone(), params);
-        self.list_known(Kind::Pod.info().name, params, list, Some).await
+        self.list_known(Kind::Pod.info().name, api, params, Some).await
     }
 
     async fn version(&self, namespace: &str, reference: &Reference) -> Result<Option<String>, ClusterError> {
-        let found = within_deadline(
-            self.objects(reference.kind, namespace)
-                .get_metadata_opt(&reference.name),
-        )
-        .await?;
+        let api = self.objects::<Read<PartialObjectMeta<DynamicObject>>>(reference.kind, namespace);
+        let found = within_deadline(api.get_opt(&reference.name)).await?;
         Ok(found.and_then(|object| object.resource_version()))
     }
 
@@ -244,8 +238,8 @@ impl Cluster for KubeCluster {
         // Untyped: a Platform that does not parse must not stop the others.
         let resource = ApiResource::erase::<Platform>(&());
         let platforms = self.reach.objects(&self.client, &resource);
-        let list = |params| list_page(platforms.clone(), params);
-        self.list_known(PLATFORM, page_by_page(), list, claim_of).await
+        self.list_known(PLATFORM, platforms, page_by_page(), claim_of)
+            .await
     }
 
     async fn apply(
@@ -257,10 +251,10 @@ impl Cluster for KubeCluster {
         let api = self.objects(key.kind, &key.namespace);
         let mut params = apply_as(&manager_of(object));
         params.force = contested == Contested::Taken;
-        let applied: DynamicObject =
+        let Read::<DynamicObject>(applied) =
             within_deadline(api.patch(&key.name, &params, &Patch::Apply(object))).await?;
         self.saw(key.kind.info().name, applied.metadata.resource_version.as_deref());
-        Ok(without_content(key.kind, without_managed_fields(applied)))
+        Ok(without_content(key.kind, applied))
     }
 
     async fn create(
@@ -289,7 +283,7 @@ impl Cluster for KubeCluster {
     }
 
     async fn delete(&self, prune: &Prune) -> Result<(), ClusterError> {
-        let api = self.objects(prune.key.kind, &prune.key.namespace);
+        let api = self.objects::<Read<DynamicObject>>(prune.key.kind, &prune.key.namespace);
         let params = DeleteParams::background().preconditions(Preconditions {
             uid: Some(prune.uid.clone()),
             resource_version: Some(prune.resource_version.clone()),
@@ -301,7 +295,11 @@ impl Cluster for KubeCluster {
     }
 
     async fn put_status(&self, platform: &Platform, status: &PlatformStatus) -> Result<String, ClusterError> {
-        let api = self.untyped_platforms(&namespace_of(platform));
+        // Of the answer the version alone is read.
+        let api = Api::<Read<PartialObjectMeta<Platform>>>::namespaced(
+            self.client.clone(),
+            &namespace_of(platform),
+        );
         // The uid makes the API server refuse to write onto a Platform of the same name that came later.
         let body = json!({
             "apiVersion": Platform::api_version(&()),
@@ -310,9 +308,9 @@ impl Cluster for KubeCluster {
             "status": status,
         });
         let params = apply_as(labels::STATUS_FIELD_MANAGER).force();
-        let written: DynamicObject =
+        let written =
             within_deadline(api.patch_status(&platform.name_any(), &params, &Patch::Apply(&body))).await?;
-        self.saw(PLATFORM, written.metadata.resource_version.as_deref());
+        self.saw(PLATFORM, written.meta().resource_version.as_deref());
         Ok(written.resource_version().unwrap_or_default())
     }
 

@@ -1,15 +1,17 @@
 //! Lists, of which no answer and no result is larger than it has to be: others may have made what they are full of.
 
+use std::fmt::Debug;
+
 use kube::{
     Api, ResourceExt,
     api::ListParams,
-    core::{DynamicObject, ObjectList, PartialObjectMeta},
+    core::{DynamicObject, PartialObjectMeta},
 };
 use platform_core::{api::Platform, kinds::Kind, labels};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{ClusterError, within_deadline};
+use super::{ClusterError, Read, within_deadline};
 
 /// Objects per page of a list: bounds the memory that one answer takes, when each object is as large as the API server
 /// lets it be. What most Platforms have of a kind is one page.
@@ -47,24 +49,18 @@ pub(super) struct Listed<T> {
 /// What `keep` makes of the objects on all pages of a list. A continuation that expired meanwhile fails the whole list,
 /// which is then read again by the next attempt: half of an old list and half of a new one would be a cluster that never
 /// was.
-pub(super) async fn list_all<K, F, T>(
+pub(super) async fn list_all<K, T>(
+    api: &Api<Read<K>>,
     mut params: ListParams,
-    list: impl Fn(ListParams) -> F,
     keep: impl Fn(K) -> Option<T>,
 ) -> Result<Listed<T>, ClusterError>
 where
-    K: Clone + ResourceExt,
-    F: Future<Output = Result<ObjectList<K>, kube::Error>>,
+    Read<K>: Clone + DeserializeOwned + Debug,
 {
     let mut items = Vec::new();
     loop {
-        let page = within_deadline(list(params.clone())).await?;
-        items.extend(
-            page.items
-                .into_iter()
-                .map(without_managed_fields)
-                .filter_map(&keep),
-        );
+        let page = within_deadline(api.list(&params)).await?;
+        items.extend(page.items.into_iter().filter_map(|Read(object)| keep(object)));
         match page.metadata.continue_ {
             // The token says how new the rest is.
             Some(token) if !token.is_empty() => {
@@ -103,30 +99,10 @@ pub(super) fn without_bulk(kind: Kind, mut object: DynamicObject) -> DynamicObje
     object
 }
 
-pub(super) async fn list_page<K>(api: Api<K>, params: ListParams) -> Result<ObjectList<K>, kube::Error>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
-{
-    api.list(&params).await
-}
-
-pub(super) async fn list_metadata(
-    api: Api<DynamicObject>,
-    params: ListParams,
-) -> Result<ObjectList<PartialObjectMeta<DynamicObject>>, kube::Error> {
-    api.list_metadata(&params).await
-}
-
 pub(super) fn metadata_only(partial: PartialObjectMeta<DynamicObject>) -> DynamicObject {
     DynamicObject {
         types: None,
         metadata: partial.metadata,
         data: json!({}),
     }
-}
-
-/// Nobody reads the managed fields, and they are often half of an object's size.
-pub(super) fn without_managed_fields<K: ResourceExt>(mut object: K) -> K {
-    object.managed_fields_mut().clear();
-    object
 }

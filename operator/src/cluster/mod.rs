@@ -11,6 +11,7 @@ mod kube;
 mod lease;
 mod lists;
 mod reach;
+mod read;
 mod revisions;
 
 use std::future::Future;
@@ -35,6 +36,7 @@ pub use self::{
     kube::{KubeCluster, within_deadline},
     lease::{LeaseKey, Leases},
     reach::Reach,
+    read::Read,
     revisions::Revisions,
 };
 
@@ -48,6 +50,16 @@ pub struct PlatformKey {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl PlatformKey {
+    /// The Platform of this name in this namespace.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
 }
 
 impl std::fmt::Display for PlatformKey {

@@ -5,6 +5,8 @@ use kube::{
     core::{ApiResource, DynamicObject, DynamicResourceScope, NamespaceResourceScope, PartialObjectMeta},
 };
 
+use super::Read;
+
 /// The namespaces in which an operator looks for Platforms. Nothing that it does reaches beyond.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Reach {
@@ -37,12 +39,16 @@ impl Reach {
     }
 
     /// The objects of a kind that only the table of kinds knows.
-    pub fn objects(&self, client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
+    pub fn objects(&self, client: &Client, resource: &ApiResource) -> Api<Read<DynamicObject>> {
         self.api_with(client, resource)
     }
 
     /// The same without their content.
-    pub fn metadata(&self, client: &Client, resource: &ApiResource) -> Api<PartialObjectMeta<DynamicObject>> {
+    pub fn metadata(
+        &self,
+        client: &Client,
+        resource: &ApiResource,
+    ) -> Api<Read<PartialObjectMeta<DynamicObject>>> {
         self.api_with(client, resource)
     }
 

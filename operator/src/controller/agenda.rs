@@ -21,12 +21,15 @@ const PACE: Duration = Duration::from_millis(500);
 /// They are further apart where the API server takes long: so many times as long as the look took.
 const REST_PER_LOOK: u32 = 12;
 
+/// But never further, so that an answer that did not come is no reason to miss the next change.
+const LONGEST_REST: Duration = Duration::from_secs(3);
+
 /// And twice as far apart with each look that found another edit of the spec, until a look finds none: whoever edits in a
 /// loop has a rollout for each edit that is acted on, which the whole cluster has to carry.
 const REST_PER_EDIT: u32 = 2;
 
-/// But never further, so that an answer that did not come is no reason to miss the next change.
-const LONGEST_REST: Duration = Duration::from_secs(3);
+/// But never further: the last of the edits is acted on after this.
+const LONGEST_REST_OF_EDITS: Duration = Duration::from_secs(30);
 
 /// Progress alone waits until the last status is so old: a status is what a look costs the API server most, and a rollout has
 /// many steps.
@@ -184,8 +187,8 @@ impl Agenda {
         }
         entry.edits = if outcome.found_edit { entry.edits + 1 } else { 0 };
         let factor = REST_PER_EDIT.saturating_pow(entry.edits.saturating_sub(1));
-        let rest = (took * REST_PER_LOOK).max(PACE);
-        entry.rest = rest.saturating_mul(factor).min(LONGEST_REST);
+        let rest = took.saturating_mul(REST_PER_LOOK).clamp(PACE, LONGEST_REST);
+        entry.rest = rest.saturating_mul(factor).min(LONGEST_REST_OF_EDITS);
         (entry.looked_at, entry.due) = (Some(now), Some(due));
         entry.is_to_tell = outcome.is_to_tell;
     }
@@ -247,10 +250,7 @@ mod tests {
     }
 
     fn key() -> PlatformKey {
-        PlatformKey {
-            namespace: "shop".into(),
-            name: "demo".into(),
-        }
+        PlatformKey::new("shop", "demo")
     }
 
     fn mark(version: &str) -> Mark {
@@ -409,9 +409,9 @@ mod tests {
         agenda.end(&key(), Outcome::default(), now, now);
         now += PACE;
         edit(&agenda, &mut now);
-        let paces = [1, 2, 4].map(|factor| PACE * factor);
-        assert_eq!(rests[..3], paces);
-        assert_eq!(rests[3..10], [LONGEST_REST; 7]);
+        let paces = [1, 2, 4, 8, 16, 32].map(|factor| PACE * factor);
+        assert_eq!(rests[..6], paces);
+        assert_eq!(rests[6..10], [LONGEST_REST_OF_EDITS; 4]);
         assert_eq!(rests[10], PACE, "a look that found no edit ends the row");
     }
 

@@ -47,10 +47,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> PlatformKey {
-        PlatformKey {
-            namespace: "shop".into(),
-            name: name.into(),
-        }
+        PlatformKey::new("shop", name)
     }
 
     #[test]

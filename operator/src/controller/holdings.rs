@@ -114,10 +114,7 @@ mod tests {
     const KINDS: [Kind; 4] = [Kind::Service, Kind::Ingress, Kind::CronJob, Kind::Secret];
 
     fn key() -> PlatformKey {
-        PlatformKey {
-            namespace: "shop".into(),
-            name: "demo".into(),
-        }
+        PlatformKey::new("shop", "demo")
     }
 
     fn lists(holdings: &Holdings) -> [bool; 4] {

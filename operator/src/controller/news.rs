@@ -63,10 +63,7 @@ impl News {
 /// The Platform that an object belongs to, by its label: the owner of a pod is a `ReplicaSet`, and data may have none.
 pub(super) fn platform_of(object: &impl ResourceExt) -> Option<PlatformKey> {
     let name = object.labels().get(labels::PLATFORM)?;
-    Some(PlatformKey {
-        namespace: object.namespace()?,
-        name: name.clone(),
-    })
+    Some(PlatformKey::new(object.namespace()?, name.clone()))
 }
 
 #[cfg(test)]
@@ -82,10 +79,7 @@ mod tests {
         pod.metadata.namespace = Some("shop".into());
         assert_eq!(platform_of(&pod), None);
         pod.metadata.labels = Some([(labels::PLATFORM.to_owned(), "demo".to_owned())].into());
-        let key = PlatformKey {
-            namespace: "shop".into(),
-            name: "demo".into(),
-        };
+        let key = PlatformKey::new("shop", "demo");
         assert_eq!(platform_of(&pod), Some(key));
     }
 }

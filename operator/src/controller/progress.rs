@@ -57,10 +57,7 @@ mod tests {
     #[test]
     fn a_platform_is_forgotten_after_twice_the_longest_pulse() {
         let (progress, start) = (Progress::default(), Instant::now());
-        let key = PlatformKey {
-            namespace: "shop".into(),
-            name: "demo".into(),
-        };
+        let key = PlatformKey::new("shop", "demo");
         assert!(progress.forgotten(start).is_empty(), "there is none");
         progress.had_its_turn(&key, start);
         assert!(progress.forgotten(start + FORGOTTEN_AFTER).is_empty());

@@ -20,7 +20,7 @@ use super::{
     news::platform_of,
     watches::{changes, watch_config},
 };
-use crate::cluster::{Hearing, PlatformKey, Revisions};
+use crate::cluster::{Hearing, PlatformKey, Read, Revisions};
 
 /// Tells which Platforms a changed Secret or `ConfigMap` concerns.
 pub struct ReferenceWatches {
@@ -81,7 +81,7 @@ impl ReferenceWatches {
     }
 
     fn watch(&self, namespace: String, kind: Kind) -> AbortOnDropHandle<()> {
-        let api = Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(
+        let api = Api::<Read<PartialObjectMeta<DynamicObject>>>::namespaced_with(
             self.client.clone(),
             &namespace,
             &kind.info().api_resource(),
@@ -99,7 +99,7 @@ impl ReferenceWatches {
             while let Some(change) = changes.next().await {
                 match change {
                     Ok(object) => {
-                        revisions.saw(kind.info().name, object.metadata.resource_version.as_deref());
+                        revisions.saw(kind.info().name, object.resource_version().as_deref());
                         for platform in concerned_by(&referrers, kind, &object) {
                             // Nobody listens any more when the operator stops.
                             let _ = concerned.unbounded_send(platform);

@@ -46,10 +46,7 @@ mod tests {
 
     #[test]
     fn a_secret_leads_to_those_that_refer_to_it_now() {
-        let key = |name: &str| PlatformKey {
-            namespace: "shop".into(),
-            name: name.into(),
-        };
+        let key = |name: &str| PlatformKey::new("shop", name);
         let sentry = Reference::secret("sentry");
         let referrers = Referrers::default();
         referrers.set(&key("one"), [sentry.clone()].into());

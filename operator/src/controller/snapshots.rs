@@ -183,10 +183,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> PlatformKey {
-        PlatformKey {
-            namespace: "shop".into(),
-            name: name.into(),
-        }
+        PlatformKey::new("shop", name)
     }
 
     fn platform(uid: &str) -> Platform {

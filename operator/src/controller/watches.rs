@@ -41,14 +41,14 @@ use super::{
     watch_backoff::{NoBackoff, ShortBackoff},
 };
 use crate::{
-    cluster::{Cluster, Hearing, PlatformKey, Reach, WATCH_SECONDS},
+    cluster::{Cluster, Hearing, PlatformKey, Reach, Read, WATCH_SECONDS},
     evidence::Inquiries,
     leader::Leadership,
 };
 
 /// A Platform as the watch remembers it: its metadata alone. Its spec is read anew by each reconcile, and one that does
 /// not parse fails there, by itself, instead of in the list of all.
-pub type Watched = PartialObjectMeta<Platform>;
+pub type Watched = Read<PartialObjectMeta<Platform>>;
 
 /// Reconciles that run at once. Without a bound, a restart of the operator starts one per Platform
 /// (kube-rs/kube#1473).
@@ -94,9 +94,8 @@ pub fn controller(
     let ours = watch_config().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR));
     let (store, writer) = reflector::store();
     let platforms = heard(reach.api::<Watched>(client), watch_config(), &news.hearing)
-        // Nobody reads who wrote which field, nor what else is noted on it, and it would be kept for each Platform.
+        // Nobody reads what is noted on it, and it would be kept for each Platform.
         .modify(|platform| {
-            platform.managed_fields_mut().clear();
             platform.annotations_mut().clear();
             platform.labels_mut().clear();
         });
@@ -119,7 +118,7 @@ pub fn controller(
     }
     let pods = told(
         Kind::Pod,
-        reach.api::<PartialObjectMeta<Pod>>(client),
+        reach.api::<Read<PartialObjectMeta<Pod>>>(client),
         &ours,
         news,
     );
@@ -215,10 +214,9 @@ pub async fn watch<C: Cluster>(
             match outcome {
                 // A failed reconcile was told by `reconcile_watched`.
                 Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
-                Err(controller::Error::ObjectNotFound(gone)) => operator.forget(&PlatformKey {
-                    namespace: gone.namespace.unwrap_or_default(),
-                    name: gone.name,
-                }),
+                Err(controller::Error::ObjectNotFound(gone)) => {
+                    operator.forget(&PlatformKey::new(gone.namespace.unwrap_or_default(), gone.name))
+                }
                 Err(controller::Error::QueueError(error)) => tracing::warn!(%error, "a watch is begun anew"),
                 Err(error) => tracing::error!(%error, "the queue of reconciles failed"),
             }
@@ -328,10 +326,7 @@ fn pulse(key: &PlatformKey) -> Duration {
 }
 
 fn key_of(watched: &impl ResourceExt) -> PlatformKey {
-    PlatformKey {
-        namespace: watched.namespace().unwrap_or_default(),
-        name: watched.name_any(),
-    }
+    PlatformKey::new(watched.namespace().unwrap_or_default(), watched.name_any())
 }
 
 #[cfg(test)]
@@ -341,10 +336,7 @@ mod tests {
     #[test]
     fn the_turn_of_a_quiet_platform_comes_within_the_bounds() {
         for number in 0..200 {
-            let pause = pulse(&PlatformKey {
-                namespace: "shop".into(),
-                name: format!("demo-{number}"),
-            });
+            let pause = pulse(&PlatformKey::new("shop", format!("demo-{number}")));
             assert!((SHORTEST_PULSE..LONGEST_PULSE).contains(&pause), "{pause:?}");
         }
     }

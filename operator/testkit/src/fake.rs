@@ -102,10 +102,10 @@ impl FakeCluster {
     /// Creates a Platform, as `kubectl apply` would.
     pub fn create_platform(&self, mut platform: Platform) -> PlatformKey {
         let mut state = self.lock();
-        let key = PlatformKey {
-            namespace: platform.namespace().unwrap_or_else(|| "default".to_owned()),
-            name: platform.name_any(),
-        };
+        let key = PlatformKey::new(
+            platform.namespace().unwrap_or_else(|| "default".to_owned()),
+            platform.name_any(),
+        );
         let revision = state.next();
         platform.metadata.namespace = Some(key.namespace.clone());
         platform.metadata.uid = Some(format!("uid-{revision}"));
@@ -526,10 +526,7 @@ impl Cluster for FakeCluster {
         let mut state = self.lock();
         state.admit_write()?;
         let revision = state.next();
-        let key = PlatformKey {
-            namespace: platform.namespace().unwrap_or_default(),
-            name: platform.name_any(),
-        };
+        let key = PlatformKey::new(platform.namespace().unwrap_or_default(), platform.name_any());
         let stored = state
             .platforms
             .get_mut(&key)

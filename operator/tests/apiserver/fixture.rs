@@ -160,10 +160,7 @@ impl World {
         cluster: &C,
         name: &str,
     ) -> Result<Requeue, ReconcileError> {
-        let key = PlatformKey {
-            namespace: self.namespace.clone(),
-            name: name.to_owned(),
-        };
+        let key = PlatformKey::new(self.namespace.clone(), name);
         let knowledge = Knowledge {
             settings: &settings(),
             kinds: &known_kinds(&self.client).await.unwrap(),

@@ -96,10 +96,7 @@ async fn a_platform_is_as_new_as_what_was_told_of() {
     let Some(world) = world("informed").await else {
         return;
     };
-    let key = PlatformKey {
-        namespace: world.namespace.clone(),
-        name: "demo".to_owned(),
-    };
+    let key = PlatformKey::new(world.namespace.clone(), "demo");
     let revisions = Arc::new(Revisions::default());
     let cluster = world.cluster().informed_by(revisions.clone());
     for port in 1024..1044 {
