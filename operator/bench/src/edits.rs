@@ -16,7 +16,7 @@ use tracewell_e2e::figures::Figure;
 use crate::{
     audit::Requests,
     observer::{Observer, until_ready},
-    platforms::{EDITED, annotate, apply, create_namespaces, namespace, objects_of_one},
+    platforms::{EDITED, annotate, apply, create_namespaces, namespace, objects_of_one, until_acted_on},
     units::{milliseconds, percentile},
     world::World,
 };
@@ -32,6 +32,9 @@ const FLAP: Duration = Duration::from_millis(20);
 
 /// The longest that one repair may take.
 const REPAIR: Duration = Duration::from_secs(30);
+
+/// The longest that the last of many edits may wait: longer than the operator lets it.
+const LAST_EDIT: Duration = Duration::from_mins(1);
 
 /// What the operator writes for one Platform more, an edit of it, a change that means nothing, and for drift.
 pub(crate) async fn writes(world: &World, platforms: usize) -> Result<Vec<Figure>> {
@@ -120,6 +123,8 @@ pub(crate) async fn latency(world: &World, platforms: usize) -> Result<Vec<Figur
         times = edit_in_turn(world, &mut observer, platforms, 2) => times?,
         error = flapping => return Err(error),
     };
+    timeout(LAST_EDIT, until_acted_on(&world.client, 0)).await??;
+    world.settled().await?;
     let (p50, p99) = (percentile(&mut alone, 50), percentile(&mut alone, 99));
     let beside = percentile(&mut beside, 99);
     let ratio = beside.as_secs_f64() / p99.as_secs_f64();

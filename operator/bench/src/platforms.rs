@@ -9,6 +9,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{Patch, PatchParams},
     core::DynamicObject,
+    runtime::wait::await_condition,
 };
 use platform_core::{
     api::Platform, desired::Desired, kinds::Kind, labels, resolve::resolve, settings::Settings, step::Facts,
@@ -74,6 +75,19 @@ async fn apply_manifest(client: &Client, number: usize, manifest: Value) -> Resu
     platforms
         .patch(NAME, &PatchParams::apply("kubectl"), &Patch::Apply(&manifest))
         .await?;
+    Ok(())
+}
+
+/// Waits until the operator has acted on the last edit of a Platform.
+pub(crate) async fn until_acted_on(client: &Client, number: usize) -> Result<()> {
+    let platforms = Api::<Platform>::namespaced(client.clone(), &namespace(number));
+    let is_acted_on = |found: Option<&Platform>| {
+        found.is_some_and(|found| {
+            let status = found.status.as_ref();
+            status.and_then(|status| status.observed_generation) == found.metadata.generation
+        })
+    };
+    await_condition(platforms, NAME, is_acted_on).await?;
     Ok(())
 }
 

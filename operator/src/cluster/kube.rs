@@ -151,8 +151,9 @@ impl KubeCluster {
 
     /// Whether the object that is there was written by the operator for this Platform: the API server keeps who wrote what.
     async fn is_own(&self, key: &ObjectKey, wanted: &DynamicObject) -> Result<bool, ClusterError> {
-        let api = self.objects::<DynamicObject>(key.kind, &key.namespace);
-        let Some(found) = within_deadline(api.get_metadata_opt(&key.name)).await? else {
+        // With its managed fields.
+        let api = self.objects::<PartialObjectMeta<DynamicObject>>(key.kind, &key.namespace);
+        let Some(found) = within_deadline(api.get_opt(&key.name)).await? else {
             return Ok(false);
         };
         let mut writers = found

@@ -1,7 +1,7 @@
 //! Objects as they are read: of what the API server sends, the managed fields are often half of the bytes and most of the
-//! parts, and nobody here reads them. They are skipped, not parsed and thrown away.
+//! parts, and what is read this way is nobody's reason to look at them. They are skipped, not parsed and thrown away.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use k8s_openapi::{
     api::core::v1::{Pod, PodSpec, PodStatus},
@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{
     Resource,
-    core::{DynamicObject, PartialObjectMeta, PartialObjectMetaExt as _, TypeMeta},
+    core::{DynamicObject, PartialObjectMeta, TypeMeta},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -17,7 +17,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// An object as the watches and the lists have it.
+/// An object without its managed fields.
 #[derive(Debug, Clone, Default)]
 pub struct Read<K>(pub K);
 
@@ -100,10 +100,16 @@ impl<'de, K> Deserialize<'de> for Read<PartialObjectMeta<K>> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Parts {
+            #[serde(default)]
             metadata: Metadata,
         }
         let parts = Parts::deserialize(deserializer)?;
-        Ok(Self(ObjectMeta::from(parts.metadata).into_response_partial()))
+        Ok(Self(PartialObjectMeta {
+            // It would be the type of a partial object, and not of this one.
+            types: None,
+            metadata: parts.metadata.into(),
+            _phantom: PhantomData,
+        }))
     }
 }
 
@@ -111,6 +117,7 @@ impl<'de> Deserialize<'de> for Read<Pod> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Parts {
+            #[serde(default)]
             metadata: Metadata,
             spec: Option<PodSpec>,
             status: Option<PodStatus>,
@@ -214,12 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn of_metadata_alone_nothing_else_is_sent() {
+        assert!(Read::<PartialObjectMeta<DynamicObject>>::metadata_api());
+        assert!(!Read::<DynamicObject>::metadata_api());
+    }
+
+    #[test]
     fn what_is_no_object_is_refused() {
-        for text in ["[]", "7", "{\"metadata\": 7}", "{\"metadata\": {\"name\": 7}}"] {
+        for text in ["7", "{\"metadata\": 7}", "{\"metadata\": {\"name\": 7}}"] {
             assert!(
                 serde_json::from_str::<Read<DynamicObject>>(text).is_err(),
                 "{text}"
             );
+            assert!(serde_json::from_str::<Read<Pod>>(text).is_err(), "{text}");
             assert!(
                 serde_json::from_str::<Read<PartialObjectMeta<Pod>>>(text).is_err(),
                 "{text}"

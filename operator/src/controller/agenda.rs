@@ -24,11 +24,11 @@ const REST_PER_LOOK: u32 = 12;
 /// But never further, so that an answer that did not come is no reason to miss the next change.
 const LONGEST_REST: Duration = Duration::from_secs(3);
 
-/// And twice as far apart with each look that found another edit of the spec, until a look finds none: whoever edits in a
-/// loop has a rollout for each edit that is acted on, which the whole cluster has to carry.
+/// An edit of the spec that follows upon another waits longer, twice as long as the one before: whoever edits in a loop has a
+/// rollout for each edit that is acted on, which the whole cluster has to carry.
 const REST_PER_EDIT: u32 = 2;
 
-/// But never further: the last of the edits is acted on after this.
+/// But never longer than this, after which the last of the edits is acted on.
 const LONGEST_REST_OF_EDITS: Duration = Duration::from_secs(30);
 
 /// Progress alone waits until the last status is so old: a status is what a look costs the API server most, and a rollout has
@@ -111,8 +111,10 @@ struct Entry {
     looked_at: Option<Instant>,
     /// How long to leave it alone after that.
     rest: Duration,
-    /// Looks, one soon after the other, that each found another edit of the spec.
+    /// Edits of the spec that were acted on, one soon after the other.
     edits: u32,
+    /// When the next one is.
+    next_edit: Option<Instant>,
     /// Whether that look found a status to write.
     is_to_tell: bool,
     /// When everything was listed last.
@@ -148,11 +150,8 @@ impl Agenda {
         let (Some(looked_at), Some(due)) = (entry.looked_at, entry.due) else {
             return Ok(entry.read(now));
         };
-        let rested = looked_at + entry.rest;
-        if now.saturating_duration_since(rested) > LONGEST_REST {
-            entry.edits = 0;
-        }
         entry.drop_echoes();
+        let rested = (looked_at + entry.rest).max(entry.waits_for_edits().unwrap_or(looked_at));
         let is_wanted = entry.is_asked_for || !entry.news.is_empty() || due <= now;
         if !is_wanted {
             return Err(due.saturating_duration_since(now));
@@ -185,10 +184,10 @@ impl Agenda {
             let pace = took.saturating_mul(PROGRESS_PER_LOOK);
             entry.fresh_until = Some(now + pace.clamp(PROGRESS_PACE, LONGEST_PROGRESS_PACE));
         }
-        entry.edits = if outcome.found_edit { entry.edits + 1 } else { 0 };
-        let factor = REST_PER_EDIT.saturating_pow(entry.edits.saturating_sub(1));
-        let rest = took.saturating_mul(REST_PER_LOOK).clamp(PACE, LONGEST_REST);
-        entry.rest = rest.saturating_mul(factor).min(LONGEST_REST_OF_EDITS);
+        entry.rest = took.saturating_mul(REST_PER_LOOK).clamp(PACE, LONGEST_REST);
+        if outcome.found_edit {
+            entry.acted_on_edit(now);
+        }
         (entry.looked_at, entry.due) = (Some(now), Some(due));
         entry.is_to_tell = outcome.is_to_tell;
     }
@@ -214,6 +213,19 @@ impl Entry {
             }
             None => true,
         });
+    }
+
+    /// Until when a look has to wait, if it would find an edit.
+    fn waits_for_edits(&self) -> Option<Instant> {
+        let may_be_edited = self.news.iter().any(|mark| mark.kind.is_none());
+        self.next_edit.filter(|_| may_be_edited)
+    }
+
+    fn acted_on_edit(&mut self, now: Instant) {
+        let is_in_a_row = self.next_edit.is_some_and(|next| now <= next + LONGEST_REST);
+        self.edits = if is_in_a_row { self.edits + 1 } else { 1 };
+        let factor = REST_PER_EDIT.saturating_pow(self.edits - 1);
+        self.next_edit = Some(now + self.rest.saturating_mul(factor).min(LONGEST_REST_OF_EDITS));
     }
 
     fn read(&mut self, now: Instant) -> Look {
@@ -385,34 +397,60 @@ mod tests {
         }
     }
 
+    /// The Platform itself, with another spec.
+    fn edit(generation: u32) -> Mark {
+        Mark::new(None, "demo", &generation.to_string())
+    }
+
+    /// Acts on an edit when it may, and gives how long that was after `now`, which is then.
+    fn act_on_edit(agenda: &Agenda, now: &mut Instant, generation: u32) -> Duration {
+        agenda.told_of(&key(), edit(generation));
+        let wait = match agenda.begin(&key(), *now) {
+            Ok(_) => Duration::ZERO,
+            Err(wait) => {
+                *now += wait;
+                assert!(agenda.begin(&key(), *now).is_ok());
+                wait
+            }
+        };
+        let outcome = Outcome {
+            found_edit: true,
+            ..Outcome::default()
+        };
+        agenda.end(&key(), outcome, *now, *now + HOUR);
+        wait
+    }
+
     #[test]
     fn whoever_edits_in_a_loop_is_followed_ever_more_slowly() {
         let (agenda, mut now) = looked_at();
-        let mut rests = Vec::new();
-        let mut edit = |agenda: &Agenda, now: &mut Instant| {
-            agenda.ask_for(&key());
-            assert_eq!(agenda.begin(&key(), *now), ANEW);
-            let outcome = Outcome {
-                found_edit: true,
-                ..Outcome::default()
-            };
-            agenda.end(&key(), outcome, *now, *now);
-            let rest = agenda.begin(&key(), *now).expect_err("it has to rest");
-            // A timer is never early.
-            *now += rest + Duration::from_millis(1);
-            rests.push(rest);
-        };
-        for _ in 0..10 {
-            edit(&agenda, &mut now);
+        let mut waits = (0..10).map(|generation| act_on_edit(&agenda, &mut now, generation));
+        let doubled = [0, 1, 2, 4, 8, 16, 32].map(|factor| PACE * factor);
+        assert!(waits.by_ref().take(7).eq(doubled));
+        assert!(waits.eq([LONGEST_REST_OF_EDITS; 3]));
+        now += LONGEST_REST_OF_EDITS + LONGEST_REST + PACE;
+        let after_a_while = [10, 11].map(|generation| act_on_edit(&agenda, &mut now, generation));
+        assert_eq!(after_a_while, [Duration::ZERO, PACE]);
+    }
+
+    #[test]
+    fn looks_for_another_reason_are_as_ever_and_do_not_hide_a_loop() {
+        let (agenda, mut now) = looked_at();
+        for generation in 0..5 {
+            act_on_edit(&agenda, &mut now, generation);
+            now += PACE;
+            agenda.told_of(&key(), mark(&format!("rolled out {generation}")));
+            assert_eq!(agenda.begin(&key(), now), Ok(after_news()));
+            agenda.end(&key(), Outcome::default(), now, now + HOUR);
         }
-        assert_eq!(agenda.begin(&key(), now), ANEW);
-        agenda.end(&key(), Outcome::default(), now, now);
-        now += PACE;
-        edit(&agenda, &mut now);
-        let paces = [1, 2, 4, 8, 16, 32].map(|factor| PACE * factor);
-        assert_eq!(rests[..6], paces);
-        assert_eq!(rests[6..10], [LONGEST_REST_OF_EDITS; 4]);
-        assert_eq!(rests[10], PACE, "a look that found no edit ends the row");
+        assert_eq!(act_on_edit(&agenda, &mut now, 5), PACE * 15);
+        agenda.told_of(&key(), edit(6));
+        agenda.ask_for(&key());
+        assert!(
+            agenda.begin(&key(), now + PACE * 31).is_err(),
+            "it would find the edit"
+        );
+        assert!(agenda.begin(&key(), now + PACE * 32).is_ok());
     }
 
     #[test]

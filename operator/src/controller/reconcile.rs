@@ -196,6 +196,7 @@ async fn tell_refusal<C: Cluster>(
         Told::Written(mark) => Reconciled {
             written: vec![mark],
             is_told: true,
+            found_edit: was_edited(platform),
             ..Reconciled::NOTHING_LEFT
         },
     })

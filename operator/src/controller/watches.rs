@@ -215,7 +215,7 @@ pub async fn watch<C: Cluster>(
                 // A failed reconcile was told by `reconcile_watched`.
                 Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
                 Err(controller::Error::ObjectNotFound(gone)) => {
-                    operator.forget(&PlatformKey::new(gone.namespace.unwrap_or_default(), gone.name))
+                    operator.forget(&PlatformKey::new(gone.namespace.unwrap_or_default(), gone.name));
                 }
                 Err(controller::Error::QueueError(error)) => tracing::warn!(%error, "a watch is begun anew"),
                 Err(error) => tracing::error!(%error, "the queue of reconciles failed"),
