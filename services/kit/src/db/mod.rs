@@ -20,7 +20,7 @@ mod url;
 use std::num::NonZeroU32;
 
 use sqlx::{
-    Any, Decode, Encode, Row as _, SqlSafeStr, Transaction, Type,
+    Any, Decode, Encode, Row as _, SqlSafeStr, Type,
     any::{AnyArguments, AnyRow},
 };
 use tokio::runtime::Handle;
@@ -29,7 +29,7 @@ use tracing::Instrument as _;
 
 pub use engine::Engine;
 pub use error::DbError;
-use pool::{Pool, create_private};
+use pool::{Connection, Pool, create_private};
 pub use schema::Migration;
 pub use url::{DatabaseUrl, EXPECTED, InvalidDatabaseUrl};
 
@@ -77,10 +77,14 @@ impl Db {
 
     /// Starts a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Ok(Tx {
-            engine: self.engine(),
-            transaction: Some(self.writer.begin().await?),
-        })
+        let engine = self.engine();
+        let mut tx = Tx {
+            engine,
+            connection: Some(self.writer.acquire().await?),
+        };
+        // From here on it is ended, however far the beginning got.
+        tx.run("BEGIN", engine.begin()).await?;
+        Ok(tx)
     }
 
     /// Whether the database answers.
@@ -102,16 +106,15 @@ impl Db {
 pub struct Tx {
     engine: Engine,
     /// Taken by its end.
-    transaction: Option<Transaction<'static, Any>>,
+    connection: Option<Connection>,
 }
 
 impl Tx {
     /// Makes what the transaction wrote last.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        match self.transaction.take() {
-            Some(transaction) => Ok(self.call("COMMIT").run(transaction.commit()).await?),
-            None => Ok(()),
-        }
+        self.run("COMMIT", "COMMIT").await?;
+        self.connection = None;
+        Ok(())
     }
 
     /// Waits for every other transaction that locked the same `what`, and makes later ones wait until this one ends:
@@ -124,27 +127,37 @@ impl Tx {
         }
     }
 
-    fn call(&self, statement: &'static str) -> DbCall {
-        db(statement, "", statement).system(self.engine.system())
+    /// Begins or ends it.
+    async fn run(&mut self, operation: &'static str, statement: &'static str) -> Result<(), DbError> {
+        let call = db(operation, "", statement).system(self.engine.system());
+        let run = sqlx::raw_sql(statement).execute(self.connection()?);
+        Ok(call.run(run).await.map(drop)?)
     }
 
     fn connection(&mut self) -> Result<&mut sqlx::AnyConnection, sqlx::Error> {
-        // Only its end takes the transaction, and nothing is called after that.
-        self.transaction.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+        // Only its end takes the connection, and nothing is called after that.
+        self.connection.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        let Some(transaction) = self.transaction.take() else {
+        let Some(mut connection) = self.connection.take() else {
             return;
         };
-        // Without a runtime the driver rolls back when the connection is next used.
-        if let Ok(runtime) = Handle::try_current() {
-            let rollback = self.call("ROLLBACK").run(transaction.rollback());
-            // A connection that cannot roll back is closed, which does it too.
-            runtime.spawn(async { drop(rollback.await) }.in_current_span());
-        }
+        let Ok(runtime) = Handle::try_current() else {
+            // Nobody can wait for a rollback. The connection's end is one too.
+            connection.discard();
+            return;
+        };
+        let call = db("ROLLBACK", "", "ROLLBACK").system(self.engine.system());
+        let rollback = async move {
+            let run = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
+            if call.run(run).await.is_err() {
+                connection.discard();
+            }
+        };
+        runtime.spawn(rollback.in_current_span());
     }
 }
 

@@ -1,5 +1,7 @@
 //! The database: schema, transactions, failures.
 
+use std::num::NonZeroU32;
+
 use rstest::rstest;
 use tracewell_kit::{
     config::Env,
@@ -85,6 +87,70 @@ async fn only_what_is_committed_stays(#[values(Sqlite, Postgres)] engine: Engine
         insert(&db, "kept", true).await,
         Err(DbError::UniqueViolation)
     ));
+    Ok(())
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_is_cut_off_leaves_no_transaction_behind(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) -> Setup<()> {
+    let database = TestDatabase::create(engine).await?;
+    let db = Db::open_with(database.url(), NonZeroU32::MIN).await?;
+    db.migrate(&[NOTES]).await?;
+    for polls in 1..20 {
+        let mut cut_off = Box::pin(async { insert(&db, &format!("{polls:02}"), true).await });
+        for _ in 0..polls {
+            if futures::poll!(&mut cut_off).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(cut_off);
+        // By the same connection, if there is but one.
+        insert(&db, &format!("after {polls:02}"), true).await?;
+    }
+    let ids = ids(&db).await?;
+    assert_eq!(ids.iter().filter(|id| id.starts_with("after")).count(), 19, "{ids:?}");
+    Ok(())
+}
+
+#[test]
+fn a_transaction_that_ends_after_the_runtime_is_rolled_back() -> Setup<()> {
+    let start = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let folder = tempfile::tempdir()?;
+    let url = DatabaseUrl::file(folder.path().join("notes.db"));
+    let runtime = start()?;
+    let (db, left) = runtime.block_on(async {
+        let db = Db::open(&url).await?;
+        db.migrate(&[NOTES]).await?;
+        let mut left = db.begin().await?;
+        query("notes", "INSERT INTO notes (id) VALUES ('left')")
+            .execute(&mut left)
+            .await?;
+        Ok::<_, DbError>((db, left))
+    })?;
+    drop(runtime);
+    drop(left);
+    start()?.block_on(async {
+        insert(&db, "kept", true).await?;
+        assert_eq!(ids(&db).await?, ["kept"]);
+        Ok(())
+    })
+}
+
+#[tokio::test]
+async fn a_database_that_is_closed_is_one_file() -> Setup<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("notes.db");
+    let db = Db::open(&DatabaseUrl::file(&path)).await?;
+    db.migrate(&[NOTES]).await?;
+    insert(&db, "1", true).await?;
+    let log = path.with_extension("db-wal");
+    assert!(log.exists());
+    db.close().await;
+    assert!(!log.exists());
+    assert!(matches!(db.begin().await, Err(DbError::Query(_))));
     Ok(())
 }
 
