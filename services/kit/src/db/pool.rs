@@ -96,9 +96,7 @@ impl Pool {
 
 impl Connections {
     async fn to_file(url: &DatabaseUrl, size: u32) -> Result<Self, DbError> {
-        let file = File {
-            url: url.expose(),
-        };
+        let file = File { url: url.expose() };
         let pool = managed::Pool::builder(file)
             .max_size(usize::try_from(size).unwrap_or(usize::MAX))
             .wait_timeout(Some(PATIENCE))

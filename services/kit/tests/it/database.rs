@@ -111,7 +111,11 @@ async fn whoever_is_cut_off_leaves_no_transaction_behind(
         insert(&db, &format!("after {polls:02}"), true).await?;
     }
     let ids = ids(&db).await?;
-    assert_eq!(ids.iter().filter(|id| id.starts_with("after")).count(), 19, "{ids:?}");
+    assert_eq!(
+        ids.iter().filter(|id| id.starts_with("after")).count(),
+        19,
+        "{ids:?}"
+    );
     Ok(())
 }
 
