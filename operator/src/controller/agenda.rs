@@ -83,8 +83,8 @@ pub enum Look {
 pub struct Outcome {
     /// What was written, in the versions that it has now.
     pub written: Vec<Mark>,
-    /// Whether the spec was another than at the last look.
-    pub found_edit: bool,
+    /// The generation of the spec, where it is another than that of the last look.
+    pub edit: Option<i64>,
     /// Whether a status was written.
     pub is_told: bool,
     /// Whether it has a status to write that can wait: the next look is due to write it, not to find anything.
@@ -113,8 +113,12 @@ struct Entry {
     rest: Duration,
     /// Edits of the spec that were acted on, one soon after the other.
     edits: u32,
-    /// When the next one is.
+    /// The generation of the last of them.
+    acted_on: Option<i64>,
+    /// When the next one is acted on.
     next_edit: Option<Instant>,
+    /// The generation that the watch told of last.
+    generation: Option<i64>,
     /// Whether that look found a status to write.
     is_to_tell: bool,
     /// When everything was listed last.
@@ -135,6 +139,11 @@ impl Agenda {
         } else {
             entry.is_asked_for = true;
         }
+    }
+
+    /// The watch tells of a Platform whose spec has this generation.
+    pub fn told_of_spec(&self, key: &PlatformKey, generation: Option<i64>) {
+        self.lock().entry(key.clone()).or_default().generation = generation;
     }
 
     /// Something concerns the Platform that is no object of it.
@@ -176,17 +185,16 @@ impl Agenda {
         entry.own.extend(outcome.written);
         let surplus = entry.own.len().saturating_sub(MARKS);
         entry.own.drain(..surplus);
-        let took = entry
-            .begun
-            .take()
-            .map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+        let begun = entry.begun.take().unwrap_or(now);
+        let took = now.saturating_duration_since(begun);
         if outcome.is_told {
             let pace = took.saturating_mul(PROGRESS_PER_LOOK);
             entry.fresh_until = Some(now + pace.clamp(PROGRESS_PACE, LONGEST_PROGRESS_PACE));
         }
         entry.rest = took.saturating_mul(REST_PER_LOOK).clamp(PACE, LONGEST_REST);
-        if outcome.found_edit {
-            entry.acted_on_edit(now);
+        if outcome.edit.is_some() {
+            entry.acted_on = outcome.edit;
+            entry.pause_edits(begun, now);
         }
         (entry.looked_at, entry.due) = (Some(now), Some(due));
         entry.is_to_tell = outcome.is_to_tell;
@@ -215,14 +223,14 @@ impl Entry {
         });
     }
 
-    /// Until when a look has to wait, if it would find an edit.
+    /// Until when a look has to wait, since it would find an edit.
     fn waits_for_edits(&self) -> Option<Instant> {
-        let may_be_edited = self.news.iter().any(|mark| mark.kind.is_none());
-        self.next_edit.filter(|_| may_be_edited)
+        self.next_edit.filter(|_| self.generation > self.acted_on)
     }
 
-    fn acted_on_edit(&mut self, now: Instant) {
-        let is_in_a_row = self.next_edit.is_some_and(|next| now <= next + LONGEST_REST);
+    /// A look that has begun and ended then found an edit.
+    fn pause_edits(&mut self, begun: Instant, now: Instant) {
+        let is_in_a_row = self.next_edit.is_some_and(|next| begun <= next + LONGEST_REST);
         self.edits = if is_in_a_row { self.edits + 1 } else { 1 };
         let factor = REST_PER_EDIT.saturating_pow(self.edits - 1);
         self.next_edit = Some(now + self.rest.saturating_mul(factor).min(LONGEST_REST_OF_EDITS));
@@ -397,14 +405,15 @@ mod tests {
         }
     }
 
-    /// The Platform itself, with another spec.
-    fn edit(generation: u32) -> Mark {
-        Mark::new(None, "demo", &generation.to_string())
+    /// The watch tells of the Platform, with a spec of this generation.
+    fn tell_of_platform(agenda: &Agenda, generation: i64, version: &str) {
+        agenda.told_of_spec(&key(), Some(generation));
+        agenda.told_of(&key(), Mark::new(None, "demo", version));
     }
 
-    /// Acts on an edit when it may, and gives how long that was after `now`, which is then.
-    fn act_on_edit(agenda: &Agenda, now: &mut Instant, generation: u32) -> Duration {
-        agenda.told_of(&key(), edit(generation));
+    /// Acts on an edit when it may, by a look of this length, and gives how long it waited. It is `now` when that ends.
+    fn act_on_edit(agenda: &Agenda, now: &mut Instant, generation: i64, took: Duration) -> Duration {
+        tell_of_platform(agenda, generation, &generation.to_string());
         let wait = match agenda.begin(&key(), *now) {
             Ok(_) => Duration::ZERO,
             Err(wait) => {
@@ -413,8 +422,9 @@ mod tests {
                 wait
             }
         };
+        *now += took;
         let outcome = Outcome {
-            found_edit: true,
+            edit: Some(generation),
             ..Outcome::default()
         };
         agenda.end(&key(), outcome, *now, *now + HOUR);
@@ -424,27 +434,41 @@ mod tests {
     #[test]
     fn whoever_edits_in_a_loop_is_followed_ever_more_slowly() {
         let (agenda, mut now) = looked_at();
-        let mut waits = (0..10).map(|generation| act_on_edit(&agenda, &mut now, generation));
+        let mut waits = (0..10).map(|generation| act_on_edit(&agenda, &mut now, generation, Duration::ZERO));
         let doubled = [0, 1, 2, 4, 8, 16, 32].map(|factor| PACE * factor);
         assert!(waits.by_ref().take(7).eq(doubled));
         assert!(waits.eq([LONGEST_REST_OF_EDITS; 3]));
         now += LONGEST_REST_OF_EDITS + LONGEST_REST + PACE;
-        let after_a_while = [10, 11].map(|generation| act_on_edit(&agenda, &mut now, generation));
+        let after_a_while =
+            [10, 11].map(|generation| act_on_edit(&agenda, &mut now, generation, Duration::ZERO));
         assert_eq!(after_a_while, [Duration::ZERO, PACE]);
+    }
+
+    #[test]
+    fn a_loop_is_one_where_looks_take_long() {
+        let (agenda, mut now) = looked_at();
+        let waits = (0..6).map(|generation| act_on_edit(&agenda, &mut now, generation, LONGEST_REST * 2));
+        let doubled = [0, 1, 2, 4, 8].map(|factor| LONGEST_REST * factor);
+        assert!(waits.eq(doubled.into_iter().chain([LONGEST_REST_OF_EDITS])));
     }
 
     #[test]
     fn looks_for_another_reason_are_as_ever_and_do_not_hide_a_loop() {
         let (agenda, mut now) = looked_at();
         for generation in 0..5 {
-            act_on_edit(&agenda, &mut now, generation);
+            act_on_edit(&agenda, &mut now, generation, Duration::ZERO);
             now += PACE;
             agenda.told_of(&key(), mark(&format!("rolled out {generation}")));
             assert_eq!(agenda.begin(&key(), now), Ok(after_news()));
             agenda.end(&key(), Outcome::default(), now, now + HOUR);
         }
-        assert_eq!(act_on_edit(&agenda, &mut now, 5), PACE * 15);
-        agenda.told_of(&key(), edit(6));
+        assert_eq!(act_on_edit(&agenda, &mut now, 5, Duration::ZERO), PACE * 15);
+        now += PACE;
+        tell_of_platform(&agenda, 5, "annotated");
+        assert!(agenda.begin(&key(), now).is_ok(), "its spec is as it was");
+        agenda.end(&key(), Outcome::default(), now, now + HOUR);
+        now -= PACE;
+        tell_of_platform(&agenda, 6, "edited");
         agenda.ask_for(&key());
         assert!(
             agenda.begin(&key(), now + PACE * 31).is_err(),

@@ -26,6 +26,7 @@ pub struct News {
 impl News {
     /// A watch tells of a Platform.
     pub fn of_platform(&self, key: &PlatformKey, platform: &impl ResourceExt) {
+        self.agenda.told_of_spec(key, platform.meta().generation);
         self.tell(key, None, platform);
     }
 

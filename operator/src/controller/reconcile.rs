@@ -52,8 +52,8 @@ pub struct Reconciled {
     pub is_told: bool,
     /// Whether there is another one, which can wait until the next look.
     pub is_to_tell: bool,
-    /// Whether the spec was another than the one that the status told of.
-    pub found_edit: bool,
+    /// The generation of the spec, where it is another than the one that the status told of.
+    pub edit: Option<i64>,
     /// Kinds whose objects in its namespace concern it, and that no other watch tells of.
     pub follows: BTreeSet<Kind>,
     /// What the next look can begin with, while it is under way.
@@ -67,7 +67,7 @@ impl Reconciled {
         written: Vec::new(),
         is_told: false,
         is_to_tell: false,
-        found_edit: false,
+        edit: None,
         follows: BTreeSet::new(),
         snapshot: None,
     };
@@ -108,7 +108,7 @@ pub async fn reconcile<C: Cluster>(
     facts.evidence = knowledge.evidence.cloned();
     // A spec that was not acted on yet may be the first to need Secrets.
     let may_have =
-        |kind| knowledge.holdings.may_have(key, kind) || kind == Kind::Secret && was_edited(&platform);
+        |kind| knowledge.holdings.may_have(key, kind) || kind == Kind::Secret && edit_of(&platform).is_some();
     let (seen, seen_kinds) = known.of(&platform);
     let has_to_be_listed = |kind| !seen_kinds.contains(&kind) && may_have(kind);
     let mut live = read_live(cluster, &platform, &facts, seen, has_to_be_listed).await?;
@@ -174,7 +174,7 @@ pub async fn reconcile<C: Cluster>(
             written,
             is_told,
             is_to_tell,
-            found_edit: was_edited(&platform),
+            edit: edit_of(&platform),
             follows,
             snapshot: (requeue.pause() < UNDER_WAY).then(|| {
                 let hears_of = |kind| knowledge.holdings.hears_of(kind);
@@ -196,19 +196,20 @@ async fn tell_refusal<C: Cluster>(
         Told::Written(mark) => Reconciled {
             written: vec![mark],
             is_told: true,
-            found_edit: was_edited(platform),
+            edit: edit_of(platform),
             ..Reconciled::NOTHING_LEFT
         },
     })
 }
 
-/// Whether its spec is another than the one that its status tells of.
-fn was_edited(platform: &Platform) -> bool {
+/// The generation of its spec, if it is another than the one that its status tells of.
+fn edit_of(platform: &Platform) -> Option<i64> {
     let told = platform
         .status
         .as_ref()
         .and_then(|status| status.observed_generation);
-    told != platform.metadata.generation
+    let generation = platform.metadata.generation;
+    generation.filter(|_| told != generation)
 }
 
 /// What became of a status.

@@ -234,7 +234,7 @@ impl<C> Operator<C> {
         let pause = reconciled.requeue.pause();
         let outcome = Outcome {
             written: reconciled.written,
-            found_edit: reconciled.found_edit,
+            edit: reconciled.edit,
             is_told: reconciled.is_told,
             is_to_tell: reconciled.is_to_tell,
         };

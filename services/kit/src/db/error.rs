@@ -1,6 +1,6 @@
 //! What can go wrong with the database.
 
-use sqlx::migrate::MigrateError;
+use sqlx::{error::DatabaseError, migrate::MigrateError};
 
 use super::DatabaseUrl;
 
@@ -97,18 +97,23 @@ fn is_about_certificate(error: &sqlx::Error) -> bool {
     matches!(reason, Some(rustls::Error::InvalidCertificate(_)))
 }
 
+/// Whether a statement took too long or lost a conflict of locks.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // SQLite: SQLITE_BUSY, with its variants. PostgreSQL: serialization_failure, deadlock_detected, too_many_connections,
+    // lock_not_available, query_canceled, which is what a timeout is.
+    let busy = ["5", "261", "517", "40001", "40P01", "53300", "55P03", "57014"];
+    code.is_some_and(|code| busy.contains(&&*code))
+}
+
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::PoolTimedOut => Self::Busy(error),
+            _ if is_busy(&error) => Self::Busy(error),
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Self::Away(error),
             sqlx::Error::Database(database) if database.is_unique_violation() => Self::UniqueViolation,
             sqlx::Error::Database(database) => match database.code().as_deref() {
-                // SQLite: SQLITE_BUSY, with its variants. PostgreSQL: serialization_failure, deadlock_detected,
-                // too_many_connections, lock_not_available, query_canceled, which is what a timeout is.
-                Some("5" | "261" | "517" | "40001" | "40P01" | "53300" | "55P03" | "57014") => {
-                    Self::Busy(error)
-                }
                 // admin_shutdown, crash_shutdown, cannot_connect_now.
                 Some("57P01" | "57P02" | "57P03") => Self::Away(error),
                 _ => Self::Query(error),

@@ -82,16 +82,22 @@ impl Db {
             engine,
             connection: Some(self.writer.acquire().await?),
         };
-        // From here on it is ended, however far the beginning got.
-        tx.run("BEGIN", engine.begin()).await?;
+        // From here on, cut off, it is rolled back, however far the beginning got.
+        let begun = tx.run("BEGIN", engine.begin()).await;
+        if let Err(sqlx::Error::Database(_)) = begun {
+            // Refused, there is nothing to roll back.
+            tx.end();
+        }
+        begun?;
         Ok(tx)
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
         let mut connection = self.readers.acquire().await?;
-        sqlx::query("SELECT 1").execute(&mut *connection).await?;
-        Ok(())
+        let answer = sqlx::query("SELECT 1").execute(&mut *connection).await;
+        connection.give_back_after(&answer);
+        Ok(answer.map(drop)?)
     }
 
     /// Closes every connection, which lets SQLite fold its write-ahead log into the file.
@@ -113,7 +119,7 @@ impl Tx {
     /// Makes what the transaction wrote last.
     pub async fn commit(mut self) -> Result<(), DbError> {
         self.run("COMMIT", "COMMIT").await?;
-        self.connection = None;
+        self.end();
         Ok(())
     }
 
@@ -127,11 +133,18 @@ impl Tx {
         }
     }
 
+    /// There is no transaction any more.
+    fn end(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.give_back();
+        }
+    }
+
     /// Begins or ends it.
-    async fn run(&mut self, operation: &'static str, statement: &'static str) -> Result<(), DbError> {
+    async fn run(&mut self, operation: &'static str, statement: &'static str) -> Result<(), sqlx::Error> {
         let call = db(operation, "", statement).system(self.engine.system());
         let run = sqlx::raw_sql(statement).execute(self.connection()?);
-        Ok(call.run(run).await.map(drop)?)
+        call.run(run).await.map(drop)
     }
 
     fn connection(&mut self) -> Result<&mut sqlx::AnyConnection, sqlx::Error> {
@@ -153,8 +166,9 @@ impl Drop for Tx {
         let call = db("ROLLBACK", "", "ROLLBACK").system(self.engine.system());
         let rollback = async move {
             let run = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
-            if call.run(run).await.is_err() {
-                connection.discard();
+            match call.run(run).await {
+                Ok(_) => connection.give_back(),
+                Err(_) => connection.discard(),
             }
         };
         runtime.spawn(rollback.in_current_span());
@@ -251,7 +265,9 @@ impl Query {
         let row = match on {
             Reader::Pool(db) => {
                 let mut connection = db.readers.acquire().await?;
-                call.run(statement.fetch_optional(&mut *connection)).await?
+                let row = call.run(statement.fetch_optional(&mut *connection)).await;
+                connection.give_back_after(&row);
+                row?
             }
             Reader::Tx(tx) => call.run(statement.fetch_optional(tx.connection()?)).await?,
         };
@@ -269,7 +285,9 @@ impl Query {
         let rows = match on {
             Reader::Pool(db) => {
                 let mut connection = db.readers.acquire().await?;
-                call.run(statement.fetch_all(&mut *connection)).await?
+                let rows = call.run(statement.fetch_all(&mut *connection)).await;
+                connection.give_back_after(&rows);
+                rows?
             }
             Reader::Tx(tx) => call.run(statement.fetch_all(tx.connection()?)).await?,
         };

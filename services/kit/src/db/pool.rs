@@ -6,27 +6,34 @@ use std::{
     ops::{Deref, DerefMut},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool::{
     Runtime,
-    managed::{self, Metrics, Object, PoolError, QueueMode, RecycleResult, WeakPool},
+    managed::{self, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult, WeakPool},
 };
 use sqlx::{
     Any, AnyConnection, AnyPool, Connection as _,
     any::AnyPoolOptions,
     pool::{PoolConnection, PoolConnectionMetadata},
 };
+use tokio::time::sleep;
 use tracewell_telemetry::{ConnectionCounts, PoolMeter};
 
-use super::{DatabaseUrl, DbError, Engine};
+use super::{DatabaseUrl, DbError, Engine, error::is_busy};
 
 /// Readers wait this long for SQLite's locks, and callers for a connection, before the answer is "busy".
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection that nobody has needed for so long is closed: it has a part of the file in memory. sqlx's pool does the same.
 const IDLE: Duration = Duration::from_mins(10);
+
+/// And one that is so old, since there may be another file in the place of the one that it has open. This is sqlx's bound too.
+const OLD: Duration = Duration::from_mins(30);
+
+/// How often it is tried again to open a file that another process just sets up, and to close what is lent.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Connections to one database. Clones share them.
 #[derive(Debug, Clone)]
@@ -45,11 +52,20 @@ enum Connections {
     File(managed::Pool<File>),
 }
 
-/// A connection, given back when it is dropped.
+/// A connection. One that is dropped, not [given back](Connection::give_back), is used no more: its user was cut off, so that
+/// it may be busy with what nobody waits for, or in the middle of a transaction. sqlx's pool sees to that itself.
 #[derive(Debug)]
 pub(super) enum Connection {
     Server(PoolConnection<Any>),
     File(Object<File>),
+}
+
+/// A connection to a file.
+#[derive(Debug)]
+pub(super) struct Opened {
+    connection: AnyConnection,
+    /// Whether its last user gave it back.
+    is_free: bool,
 }
 
 impl Pool {
@@ -84,9 +100,16 @@ impl Pool {
         match &self.connections {
             Connections::Server(pool) => pool.close().await,
             Connections::File(pool) => {
-                for connection in pool.retain(|_, _| false).removed {
-                    // It is closed in any case, now or by its thread.
-                    let _ = connection.close().await;
+                loop {
+                    for opened in pool.retain(|_, _| false).removed {
+                        // It is closed in any case, now or by its thread.
+                        let _ = opened.connection.close().await;
+                    }
+                    if pool.status().size == 0 {
+                        break;
+                    }
+                    // The others are lent, to a rollback for instance.
+                    sleep(AGAIN).await;
                 }
                 pool.close();
             }
@@ -105,10 +128,11 @@ impl Connections {
             .queue_mode(QueueMode::Lifo)
             .build()
             .map_err(|error| DbError::open(url, sqlx::Error::Configuration(error.into())))?;
-        let first = pool.get().await;
-        drop(first.map_err(|error| DbError::open(url, not_acquired(error)))?);
         tokio::spawn(close_idle(pool.weak()));
-        Ok(Self::File(pool))
+        let connections = Self::File(pool);
+        let first = connections.acquire().await;
+        first.map_err(|error| DbError::open(url, error))?.give_back();
+        Ok(connections)
     }
 
     async fn to_server(url: &DatabaseUrl, size: u32) -> Result<Self, DbError> {
@@ -148,7 +172,11 @@ impl Connections {
     async fn acquire(&self) -> Result<Connection, sqlx::Error> {
         Ok(match self {
             Self::Server(pool) => Connection::Server(pool.acquire().await?),
-            Self::File(pool) => Connection::File(pool.get().await.map_err(not_acquired)?),
+            Self::File(pool) => {
+                let mut opened = pool.get().await.map_err(not_acquired)?;
+                opened.is_free = false;
+                Connection::File(opened)
+            }
         })
     }
 
@@ -173,11 +201,25 @@ impl Connections {
 }
 
 impl Connection {
-    /// Ends it, instead of giving it back.
+    /// For the next one: nothing of what was done with it goes on.
+    pub(super) fn give_back(self) {
+        if let Self::File(mut opened) = self {
+            opened.is_free = true;
+        }
+    }
+
+    /// The same after `result`, unless it says that the connection is none any more.
+    pub(super) fn give_back_after<T>(self, result: &Result<T, sqlx::Error>) {
+        if matches!(result, Ok(_) | Err(sqlx::Error::Database(_))) {
+            self.give_back();
+        }
+    }
+
+    /// Ends it.
     pub(super) async fn close(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Server(connection) => connection.close().await,
-            Self::File(connection) => Object::take(connection).close().await,
+            Self::File(opened) => Object::take(opened).connection.close().await,
         }
     }
 
@@ -185,7 +227,7 @@ impl Connection {
     pub(super) fn discard(self) {
         match self {
             Self::Server(connection) => drop(connection.detach()),
-            Self::File(connection) => drop(Object::take(connection)),
+            Self::File(opened) => drop(Object::take(opened)),
         }
     }
 }
@@ -196,7 +238,7 @@ impl Deref for Connection {
     fn deref(&self) -> &AnyConnection {
         match self {
             Self::Server(connection) => connection,
-            Self::File(connection) => connection,
+            Self::File(opened) => &opened.connection,
         }
     }
 }
@@ -205,7 +247,7 @@ impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut AnyConnection {
         match self {
             Self::Server(connection) => connection,
-            Self::File(connection) => connection,
+            Self::File(opened) => &mut opened.connection,
         }
     }
 }
@@ -216,18 +258,40 @@ pub(super) struct File {
     url: String,
 }
 
-impl managed::Manager for File {
-    type Type = AnyConnection;
-    type Error = sqlx::Error;
-
-    async fn create(&self) -> Result<AnyConnection, sqlx::Error> {
+impl File {
+    async fn open(&self) -> Result<AnyConnection, sqlx::Error> {
         let mut connection = AnyConnection::connect(&self.url).await?;
         set(&mut connection, Engine::Sqlite.settings()).await?;
         Ok(connection)
     }
+}
 
-    async fn recycle(&self, _: &mut AnyConnection, _: &Metrics) -> RecycleResult<sqlx::Error> {
-        Ok(())
+impl managed::Manager for File {
+    type Type = Opened;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Opened, sqlx::Error> {
+        let started = Instant::now();
+        loop {
+            match self.open().await {
+                // Of two processes that turn on the write-ahead log at once, one is refused without a wait.
+                Err(error) if is_busy(&error) && started.elapsed() < PATIENCE => sleep(AGAIN).await,
+                opened => {
+                    return opened.map(|connection| Opened {
+                        connection,
+                        is_free: true,
+                    });
+                }
+            }
+        }
+    }
+
+    async fn recycle(&self, opened: &mut Opened, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if opened.is_free && metrics.age() < OLD {
+            Ok(())
+        } else {
+            Err(RecycleError::message("cut off, or old"))
+        }
     }
 }
 
@@ -244,7 +308,7 @@ fn not_acquired(error: PoolError<sqlx::Error>) -> sqlx::Error {
 /// Closes what nobody needs, for as long as the pool is open.
 async fn close_idle(pool: WeakPool<File>) {
     loop {
-        tokio::time::sleep(IDLE).await;
+        sleep(IDLE).await;
         let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) else {
             return;
         };

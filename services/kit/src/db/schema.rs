@@ -41,7 +41,9 @@ impl Db {
                 _ => break,
             }
         }
-        if !special.is_empty() {
+        if special.is_empty() {
+            connection.give_back();
+        } else {
             // Requests must not get a connection with these settings.
             connection.close().await?;
         }
@@ -63,10 +65,9 @@ impl Db {
         // The driver for any database cannot read a truth value, but it can compare one.
         let applied = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) AS version FROM _sqlx_migrations WHERE success = TRUE";
         let mut connection = self.readers.acquire().await?;
-        let found: i64 = sqlx::query(applied)
-            .fetch_one(&mut *connection)
-            .await?
-            .try_get("version")?;
+        let row = sqlx::query(applied).fetch_one(&mut *connection).await;
+        connection.give_back_after(&row);
+        let found: i64 = row?.try_get("version")?;
         if found < expected {
             return Err(DbError::OlderSchema { found, expected });
         }
