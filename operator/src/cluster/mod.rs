@@ -16,7 +16,7 @@ mod revisions;
 
 use std::future::Future;
 
-use ::kube::core::DynamicObject;
+use ::kube::{ResourceExt, core::DynamicObject};
 use k8s_openapi::api::core::v1::Pod;
 use platform_core::{
     api::{Platform, PlatformStatus},
@@ -59,6 +59,11 @@ impl PlatformKey {
             namespace: namespace.into(),
             name: name.into(),
         }
+    }
+
+    /// Where this Platform is.
+    pub fn of(platform: &impl ResourceExt) -> Self {
+        Self::new(platform.namespace().unwrap_or_default(), platform.name_any())
     }
 }
 

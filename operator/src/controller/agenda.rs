@@ -11,6 +11,7 @@ use std::{
 
 use platform_core::kinds::Kind;
 
+use super::edits::Edits;
 use crate::cluster::PlatformKey;
 
 /// Two looks at one Platform are at least so far apart, so that one which changes all the time leaves the API server to
@@ -23,13 +24,6 @@ const REST_PER_LOOK: u32 = 12;
 
 /// But never further, so that an answer that did not come is no reason to miss the next change.
 const LONGEST_REST: Duration = Duration::from_secs(3);
-
-/// An edit of the spec that follows upon another waits longer, twice as long as the one before: whoever edits in a loop has a
-/// rollout for each edit that is acted on, which the whole cluster has to carry.
-const REST_PER_EDIT: u32 = 2;
-
-/// But never longer than this, after which the last of the edits is acted on.
-const LONGEST_REST_OF_EDITS: Duration = Duration::from_secs(30);
 
 /// Progress alone waits until the last status is so old: a status is what a look costs the API server most, and a rollout has
 /// many steps.
@@ -111,14 +105,7 @@ struct Entry {
     looked_at: Option<Instant>,
     /// How long to leave it alone after that.
     rest: Duration,
-    /// Edits of the spec that were acted on, one soon after the other.
-    edits: u32,
-    /// The generation of the last of them.
-    acted_on: Option<i64>,
-    /// When the next one is acted on.
-    next_edit: Option<Instant>,
-    /// The generation that the watch told of last.
-    generation: Option<i64>,
+    edits: Edits,
     /// Whether that look found a status to write.
     is_to_tell: bool,
     /// When everything was listed last.
@@ -143,7 +130,12 @@ impl Agenda {
 
     /// The watch tells of a Platform whose spec has this generation.
     pub fn told_of_spec(&self, key: &PlatformKey, generation: Option<i64>) {
-        self.lock().entry(key.clone()).or_default().generation = generation;
+        let mut platforms = self.lock();
+        platforms
+            .entry(key.clone())
+            .or_default()
+            .edits
+            .told_of(generation);
     }
 
     /// Something concerns the Platform that is no object of it.
@@ -160,7 +152,7 @@ impl Agenda {
             return Ok(entry.read(now));
         };
         entry.drop_echoes();
-        let rested = (looked_at + entry.rest).max(entry.waits_for_edits().unwrap_or(looked_at));
+        let rested = (looked_at + entry.rest).max(entry.edits.wait().unwrap_or(looked_at));
         let is_wanted = entry.is_asked_for || !entry.news.is_empty() || due <= now;
         if !is_wanted {
             return Err(due.saturating_duration_since(now));
@@ -192,9 +184,8 @@ impl Agenda {
             entry.fresh_until = Some(now + pace.clamp(PROGRESS_PACE, LONGEST_PROGRESS_PACE));
         }
         entry.rest = took.saturating_mul(REST_PER_LOOK).clamp(PACE, LONGEST_REST);
-        if outcome.edit.is_some() {
-            entry.acted_on = outcome.edit;
-            entry.pause_edits(begun, now);
+        if let Some(generation) = outcome.edit {
+            entry.edits.acted_on(generation, begun, now, entry.rest);
         }
         (entry.looked_at, entry.due) = (Some(now), Some(due));
         entry.is_to_tell = outcome.is_to_tell;
@@ -223,19 +214,6 @@ impl Entry {
         });
     }
 
-    /// Until when a look has to wait, since it would find an edit.
-    fn waits_for_edits(&self) -> Option<Instant> {
-        self.next_edit.filter(|_| self.generation > self.acted_on)
-    }
-
-    /// A look that has begun and ended then found an edit.
-    fn pause_edits(&mut self, begun: Instant, now: Instant) {
-        let is_in_a_row = self.next_edit.is_some_and(|next| begun <= next + LONGEST_REST);
-        self.edits = if is_in_a_row { self.edits + 1 } else { 1 };
-        let factor = REST_PER_EDIT.saturating_pow(self.edits - 1);
-        self.next_edit = Some(now + self.rest.saturating_mul(factor).min(LONGEST_REST_OF_EDITS));
-    }
-
     fn read(&mut self, now: Instant) -> Look {
         self.begun = Some(now);
         let news = mem::take(&mut self.news);
@@ -259,7 +237,10 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::edits::{END_OF_ROW, LONGEST_REST_OF_EDITS},
+        *,
+    };
 
     const HOUR: Duration = Duration::from_hours(1);
     const ANEW: Result<Look, Duration> = Ok(Look::Anew);
@@ -438,7 +419,7 @@ mod tests {
         let doubled = [0, 1, 2, 4, 8, 16, 32].map(|factor| PACE * factor);
         assert!(waits.by_ref().take(7).eq(doubled));
         assert!(waits.eq([LONGEST_REST_OF_EDITS; 3]));
-        now += LONGEST_REST_OF_EDITS + LONGEST_REST + PACE;
+        now += LONGEST_REST_OF_EDITS + END_OF_ROW + PACE;
         let after_a_while =
             [10, 11].map(|generation| act_on_edit(&agenda, &mut now, generation, Duration::ZERO));
         assert_eq!(after_a_while, [Duration::ZERO, PACE]);

@@ -2,6 +2,7 @@
 
 mod agenda;
 mod backoff;
+mod edits;
 mod effects;
 mod error;
 mod holdings;

@@ -102,7 +102,7 @@ pub fn controller(
     let of_platforms = news.clone();
     let platforms = reflector(writer, platforms)
         .applied_objects()
-        .inspect_ok(move |platform| of_platforms.of_platform(&key_of(platform), platform));
+        .inspect_ok(move |platform| of_platforms.of_platform(&PlatformKey::of(platform), platform));
     let mut controller = Controller::for_stream(platforms, store.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(NoBackoff);
@@ -207,7 +207,7 @@ pub async fn watch<C: Cluster>(
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(
             reconcile_watched,
-            |watched, error, operator| operator.after_failure(&key_of(&*watched), error),
+            |watched, error, operator| operator.after_failure(&PlatformKey::of(&*watched), error),
             operator.clone(),
         )
         .for_each(|outcome| {
@@ -272,7 +272,7 @@ async fn reconcile_watched<C: Cluster>(
     if !operator.leadership.is_won().await {
         return Ok(Action::await_change());
     }
-    let key = key_of(&*watched);
+    let key = PlatformKey::of(&*watched);
     let known = match operator.news.agenda.begin(&key, Instant::now()) {
         Ok(look) => operator.news.snapshots.take(&key, &look),
         Err(rest) => {
@@ -323,10 +323,6 @@ fn pulse(key: &PlatformKey) -> Duration {
     key.hash(&mut hasher);
     let spread = LONGEST_PULSE.saturating_sub(SHORTEST_PULSE).as_secs();
     SHORTEST_PULSE + Duration::from_secs(hasher.finish() % spread)
-}
-
-fn key_of(watched: &impl ResourceExt) -> PlatformKey {
-    PlatformKey::new(watched.namespace().unwrap_or_default(), watched.name_any())
 }
 
 #[cfg(test)]

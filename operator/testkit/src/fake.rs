@@ -526,7 +526,7 @@ impl Cluster for FakeCluster {
         let mut state = self.lock();
         state.admit_write()?;
         let revision = state.next();
-        let key = PlatformKey::new(platform.namespace().unwrap_or_default(), platform.name_any());
+        let key = PlatformKey::of(platform);
         let stored = state
             .platforms
             .get_mut(&key)
