@@ -25,7 +25,9 @@ async fn a_profiled_transaction_leads_to_a_chunk_in_which_sentrys_parser_names_t
     assert_eq!(chunk.header["platform"], "rust");
     let functions = hot_functions(&tools, &chunk.payload);
     assert!(
-        functions.iter().take(3).any(|name| name.contains("burn_cpu")),
+        functions
+            .first()
+            .is_some_and(|hottest| hottest.contains("burn_cpu")),
         "{functions:#?}"
     );
     assert_eq!(
@@ -49,7 +51,9 @@ async fn pprof_names_the_hot_function_of_a_profile_that_somebody_asks_for() {
     assert_eq!(busy.status, 200);
     let functions = pprof_top(&tools, &profile);
     assert!(
-        functions.iter().take(3).any(|name| name.contains("burn_cpu")),
+        functions
+            .first()
+            .is_some_and(|hottest| hottest.contains("burn_cpu")),
         "{functions:#?}"
     );
 }
