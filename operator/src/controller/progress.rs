@@ -3,20 +3,36 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::cluster::PlatformKey;
 
 /// The shortest time between two signs of life of a Platform where nothing happens.
-pub(super) const SHORTEST_PULSE: Duration = Duration::from_mins(5);
+const SHORTEST_PULSE: Duration = Duration::from_mins(5);
 
-/// The longest time between two signs of life of a Platform where nothing happens.
-pub(super) const LONGEST_PULSE: Duration = Duration::from_mins(10);
+/// The longest time between two signs of life of a Platform where nothing happens, but for the next beat.
+const LONGEST_PULSE: Duration = Duration::from_mins(10);
+
+/// Turns of such Platforms come together, when the clock is at a multiple of this: to wake up costs more than the turn.
+const BEAT_MILLISECONDS: i64 = 10_000;
 
 /// Twice the longest pulse: a Platform whose turn did not come for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = LONGEST_PULSE.saturating_mul(2);
+
+/// How long it is to the next turn of a Platform where nothing happens: by its name, so that not all come at the same beat.
+pub(super) fn pulse(key: &PlatformKey, now: Timestamp) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let spread = LONGEST_PULSE.saturating_sub(SHORTEST_PULSE).as_secs();
+    let pause = SHORTEST_PULSE + Duration::from_secs(hasher.finish() % spread);
+    let after_beat = (now + pause).as_millisecond().rem_euclid(BEAT_MILLISECONDS);
+    pause + Duration::from_millis((BEAT_MILLISECONDS - after_beat).cast_unsigned())
+}
 
 /// When it was last each Platform's turn, whether there was something to do or not.
 #[derive(Debug, Default)]
@@ -52,7 +68,27 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn the_turn_of_a_quiet_platform_comes_within_the_bounds_and_at_a_beat() {
+        let mut turns = BTreeSet::new();
+        for number in 0..200 {
+            let now = Timestamp::UNIX_EPOCH + Duration::from_millis(number * 7);
+            let pause = pulse(&PlatformKey::new("shop", format!("demo-{number}")), now);
+            let beat = Duration::from_millis(BEAT_MILLISECONDS.cast_unsigned());
+            assert!(
+                (SHORTEST_PULSE..=LONGEST_PULSE + beat).contains(&pause),
+                "{pause:?}"
+            );
+            turns.insert(now + pause);
+        }
+        let is_at_beat = |turn: &Timestamp| turn.as_millisecond() % BEAT_MILLISECONDS == 0;
+        assert!(turns.iter().all(is_at_beat), "{turns:?}");
+        assert!((25..=31).contains(&turns.len()), "{turns:?}");
+    }
 
     #[test]
     fn a_platform_is_forgotten_after_twice_the_longest_pulse() {

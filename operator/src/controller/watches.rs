@@ -3,9 +3,8 @@
 use std::{
     collections::BTreeSet,
     fmt::Debug,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
@@ -36,7 +35,7 @@ use super::{
     Backoff, Knowledge, News, Outcome, Progress, ReconcileError, Reconciled, ReferenceWatches, Referrers,
     measure,
     news::platform_of,
-    progress::{LONGEST_PULSE, SHORTEST_PULSE},
+    progress::pulse,
     reconcile,
     watch_backoff::{NoBackoff, ShortBackoff},
 };
@@ -241,7 +240,7 @@ impl<C> Operator<C> {
         self.news.agenda.end(key, outcome, now, now + pause);
         self.reference_watches.set(key, &reconciled.follows);
         self.inquiries.about(key, reconciled.questions);
-        Action::requeue(pause.min(pulse(key)))
+        Action::requeue(pause.min(pulse(key, Timestamp::now())))
     }
 
     fn after_failure(&self, key: &PlatformKey, error: &ReconcileError) -> Action {
@@ -277,7 +276,7 @@ async fn reconcile_watched<C: Cluster>(
         Ok(look) => operator.news.snapshots.take(&key, &look),
         Err(rest) => {
             operator.progress.had_its_turn(&key, Instant::now());
-            return Ok(Action::requeue(rest.min(pulse(&key))));
+            return Ok(Action::requeue(rest.min(pulse(&key, Timestamp::now()))));
         }
     };
     let span = info_span!(
@@ -313,27 +312,6 @@ async fn reconcile_watched<C: Cluster>(
             let cause = &error as &dyn std::error::Error;
             tracing::warn!(parent: &span, platform = %key, error = cause, "not reconciled");
             Err(error)
-        }
-    }
-}
-
-/// When it is the turn of a Platform where nothing happens: spread by name, so that many do not all come at once.
-fn pulse(key: &PlatformKey) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    let spread = LONGEST_PULSE.saturating_sub(SHORTEST_PULSE).as_secs();
-    SHORTEST_PULSE + Duration::from_secs(hasher.finish() % spread)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_turn_of_a_quiet_platform_comes_within_the_bounds() {
-        for number in 0..200 {
-            let pause = pulse(&PlatformKey::new("shop", format!("demo-{number}")));
-            assert!((SHORTEST_PULSE..LONGEST_PULSE).contains(&pause), "{pause:?}");
         }
     }
 }
