@@ -1,11 +1,6 @@
 //! What triggers a reconcile: a change of a Platform, of one of its objects or of one of its pods, and time.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Debug,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Instant};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
