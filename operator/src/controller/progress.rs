@@ -15,11 +15,11 @@ use crate::cluster::PlatformKey;
 /// The shortest time between two signs of life of a Platform where nothing happens.
 const SHORTEST_PULSE: Duration = Duration::from_mins(5);
 
-/// The longest time between two signs of life of a Platform where nothing happens, but for the next beat.
+/// The longest time between two signs of life of a Platform where nothing happens.
 const LONGEST_PULSE: Duration = Duration::from_mins(10);
 
 /// Turns of such Platforms come together, when the clock is at a multiple of this: to wake up costs more than the turn.
-const BEAT_MILLISECONDS: i64 = 10_000;
+const BEAT: Duration = Duration::from_secs(10);
 
 /// Twice the longest pulse: a Platform whose turn did not come for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = LONGEST_PULSE.saturating_mul(2);
@@ -28,10 +28,11 @@ const FORGOTTEN_AFTER: Duration = LONGEST_PULSE.saturating_mul(2);
 pub(super) fn pulse(key: &PlatformKey, now: Timestamp) -> Duration {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    let spread = LONGEST_PULSE.saturating_sub(SHORTEST_PULSE).as_secs();
+    let spread = LONGEST_PULSE.saturating_sub(SHORTEST_PULSE + BEAT).as_secs();
     let pause = SHORTEST_PULSE + Duration::from_secs(hasher.finish() % spread);
-    let after_beat = (now + pause).as_millisecond().rem_euclid(BEAT_MILLISECONDS);
-    pause + Duration::from_millis((BEAT_MILLISECONDS - after_beat).cast_unsigned())
+    let clock = (now + pause).as_duration().unsigned_abs();
+    let since_beat = Duration::new(clock.as_secs() % BEAT.as_secs(), clock.subsec_nanos());
+    pause + BEAT.saturating_sub(since_beat)
 }
 
 /// When it was last each Platform's turn, whether there was something to do or not.
@@ -78,14 +79,10 @@ mod tests {
         for number in 0..200 {
             let now = Timestamp::UNIX_EPOCH + Duration::from_millis(number * 7);
             let pause = pulse(&PlatformKey::new("shop", format!("demo-{number}")), now);
-            let beat = Duration::from_millis(BEAT_MILLISECONDS.cast_unsigned());
-            assert!(
-                (SHORTEST_PULSE..=LONGEST_PULSE + beat).contains(&pause),
-                "{pause:?}"
-            );
+            assert!((SHORTEST_PULSE..LONGEST_PULSE).contains(&pause), "{pause:?}");
             turns.insert(now + pause);
         }
-        let is_at_beat = |turn: &Timestamp| turn.as_millisecond() % BEAT_MILLISECONDS == 0;
+        let is_at_beat = |turn: &Timestamp| turn.as_millisecond() % 10_000 == 0;
         assert!(turns.iter().all(is_at_beat), "{turns:?}");
         assert!((25..=31).contains(&turns.len()), "{turns:?}");
     }
