@@ -14,10 +14,10 @@ use crate::{
 
 /// Ends all that was begun with the account and is not finished: who began it may be the one who is to be kept out.
 /// Sessions are the caller's to end.
-pub(crate) async fn void_begun(tx: &mut Tx, user: &User, now: Timestamp) -> Result<(), DbError> {
-    store::mails::withdraw(tx, user).await?;
-    store::mail_tokens::spend_all(tx, &user.id, now).await?;
-    store::challenges::void_all(tx, &user.id).await
+pub(crate) fn void_begun(tx: &mut Tx, user: &User, now: Timestamp) {
+    store::mails::withdraw(tx, user);
+    store::mail_tokens::spend_all(tx, &user.id, now);
+    store::challenges::void_all(tx, &user.id);
 }
 
 /// Writes down the change and the mail as the last part of the transaction, and has the mail sent.
@@ -43,8 +43,8 @@ pub(crate) async fn finish_for(
     change: AuditKind,
     mail: MailKind,
 ) -> Result<(), DbError> {
-    store::audit::record(&mut tx, change, subject, client).await?;
-    store::mails::request(&mut tx, mail, email).await?;
+    store::audit::record(&mut tx, change, subject, client);
+    store::mails::request(&mut tx, mail, email);
     tx.commit().await?;
     mailer.wake();
     Ok(())

@@ -69,9 +69,9 @@ pub(crate) async fn run(arguments: &ArgMatches, config: Config, db: &Db) -> Resu
 }
 
 async fn appoint(mut tx: Tx, user_id: &str) -> Result<(), DbError> {
-    store::users::set_admin(&mut tx, user_id).await?;
+    store::users::set_admin(&mut tx, user_id);
     let (subject, nobody) = (Subject::user(user_id), Client::default());
-    store::audit::record(&mut tx, AuditKind::AdminAppointed, subject, &nobody).await?;
+    store::audit::record(&mut tx, AuditKind::AdminAppointed, subject, &nobody);
     tx.commit().await
 }
 
@@ -94,6 +94,6 @@ async fn create(config: Config, db: &Db, email: &Email) -> Result<(Tx, String), 
     if store::users::insert(&mut tx, &user, hash).await?.as_ref() != Some(&user.id) {
         return Err(CreateAdminError::Taken.into());
     }
-    store::users::set_email_verified(&mut tx, &user.id, user.created_at).await?;
+    store::users::set_email_verified(&mut tx, &user.id, user.created_at);
     Ok((tx, user.id))
 }

@@ -62,7 +62,8 @@ pub(crate) async fn confirm(
     let step = open(sealing, user_id, &device)?
         .step_of(code, device.last_step, now)
         .ok_or(AuthError::WrongCode)?;
-    Ok(store::totp::confirm(tx, user_id, step, now).await?)
+    store::totp::confirm(tx, user_id, step, now);
+    Ok(())
 }
 
 /// Takes a code, of the device or of the backup codes; the same one is never taken again.
@@ -77,7 +78,7 @@ pub(crate) async fn take_code(
         if !store::totp::take_code(tx, user_id, &code).await? {
             return Err(AuthError::WrongCode);
         }
-        store::audit::record(tx, AuditKind::BackupCodeUsed, Subject::user(user_id), client).await?;
+        store::audit::record(tx, AuditKind::BackupCodeUsed, Subject::user(user_id), client);
         return Ok(());
     }
     let device = store::totp::of_user(&mut *tx, user_id).await?;

@@ -35,9 +35,9 @@ impl SignedIn {
         tracewell_telemetry::user(&user.id, None);
         let now = clock::now();
         let (session_id, token) = (id::new("ses"), OpaqueToken::generate()?);
-        store::sessions::open(&mut tx, &user.id, &session_id, &token, client, now).await?;
+        store::sessions::open(&mut tx, &user.id, &session_id, &token, client, now);
         let subject = Subject::user(&user.id).in_session(&session_id);
-        store::audit::record(&mut tx, AuditKind::SignedIn, subject, client).await?;
+        store::audit::record(&mut tx, AuditKind::SignedIn, subject, client);
         tx.commit().await?;
         let (tokens, headers) = Tokens::issue(key, &user.id, &session_id, token, keep, now)?;
         Ok((Self { tokens, user }, headers))

@@ -26,7 +26,36 @@ pub fn db(operation: &'static str, table: &'static str, query_text: impl Into<Co
         system: "sqlite",
         operation,
         table,
+        batch_size: None,
         query_text: query_text.into(),
+    }
+}
+
+/// Describes queries that are sent together by the operation and table of each, as for [`db`]. They are named after what they have
+/// in common, as in OpenTelemetry's semantic conventions for database calls.
+pub fn db_batch(
+    queries: &[(&'static str, &'static str)],
+    query_text: impl Into<Cow<'static, str>>,
+) -> DbCall {
+    let common = |of: fn(&(&'static str, &'static str)) -> &'static str| {
+        let first = queries.first().map(of).unwrap_or_default();
+        let is_common = queries.iter().all(|query| of(query) == first);
+        if is_common { first } else { "" }
+    };
+    let (operation, table) = (common(|query| query.0), common(|query| query.1));
+    if queries.len() == 1 {
+        return db(operation, table, query_text);
+    }
+    let operation = match operation {
+        "DELETE" => "BATCH DELETE",
+        "INSERT" => "BATCH INSERT",
+        "SELECT" => "BATCH SELECT",
+        "UPDATE" => "BATCH UPDATE",
+        _ => "BATCH",
+    };
+    DbCall {
+        batch_size: i64::try_from(queries.len()).ok(),
+        ..db(operation, table, query_text)
     }
 }
 
@@ -37,6 +66,8 @@ pub struct DbCall {
     system: &'static str,
     operation: &'static str,
     table: &'static str,
+    /// How many queries it is, if not one.
+    batch_size: Option<i64>,
     query_text: Cow<'static, str>,
 }
 
@@ -80,6 +111,7 @@ impl DbCall {
                     "db.collection.name",
                     Some(self.table).filter(|table| !table.is_empty()),
                 );
+                span.add_some("db.operation.batch.size", self.batch_size);
                 span.add("db.query.text", self.query_text.clone());
             })
         })
@@ -109,6 +141,7 @@ impl Drop for Running {
             operation,
             table,
             ref mut query_text,
+            ..
         } = self.call;
         let (duration, span) = (self.started.elapsed(), self.span.context().span());
         Metrics::global().db_operation(

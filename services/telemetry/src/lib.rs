@@ -114,7 +114,7 @@ mod trace;
 
 pub use crate::sentry::{Severity, breadcrumb, capture_error, capture_message, user};
 pub use client::{TracedClient, TracedRequest};
-pub use db::{DbCall, db};
+pub use db::{DbCall, db, db_batch};
 pub use error::{EnvProblem, InitError};
 pub use http::{ErrorReport, Relayed};
 pub use log::{LogFilter, LogFilterError};

@@ -53,8 +53,8 @@ pub(crate) async fn change_email(
     let mut tx = db.begin().await?;
     caller.hold(&mut tx).await?;
     let user = &caller.user;
-    store::mails::request_about(&mut tx, MailKind::ConfirmNewEmail, &body.email, &user.id).await?;
-    store::mails::request_about(&mut tx, MailKind::EmailChangeRequested, &user.email, &user.id).await?;
+    store::mails::request_about(&mut tx, MailKind::ConfirmNewEmail, &body.email, &user.id);
+    store::mails::request_about(&mut tx, MailKind::EmailChangeRequested, &user.email, &user.id);
     tx.commit().await?;
     mailer.wake();
     Ok(StatusCode::ACCEPTED)
@@ -95,14 +95,14 @@ pub(crate) async fn confirm_email_change(
         .await?
         .flatten()
         .ok_or(AuthError::InvalidMailToken)?;
-    account_change::void_begun(&mut tx, user, now).await?;
+    account_change::void_begun(&mut tx, user, now);
     match store::users::set_email(&mut tx, &user.id, &new_email, now).await {
         Err(DbError::UniqueViolation) => return Err(AuthError::EmailTaken.into()),
         changed => changed?,
     }
     let subject = Subject::user(&user.id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::EmailChanged, subject, &client).await?;
-    store::mails::request_about(&mut tx, MailKind::EmailChanged, &user.email, &user.id).await?;
+    store::audit::record(&mut tx, AuditKind::EmailChanged, subject, &client);
+    store::mails::request_about(&mut tx, MailKind::EmailChanged, &user.email, &user.id);
     tx.commit().await?;
     mailer.wake();
     Ok(StatusCode::NO_CONTENT)

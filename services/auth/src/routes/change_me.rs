@@ -49,9 +49,9 @@ pub(crate) async fn change_me(
     let Caller { mut user, session_id } = caller;
     if let Some(NewName(name)) = body.display_name {
         let mut tx = db.begin().await?;
-        store::users::set_display_name(&mut tx, &user.id, name.clone()).await?;
+        store::users::set_display_name(&mut tx, &user.id, name.clone());
         let subject = Subject::user(&user.id).in_session(&session_id);
-        store::audit::record(&mut tx, AuditKind::ProfileChanged, subject, &client).await?;
+        store::audit::record(&mut tx, AuditKind::ProfileChanged, subject, &client);
         tx.commit().await?;
         user.display_name = name;
     }

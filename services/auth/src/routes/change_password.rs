@@ -48,12 +48,13 @@ pub(crate) async fn change_password(
     let (user, now) = (&caller.user, clock::now());
     let mut tx = db.begin().await?;
     caller.hold(&mut tx).await?;
-    if !store::users::confirm_password_hash(&mut tx, &user.id, &known, &hash).await? {
+    let confirmed = store::users::confirm_password_hash(&mut tx, &user.id, &known, &hash).await?;
+    if confirmed.is_none() {
         // Another change was faster.
         return Err(AuthError::WrongPassword.into());
     }
-    account_change::void_begun(&mut tx, user, now).await?;
-    store::sessions::revoke_all(&mut tx, &user.id, Some(&caller.session_id), now).await?;
+    account_change::void_begun(&mut tx, user, now);
+    store::sessions::revoke_all(&mut tx, &user.id, Some(&caller.session_id), now);
     let (change, mail) = (AuditKind::PasswordChanged, MailKind::PasswordChanged);
     account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(StatusCode::NO_CONTENT)

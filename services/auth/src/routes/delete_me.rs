@@ -43,16 +43,15 @@ pub(crate) async fn delete_me(
     let id = &caller.user.id;
     let mut tx = db.begin().await?;
     caller.hold(&mut tx).await?;
-    store::audit::forget(&mut tx, id).await?;
-    store::users::delete(&mut tx, id).await?;
+    store::audit::forget(&mut tx, id);
+    store::users::delete(&mut tx, id);
     // Without the address: of somebody who has left nothing personal is kept.
     store::audit::record(
         &mut tx,
         AuditKind::AccountDeleted,
         Subject::user(id),
         &Client::default(),
-    )
-    .await?;
+    );
     tx.commit().await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie::CLEAR)]))
 }

@@ -59,7 +59,7 @@ pub(crate) async fn forgot_password(
 
 async fn request(db: &Db, mailer: &Mailer, kind: MailKind, email: &Email) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
-    store::mails::request(&mut tx, kind, email).await?;
+    store::mails::request(&mut tx, kind, email);
     tx.commit().await?;
     mailer.wake();
     Ok(())

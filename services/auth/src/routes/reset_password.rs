@@ -69,11 +69,11 @@ pub(crate) async fn reset_password(
     if user.email_verified_at.is_none() {
         remove_ways_in_of_strangers(&mut tx, &user_id, &client).await?;
     }
-    account_change::void_begun(&mut tx, &user, now).await?;
-    store::users::set_password_hash(&mut tx, &user_id, hash).await?;
-    store::users::set_email_verified(&mut tx, &user_id, now).await?;
-    store::attempts::clear(&mut tx, &Target::Password(&user.email), &client).await?;
-    store::sessions::revoke_all(&mut tx, &user_id, None, now).await?;
+    account_change::void_begun(&mut tx, &user, now);
+    store::users::set_password_hash(&mut tx, &user_id, hash);
+    store::users::set_email_verified(&mut tx, &user_id, now);
+    store::attempts::clear(&mut tx, &Target::Password(&user.email), &client);
+    store::sessions::revoke_all(&mut tx, &user_id, None, now);
     let (subject, change, mail) = (
         Subject::user(&user_id),
         AuditKind::PasswordReset,
@@ -90,7 +90,7 @@ async fn remove_ways_in_of_strangers(tx: &mut Tx, user_id: &str, client: &Client
     let had_passkeys = store::passkeys::remove_all(tx, user_id).await?;
     if had_device || had_passkeys {
         let subject = Subject::user(user_id);
-        store::audit::record(tx, AuditKind::SecondFactorsRemoved, subject, client).await?;
+        store::audit::record(tx, AuditKind::SecondFactorsRemoved, subject, client);
     }
     Ok(())
 }

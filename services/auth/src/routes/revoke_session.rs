@@ -40,7 +40,7 @@ pub(crate) async fn revoke_session(
         ));
     }
     let subject = Subject::user(&caller.user.id).in_session(&id);
-    store::audit::record(&mut tx, AuditKind::SessionRevoked, subject, &client).await?;
+    store::audit::record(&mut tx, AuditKind::SessionRevoked, subject, &client);
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

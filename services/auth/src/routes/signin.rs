@@ -27,7 +27,6 @@ use crate::{
     hashing::{HashError, Hasher, Place, Verdict},
     keyring::KeyRing,
     opaque::OpaqueToken,
-    second_factor,
     signed_in::SignedIn,
     store::{self, attempts::Target, audit::Subject, challenges::Purpose},
     tokens::Keep,
@@ -138,8 +137,7 @@ async fn attempt(
     let target = Target::Password(&email);
     let mut tx = db.begin().await?;
     store::attempts::count(&mut tx, &target, client, clock::now()).await?;
-    let known = store::users::by_email(&mut tx, &email).await?;
-    tx.commit().await?;
+    let known = store::users::by_email(tx.and_commit(), &email).await?;
     let signed_in = sign_in(db, hasher, place, key, client, body, known).await;
     if let Err(AuthError::AccountLocked) = signed_in {
         // Said to who knows the password only.
@@ -168,7 +166,7 @@ async fn sign_in(
                 ..Subject::default()
             };
             let mut tx = db.begin().await?;
-            store::audit::record(&mut tx, AuditKind::SigninFailed, subject, client).await?;
+            store::audit::record(&mut tx, AuditKind::SigninFailed, subject, client);
             tx.commit().await?;
             return Err(AuthError::InvalidCredentials);
         }
@@ -182,15 +180,16 @@ async fn sign_in(
     };
     let user = account.user;
     let mut tx = db.begin().await?;
-    if !store::users::confirm_password_hash(&mut tx, &user.id, &known_hash, &hash).await? {
+    let confirmed = store::users::confirm_password_hash(&mut tx, &user.id, &known_hash, &hash).await?;
+    let Some(confirmed) = confirmed else {
         // Somebody has chosen another password since it was looked at, and ended every session.
         return Err(AuthError::InvalidCredentials);
-    }
+    };
     store::attempts::forgive(&mut tx, &Target::Password(&body.email), client).await?;
-    if second_factor::is_on(&mut tx, &user.id).await? {
+    if confirmed.takes_second_factor {
         let challenge = OpaqueToken::generate()?;
         let end = clock::now() + SECOND_FACTOR;
-        store::challenges::insert(&mut tx, &challenge, Purpose::SecondFactor, Some(&user.id), end).await?;
+        store::challenges::insert(&mut tx, &challenge, Purpose::SecondFactor, Some(&user.id), end);
         tx.commit().await?;
         return Ok(Admitted::SecondFactorNeeded(SecondFactorNeeded {
             challenge,

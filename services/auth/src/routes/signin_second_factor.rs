@@ -86,7 +86,7 @@ async fn attempt(
     match signed_in {
         Err(AuthError::WrongCode) => {
             let mut tx = db.begin().await?;
-            store::audit::record(&mut tx, AuditKind::SigninFailed, Subject::user(user_id), client).await?;
+            store::audit::record(&mut tx, AuditKind::SigninFailed, Subject::user(user_id), client);
             tx.commit().await?;
         }
         // Said to who has the code only.

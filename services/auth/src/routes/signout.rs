@@ -31,7 +31,7 @@ pub(crate) async fn signout(
     let mut tx = db.begin().await?;
     store::sessions::revoke(&mut tx, &caller.user.id, &caller.session_id, clock::now()).await?;
     let subject = Subject::user(&caller.user.id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::SignedOut, subject, &client).await?;
+    store::audit::record(&mut tx, AuditKind::SignedOut, subject, &client);
     tx.commit().await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie::CLEAR)]))
 }

@@ -70,8 +70,8 @@ pub(crate) async fn signup(
     } else {
         (AuditKind::SignedUpAgain, MailKind::AccountExists)
     };
-    store::audit::record(&mut tx, event, Subject::user(owner_id), &client).await?;
-    store::mails::request(&mut tx, mail, &user.email).await?;
+    store::audit::record(&mut tx, event, Subject::user(owner_id), &client);
+    store::mails::request(&mut tx, mail, &user.email);
     tx.commit().await?;
     mailer.wake();
     Ok(StatusCode::ACCEPTED)

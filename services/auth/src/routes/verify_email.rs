@@ -55,9 +55,9 @@ pub(crate) async fn verify_email(
     store::mail_tokens::spend(&mut tx, &body.token, user_id, PURPOSE, now)
         .await?
         .ok_or(AuthError::InvalidMailToken)?;
-    store::users::set_email_verified(&mut tx, user_id, now).await?;
+    store::users::set_email_verified(&mut tx, user_id, now);
     let subject = Subject::user(user_id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::EmailVerified, subject, &client).await?;
+    store::audit::record(&mut tx, AuditKind::EmailVerified, subject, &client);
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -105,7 +105,7 @@ impl Counters {
         Ok(rows.await?.into_iter().collect())
     }
 
-    async fn count(&self, tx: &mut Tx, now: Timestamp) -> Result<(), DbError> {
+    fn count(&self, tx: &mut Tx, now: Timestamp) {
         self.query(
             "INSERT INTO failed_attempts (scope, failures, last_at) \
              SELECT scope, 1, $4 FROM (SELECT $1 AS scope UNION SELECT $2 UNION SELECT $3) AS counters \
@@ -115,9 +115,7 @@ impl Counters {
         )
         .bind(now.as_microsecond())
         .bind((now - FORGOTTEN).as_microsecond())
-        .execute(tx)
-        .await
-        .map(drop)
+        .queue(tx);
     }
 }
 
@@ -156,7 +154,8 @@ pub(crate) async fn count(
             return Err(AuthError::TooManyAttempts { seconds });
         }
     }
-    Ok(counters.count(tx, now).await?)
+    counters.count(tx, now);
+    Ok(())
 }
 
 /// Takes the attempt back, as part of what it was made for: of one that ends with an error nothing is taken back, else
@@ -165,15 +164,13 @@ pub(crate) async fn count(
 pub(crate) async fn forgive(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
     let counters = Counters::of(target, client);
     counters.lock(tx).await?;
-    let last_ones =
-        "DELETE FROM failed_attempts WHERE scope IN ($1, $2, $3) AND (failures <= 1 OR scope = $3)";
-    let deleted = counters.query(last_ones).execute(tx).await?;
-    // As a rule it was the only one.
-    if usize::try_from(deleted).is_ok_and(|deleted| deleted == counters.each().count()) {
-        return Ok(());
+    for sql in [
+        "DELETE FROM failed_attempts WHERE scope IN ($1, $2, $3) AND (failures <= 1 OR scope = $3)",
+        "UPDATE failed_attempts SET failures = failures - 1 WHERE scope IN ($1, $2, $3)",
+    ] {
+        counters.query(sql).queue(tx);
     }
-    let one_less = "UPDATE failed_attempts SET failures = failures - 1 WHERE scope IN ($1, $2, $3)";
-    counters.query(one_less).execute(tx).await.map(drop)
+    Ok(())
 }
 
 /// [`forgive`] for what has no transaction of its own.
@@ -184,7 +181,7 @@ pub(crate) async fn forgive_now(db: &Db, target: &Target<'_>, client: &Client) -
 }
 
 /// Forgets the failures at an account, of all and of this client: its owner has proved to be it.
-pub(crate) async fn clear(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Result<(), DbError> {
+pub(crate) fn clear(tx: &mut Tx, target: &Target<'_>, client: &Client) {
     let counters = Counters::of(target, client);
     query(
         "failed_attempts",
@@ -192,9 +189,7 @@ pub(crate) async fn clear(tx: &mut Tx, target: &Target<'_>, client: &Client) -> 
     )
     .bind(counters.account)
     .bind(counters.account_and_address)
-    .execute(tx)
-    .await
-    .map(drop)
+    .queue(tx);
 }
 
 /// Whether somebody has signed in to the account from the client's network, as far as sessions are remembered. Guesses of
@@ -211,7 +206,7 @@ async fn has_been_in(tx: &mut Tx, target: &Target<'_>, client: &Client) -> Resul
         ),
     };
     let addresses = query("sessions", sql)
-        .bind(value.to_owned())
+        .bind(value)
         .all(tx, |row| row.get::<Option<String>>("address"))
         .await?;
     let networks = addresses

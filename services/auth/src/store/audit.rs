@@ -43,12 +43,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Writes down what the transaction does.
-pub(crate) async fn record(
-    tx: &mut Tx,
-    kind: AuditKind,
-    subject: Subject<'_>,
-    client: &Client,
-) -> Result<(), DbError> {
+pub(crate) fn record(tx: &mut Tx, kind: AuditKind, subject: Subject<'_>, client: &Client) {
     query(
         "audit_events",
         "INSERT INTO audit_events (id, kind, at, user_id, actor_id, session_id, address) \
@@ -61,18 +56,14 @@ pub(crate) async fn record(
     .bind(subject.actor.map(str::to_owned))
     .bind(subject.session.map(str::to_owned))
     .bind(client.address_text())
-    .execute(tx)
-    .await
-    .map(drop)
+    .queue(tx);
 }
 
 /// Forgets what happened to an account.
-pub(crate) async fn forget(tx: &mut Tx, user_id: &str) -> Result<(), DbError> {
+pub(crate) fn forget(tx: &mut Tx, user_id: &str) {
     query("audit_events", "DELETE FROM audit_events WHERE user_id = $1")
-        .bind(user_id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+        .bind(user_id)
+        .queue(tx);
 }
 
 /// What happened to an account, newest first, from the one after the event `after` on.

@@ -27,13 +27,13 @@ impl Purpose {
 }
 
 /// Stores a new challenge.
-pub(crate) async fn insert(
+pub(crate) fn insert(
     tx: &mut Tx,
     challenge: &OpaqueToken,
     purpose: Purpose,
     user_id: Option<&str>,
     expires_at: Timestamp,
-) -> Result<(), DbError> {
+) {
     query(
         "challenges",
         "INSERT INTO challenges (hash, purpose, user_id, expires_at) VALUES ($1, $2, $3, $4)",
@@ -42,18 +42,14 @@ pub(crate) async fn insert(
     .bind(purpose.name())
     .bind(user_id.map(str::to_owned))
     .bind(expires_at.as_microsecond())
-    .execute(tx)
-    .await
-    .map(drop)
+    .queue(tx);
 }
 
 /// Takes all challenges of an account away: what let it be asked holds no longer.
-pub(crate) async fn void_all(tx: &mut Tx, user_id: &str) -> Result<(), DbError> {
+pub(crate) fn void_all(tx: &mut Tx, user_id: &str) {
     query("challenges", "DELETE FROM challenges WHERE user_id = $1")
-        .bind(user_id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+        .bind(user_id)
+        .queue(tx);
 }
 
 /// The account that a challenge is about, if the challenge is good.

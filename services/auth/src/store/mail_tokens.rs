@@ -32,11 +32,10 @@ pub(crate) async fn insert(
     )
     .bind(token.hash())
     .bind(mail.kind.to_string())
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .bind(expires_at.as_microsecond())
     .bind(new_email.map(|email| email.as_str().to_owned()))
-    .execute(&mut tx)
-    .await?;
+    .queue(&mut tx);
     tx.commit().await?;
     Ok(true)
 }
@@ -77,7 +76,7 @@ pub(crate) async fn spend(
     .bind(now.as_microsecond())
     .bind(token.hash())
     .bind(purpose.to_string())
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .optional(tx, |row| {
         Ok(row.get::<Option<String>>("new_email")?.map(Email::from))
     })
@@ -85,14 +84,12 @@ pub(crate) async fn spend(
 }
 
 /// Spends every token of the user, whatever it is for.
-pub(crate) async fn spend_all(tx: &mut Tx, user_id: &str, now: Timestamp) -> Result<(), DbError> {
+pub(crate) fn spend_all(tx: &mut Tx, user_id: &str, now: Timestamp) {
     query(
         "mail_tokens",
         "UPDATE mail_tokens SET spent_at = $1 WHERE user_id = $2 AND spent_at IS NULL",
     )
     .bind(now.as_microsecond())
-    .bind(user_id.to_owned())
-    .execute(tx)
-    .await
-    .map(drop)
+    .bind(user_id)
+    .queue(tx);
 }

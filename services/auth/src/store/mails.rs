@@ -17,26 +17,16 @@ use crate::{
 };
 
 /// Writes down that a mail is wanted, whether or not there is an account with this address.
-pub(crate) async fn request(tx: &mut Tx, kind: MailKind, recipient: &Email) -> Result<(), DbError> {
-    insert(tx, kind, recipient, None).await
+pub(crate) fn request(tx: &mut Tx, kind: MailKind, recipient: &Email) {
+    insert(tx, kind, recipient, None);
 }
 
 /// Writes down that a mail is wanted to an address that is not, or no longer, the account's.
-pub(crate) async fn request_about(
-    tx: &mut Tx,
-    kind: MailKind,
-    recipient: &Email,
-    user_id: &str,
-) -> Result<(), DbError> {
-    insert(tx, kind, recipient, Some(user_id)).await
+pub(crate) fn request_about(tx: &mut Tx, kind: MailKind, recipient: &Email, user_id: &str) {
+    insert(tx, kind, recipient, Some(user_id));
 }
 
-async fn insert(
-    tx: &mut Tx,
-    kind: MailKind,
-    recipient: &Email,
-    user_id: Option<&str>,
-) -> Result<(), DbError> {
+fn insert(tx: &mut Tx, kind: MailKind, recipient: &Email, user_id: Option<&str>) {
     query(
         "mails",
         "INSERT INTO mails (id, kind, recipient, user_id, traceparent, created_at, due_at) \
@@ -44,13 +34,11 @@ async fn insert(
     )
     .bind(id::new("mail"))
     .bind(kind.to_string())
-    .bind(recipient.as_str().to_owned())
+    .bind(recipient.as_str())
     .bind(user_id.map(str::to_owned))
     .bind(tracewell_telemetry::current_traceparent())
     .bind(clock::now().as_microsecond())
-    .execute(tx)
-    .await
-    .map(drop)
+    .queue(tx);
 }
 
 /// The next mail that is due. It is the caller's to send for a while, then due again, in case the caller is gone.
@@ -84,26 +72,24 @@ pub(crate) async fn take_due(db: &Db, now: Timestamp) -> Result<Option<Mail>, Db
 /// Writes to a mail, so that who withdraws it waits; `false` if it is gone.
 pub(super) async fn hold(tx: &mut Tx, id: &str) -> Result<bool, DbError> {
     let rows = query("mails", "UPDATE mails SET attempts = attempts WHERE id = $1")
-        .bind(id.to_owned())
+        .bind(id)
         .execute(tx)
         .await?;
     Ok(rows == 1)
 }
 
 /// Takes back the mails about an account that are still to be sent and would have a token.
-pub(crate) async fn withdraw(tx: &mut Tx, user: &User) -> Result<(), DbError> {
+pub(crate) fn withdraw(tx: &mut Tx, user: &User) {
     for kind in MailKind::WITH_TOKEN {
         query(
             "mails",
             "DELETE FROM mails WHERE due_at IS NOT NULL AND kind = $1 AND (recipient = $2 OR user_id = $3)",
         )
         .bind(kind.to_string())
-        .bind(user.email.as_str().to_owned())
+        .bind(user.email.as_str())
         .bind(user.id.clone())
-        .execute(&mut *tx)
-        .await?;
+        .queue(tx);
     }
-    Ok(())
 }
 
 /// How many mails of this kind this recipient was sent since then.
@@ -112,7 +98,7 @@ pub(crate) async fn sent_since(db: &Db, mail: &Mail, since: Timestamp) -> Result
         "mails",
         "SELECT COUNT(*) AS sent FROM mails WHERE recipient = $1 AND kind = $2 AND sent_at > $3",
     )
-    .bind(mail.recipient.as_str().to_owned())
+    .bind(mail.recipient.as_str())
     .bind(mail.kind.to_string())
     .bind(since.as_microsecond())
     .optional(db, |row| row.get("sent"))
@@ -131,9 +117,8 @@ pub(crate) async fn sent(db: &Db, id: &str, now: Timestamp, letter: Option<Lette
     .bind(letter.as_ref().map(|letter| letter.subject.to_owned()))
     .bind(letter.as_ref().map(|letter| letter.text.clone()))
     .bind(letter.map(|letter| letter.html))
-    .bind(id.to_owned())
-    .execute(&mut tx)
-    .await?;
+    .bind(id)
+    .queue(&mut tx);
     tx.commit().await
 }
 
@@ -145,9 +130,8 @@ pub(crate) async fn postpone(db: &Db, id: &str, next: Option<Timestamp>) -> Resu
         "UPDATE mails SET attempts = attempts + 1, due_at = $1 WHERE id = $2",
     )
     .bind(next.map(Timestamp::as_microsecond))
-    .bind(id.to_owned())
-    .execute(&mut tx)
-    .await?;
+    .bind(id)
+    .queue(&mut tx);
     tx.commit().await
 }
 
@@ -155,9 +139,8 @@ pub(crate) async fn postpone(db: &Db, id: &str, next: Option<Timestamp>) -> Resu
 pub(crate) async fn discard(db: &Db, id: &str) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
     query("mails", "DELETE FROM mails WHERE id = $1")
-        .bind(id.to_owned())
-        .execute(&mut tx)
-        .await?;
+        .bind(id)
+        .queue(&mut tx);
     tx.commit().await
 }
 

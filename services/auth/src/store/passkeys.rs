@@ -21,7 +21,7 @@ pub(crate) async fn insert(
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (credential_id) DO NOTHING",
     )
     .bind(passkey.id.clone())
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .bind(made.credential_id.clone())
     .bind(passkey.name.clone())
     .bind(made.public_key.clone())
@@ -38,7 +38,7 @@ pub(crate) async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Passkey>, DbEr
         "passkeys",
         "SELECT id, name, created_at, last_used_at FROM passkeys WHERE user_id = $1 ORDER BY created_at, id",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .all(db, passkey)
     .await
 }
@@ -52,7 +52,7 @@ pub(crate) async fn credential_ids<'c>(
         "passkeys",
         "SELECT credential_id FROM passkeys WHERE user_id = $1 ORDER BY created_at, id",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .all(on, |row| row.get("credential_id"))
     .await
 }
@@ -95,20 +95,20 @@ pub(crate) async fn note_use(
     let rows = match sign_count {
         None => query("passkeys", "UPDATE passkeys SET last_used_at = $1 WHERE id = $2")
             .bind(now.as_microsecond())
-            .bind(id.to_owned()),
+            .bind(id),
         Some(count) => query(
             "passkeys",
             "UPDATE passkeys SET last_used_at = $1, sign_count = $3 WHERE id = $2 AND sign_count < $3",
         )
         .bind(now.as_microsecond())
-        .bind(id.to_owned())
+        .bind(id)
         .bind(count),
     };
     if rows.execute(tx).await? == 1 {
         return Ok(Use::Noted);
     }
     let found = query("passkeys", "SELECT id FROM passkeys WHERE id = $1")
-        .bind(id.to_owned())
+        .bind(id)
         .optional(tx, |row| row.get::<String>("id"))
         .await?;
     Ok(found.map_or(Use::Gone, |_| Use::Cloned))
@@ -117,8 +117,8 @@ pub(crate) async fn note_use(
 /// Deletes a passkey of the account; `false` if it has none with this id.
 pub(crate) async fn remove(tx: &mut Tx, user_id: &str, id: &str) -> Result<bool, DbError> {
     let rows = query("passkeys", "DELETE FROM passkeys WHERE user_id = $1 AND id = $2")
-        .bind(user_id.to_owned())
-        .bind(id.to_owned())
+        .bind(user_id)
+        .bind(id)
         .execute(tx)
         .await?;
     Ok(rows == 1)
@@ -127,7 +127,7 @@ pub(crate) async fn remove(tx: &mut Tx, user_id: &str, id: &str) -> Result<bool,
 /// Deletes every passkey of the account; `false` if it has none.
 pub(crate) async fn remove_all(tx: &mut Tx, user_id: &str) -> Result<bool, DbError> {
     let rows = query("passkeys", "DELETE FROM passkeys WHERE user_id = $1")
-        .bind(user_id.to_owned())
+        .bind(user_id)
         .execute(tx)
         .await?;
     Ok(rows > 0)

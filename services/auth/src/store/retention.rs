@@ -56,8 +56,7 @@ pub(crate) async fn delete_old(db: &Db, now: Timestamp) -> Result<(), DbError> {
         let mut tx = db.begin().await?;
         query(table, sql)
             .bind((now - kept).as_microsecond())
-            .execute(&mut tx)
-            .await?;
+            .queue(&mut tx);
         tx.commit().await?;
     }
     Ok(())
@@ -86,9 +85,7 @@ mod tests {
         let db = database.open(MIGRATIONS).await.unwrap();
         let mut tx = db.begin().await.unwrap();
         let (subject, client) = (Subject::user("usr_1"), Client::default());
-        audit::record(&mut tx, AuditKind::SignedUp, subject, &client)
-            .await
-            .unwrap();
+        audit::record(&mut tx, AuditKind::SignedUp, subject, &client);
         tx.commit().await.unwrap();
         let left = async |now| {
             delete_old(&db, now).await.unwrap();

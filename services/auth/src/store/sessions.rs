@@ -14,40 +14,37 @@ use crate::{
 };
 
 /// Starts a session with its first refresh token.
-pub(crate) async fn open(
+pub(crate) fn open(
     tx: &mut Tx,
     user_id: &str,
     session_id: &str,
     token: &OpaqueToken,
     client: &Client,
     now: Timestamp,
-) -> Result<(), DbError> {
+) {
     query(
         "sessions",
         "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, address, user_agent) \
          VALUES ($1, $2, $3, $3, $4, $5, $6)",
     )
-    .bind(session_id.to_owned())
-    .bind(user_id.to_owned())
+    .bind(session_id)
+    .bind(user_id)
     .bind(now.as_microsecond())
     .bind(session::end(now, now).as_microsecond())
     .bind(client.address_text())
     .bind(client.user_agent.clone())
-    .execute(tx)
-    .await?;
-    insert_token(tx, session_id, token).await
+    .queue(tx);
+    insert_token(tx, session_id, token);
 }
 
-async fn insert_token(tx: &mut Tx, session_id: &str, token: &OpaqueToken) -> Result<(), DbError> {
+fn insert_token(tx: &mut Tx, session_id: &str, token: &OpaqueToken) {
     query(
         "refresh_tokens",
         "INSERT INTO refresh_tokens (hash, session_id) VALUES ($1, $2)",
     )
     .bind(token.hash())
-    .bind(session_id.to_owned())
-    .execute(tx)
-    .await
-    .map(drop)
+    .bind(session_id)
+    .queue(tx);
 }
 
 /// The account of a session that goes on.
@@ -63,8 +60,8 @@ pub(crate) async fn account<'c>(
          FROM sessions s JOIN users u ON u.id = s.user_id \
          WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3",
     )
-    .bind(session_id.to_owned())
-    .bind(user_id.to_owned())
+    .bind(session_id)
+    .bind(user_id)
     .bind(now.as_microsecond())
     .optional(on, users::account)
     .await
@@ -85,7 +82,7 @@ pub(crate) async fn of_user(
          WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND ($3 IS NULL OR id < $3) \
          ORDER BY id DESC LIMIT $4",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .bind(now.as_microsecond())
     .bind(after)
     .bind(limit)
@@ -117,30 +114,23 @@ pub(crate) async fn revoke(
          WHERE id = $2 AND user_id = $3 AND revoked_at IS NULL AND expires_at > $1",
     )
     .bind(now.as_microsecond())
-    .bind(session_id.to_owned())
-    .bind(user_id.to_owned())
+    .bind(session_id)
+    .bind(user_id)
     .execute(tx)
     .await?;
     Ok(rows == 1)
 }
 
 /// Ends every session of the user but `kept`.
-pub(crate) async fn revoke_all(
-    tx: &mut Tx,
-    user_id: &str,
-    kept: Option<&str>,
-    now: Timestamp,
-) -> Result<(), DbError> {
+pub(crate) fn revoke_all(tx: &mut Tx, user_id: &str, kept: Option<&str>, now: Timestamp) {
     query(
         "sessions",
         "UPDATE sessions SET revoked_at = $1 WHERE user_id = $2 AND id <> $3 AND revoked_at IS NULL",
     )
     .bind(now.as_microsecond())
-    .bind(user_id.to_owned())
-    .bind(kept.unwrap_or_default().to_owned())
-    .execute(tx)
-    .await
-    .map(drop)
+    .bind(user_id)
+    .bind(kept.unwrap_or_default())
+    .queue(tx);
 }
 
 /// What became of a refresh.
@@ -188,7 +178,7 @@ pub(crate) async fn refresh(
     let successor = match (stored.presented.rotation(now), &stored.salt) {
         (Rotation::Replace, _) => {
             let successor = token.successor(salt.expose());
-            replace(&mut tx, &stored, token, &successor, salt.expose(), now).await?;
+            replace(&mut tx, &stored, token, &successor, salt.expose(), now);
             successor
         }
         (Rotation::Repeat, Some(salt)) => token.successor(salt),
@@ -196,12 +186,12 @@ pub(crate) async fn refresh(
         (Rotation::Reused, _) | (Rotation::Repeat, None) => {
             revoke(&mut tx, &stored.user_id, &stored.session_id, now).await?;
             let subject = Subject::user(&stored.user_id).in_session(&stored.session_id);
-            audit::record(&mut tx, AuditKind::TokenReused, subject, client).await?;
+            audit::record(&mut tx, AuditKind::TokenReused, subject, client);
             tx.commit().await?;
             return Ok(Refreshed::Reused);
         }
     };
-    touch(&mut tx, &stored, client, now).await?;
+    touch(&mut tx, &stored, client, now);
     tx.commit().await?;
     Ok(Refreshed::Continued {
         user_id: stored.user_id,
@@ -252,14 +242,14 @@ async fn stored(tx: &mut Tx, token: &OpaqueToken, now: Timestamp) -> Result<Opti
     .await
 }
 
-async fn replace(
+fn replace(
     tx: &mut Tx,
     stored: &Stored,
     token: &OpaqueToken,
     successor: &OpaqueToken,
     salt: &str,
     now: Timestamp,
-) -> Result<(), DbError> {
+) {
     // The parent's grace is over: what its successor was made with can be forgotten.
     query(
         "refresh_tokens",
@@ -267,30 +257,27 @@ async fn replace(
     )
     .bind(token.hash())
     .bind(stored.session_id.clone())
-    .execute(tx)
-    .await?;
+    .queue(tx);
     query(
         "refresh_tokens",
         "UPDATE refresh_tokens SET replaced_at = $1, successor = $2, salt = $3 WHERE hash = $4",
     )
     .bind(now.as_microsecond())
     .bind(successor.hash())
-    .bind(salt.to_owned())
+    .bind(salt)
     .bind(token.hash())
-    .execute(tx)
-    .await?;
+    .queue(tx);
     query(
         "refresh_tokens",
         "DELETE FROM refresh_tokens WHERE session_id = $1 AND replaced_at < $2",
     )
     .bind(stored.session_id.clone())
     .bind((now - session::REMEMBERED).as_microsecond())
-    .execute(tx)
-    .await?;
-    insert_token(tx, &stored.session_id, successor).await
+    .queue(tx);
+    insert_token(tx, &stored.session_id, successor);
 }
 
-async fn touch(tx: &mut Tx, stored: &Stored, client: &Client, now: Timestamp) -> Result<(), DbError> {
+fn touch(tx: &mut Tx, stored: &Stored, client: &Client, now: Timestamp) {
     query(
         "sessions",
         "UPDATE sessions SET last_used_at = $1, expires_at = $2, address = $3, user_agent = $4 WHERE id = $5",
@@ -300,7 +287,5 @@ async fn touch(tx: &mut Tx, stored: &Stored, client: &Client, now: Timestamp) ->
     .bind(client.address_text())
     .bind(client.user_agent.clone())
     .bind(stored.session_id.clone())
-    .execute(tx)
-    .await
-    .map(drop)
+    .queue(tx);
 }

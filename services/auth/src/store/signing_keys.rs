@@ -46,7 +46,7 @@ pub(crate) async fn advance(
     seal_again(&mut tx, sealing).await?;
     let mut keys = states(&mut tx).await?;
     while let Some(step) = rotation::next_step(&keys, now) {
-        take(&mut tx, sealing, &step, now).await?;
+        take(&mut tx, sealing, &step, now)?;
         keys = states(&mut tx).await?;
     }
     let mut published = Vec::with_capacity(keys.len());
@@ -81,7 +81,7 @@ async fn states(tx: &mut Tx) -> Result<Vec<KeyState>, DbError> {
     .await
 }
 
-async fn take(tx: &mut Tx, sealing: &Sealing, step: &Step, now: Timestamp) -> Result<(), SigningKeyError> {
+fn take(tx: &mut Tx, sealing: &Sealing, step: &Step, now: Timestamp) -> Result<(), SigningKeyError> {
     match step {
         Step::Create => {
             let pkcs8 = Zeroizing::new(SigningKey::generate_pkcs8()?);
@@ -94,8 +94,7 @@ async fn take(tx: &mut Tx, sealing: &Sealing, step: &Step, now: Timestamp) -> Re
             .bind(kid.clone())
             .bind(sealing.seal(&kid, &pkcs8)?)
             .bind(now.as_microsecond())
-            .execute(tx)
-            .await?;
+            .queue(tx);
         }
         Step::Activate(kid) => {
             tracing::info!(kid, "a new key signs access tokens");
@@ -104,22 +103,19 @@ async fn take(tx: &mut Tx, sealing: &Sealing, step: &Step, now: Timestamp) -> Re
                 "UPDATE signing_keys SET retired_at = $1 WHERE activated_at IS NOT NULL AND retired_at IS NULL",
             )
             .bind(now.as_microsecond())
-            .execute(tx)
-            .await?;
+            .queue(tx);
             query(
                 "signing_keys",
                 "UPDATE signing_keys SET activated_at = $1 WHERE kid = $2",
             )
             .bind(now.as_microsecond())
             .bind(kid.clone())
-            .execute(tx)
-            .await?;
+            .queue(tx);
         }
         Step::Delete(kid) => {
             query("signing_keys", "DELETE FROM signing_keys WHERE kid = $1")
                 .bind(kid.clone())
-                .execute(tx)
-                .await?;
+                .queue(tx);
         }
     }
     Ok(())
@@ -146,8 +142,7 @@ async fn seal_again(tx: &mut Tx, sealing: &Sealing) -> Result<(), SigningKeyErro
         )
         .bind(sealed)
         .bind(kid)
-        .execute(&mut *tx)
-        .await?;
+        .queue(tx);
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(crate) async fn begin(
          ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret, created_at = excluded.created_at \
          WHERE totp_devices.confirmed_at IS NULL",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .bind(sealed_secret)
     .bind(now.as_microsecond())
     .execute(tx)
@@ -41,7 +41,7 @@ pub(crate) async fn of_user<'c>(on: impl Into<Reader<'c>>, user_id: &str) -> Res
         "totp_devices",
         "SELECT secret, confirmed_at, last_step FROM totp_devices WHERE user_id = $1",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .optional(on, device)
     .await
 }
@@ -64,7 +64,7 @@ pub(crate) async fn sealed_secrets(
         "totp_devices",
         "SELECT user_id, secret FROM totp_devices WHERE user_id > $1 ORDER BY user_id LIMIT $2",
     )
-    .bind(after.to_owned())
+    .bind(after)
     .bind(limit)
     .all(db, |row| Ok((row.get("user_id")?, row.get("secret")?)))
     .await
@@ -82,7 +82,7 @@ pub(crate) async fn replace_sealed(
         "UPDATE totp_devices SET secret = $1 WHERE user_id = $2 AND secret = $3",
     )
     .bind(to)
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .bind(from)
     .execute(tx)
     .await?;
@@ -97,23 +97,21 @@ pub(crate) async fn hold_unconfirmed(tx: &mut Tx, user_id: &str) -> Result<Optio
         "UPDATE totp_devices SET created_at = created_at WHERE user_id = $1 AND confirmed_at IS NULL \
          RETURNING secret, confirmed_at, last_step",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .optional(tx, device)
     .await
 }
 
 /// Confirms the device that the transaction holds, by the code of a step.
-pub(crate) async fn confirm(tx: &mut Tx, user_id: &str, step: i64, now: Timestamp) -> Result<(), DbError> {
+pub(crate) fn confirm(tx: &mut Tx, user_id: &str, step: i64, now: Timestamp) {
     query(
         "totp_devices",
         "UPDATE totp_devices SET confirmed_at = $1, last_step = $2 WHERE user_id = $3",
     )
     .bind(now.as_microsecond())
     .bind(step)
-    .bind(user_id.to_owned())
-    .execute(tx)
-    .await
-    .map(drop)
+    .bind(user_id)
+    .queue(tx);
 }
 
 /// Takes the code of a step; `false` if it, or a later one, was taken before.
@@ -124,7 +122,7 @@ pub(crate) async fn take_step(tx: &mut Tx, user_id: &str, step: i64) -> Result<b
          WHERE user_id = $2 AND last_step < $1 AND confirmed_at IS NOT NULL",
     )
     .bind(step)
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .execute(tx)
     .await?;
     Ok(rows == 1)
@@ -133,36 +131,32 @@ pub(crate) async fn take_step(tx: &mut Tx, user_id: &str, step: i64) -> Result<b
 /// Takes the device and the backup codes away; `false` if there was no confirmed device.
 pub(crate) async fn remove(tx: &mut Tx, user_id: &str) -> Result<bool, DbError> {
     query("backup_codes", "DELETE FROM backup_codes WHERE user_id = $1")
-        .bind(user_id.to_owned())
-        .execute(&mut *tx)
-        .await?;
+        .bind(user_id)
+        .queue(tx);
     let rows = query(
         "totp_devices",
         "DELETE FROM totp_devices WHERE user_id = $1 AND confirmed_at IS NOT NULL",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .execute(tx)
     .await?;
     Ok(rows == 1)
 }
 
 /// Gives an account these backup codes instead of those that it has.
-pub(crate) async fn replace_codes(tx: &mut Tx, user_id: &str, codes: &[BackupCode]) -> Result<(), DbError> {
+pub(crate) fn replace_codes(tx: &mut Tx, user_id: &str, codes: &[BackupCode]) {
     query("backup_codes", "DELETE FROM backup_codes WHERE user_id = $1")
-        .bind(user_id.to_owned())
-        .execute(&mut *tx)
-        .await?;
+        .bind(user_id)
+        .queue(tx);
     for code in codes {
         query(
             "backup_codes",
             "INSERT INTO backup_codes (user_id, hash) VALUES ($1, $2)",
         )
-        .bind(user_id.to_owned())
+        .bind(user_id)
         .bind(code.hash())
-        .execute(&mut *tx)
-        .await?;
+        .queue(tx);
     }
-    Ok(())
 }
 
 /// Takes a backup code; `false` if the account has no such code, or no longer.
@@ -171,7 +165,7 @@ pub(crate) async fn take_code(tx: &mut Tx, user_id: &str, code: &BackupCode) -> 
         "backup_codes",
         "DELETE FROM backup_codes WHERE user_id = $1 AND hash = $2",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .bind(code.hash())
     .execute(tx)
     .await?;
@@ -184,7 +178,7 @@ pub(crate) async fn codes_left(db: &Db, user_id: &str) -> Result<i64, DbError> {
         "backup_codes",
         "SELECT COUNT(*) AS codes FROM backup_codes WHERE user_id = $1",
     )
-    .bind(user_id.to_owned())
+    .bind(user_id)
     .optional(db, |row| row.get("codes"))
     .await?;
     Ok(count.unwrap_or_default())

@@ -18,7 +18,7 @@ pub(crate) async fn insert(
          ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING id",
     )
     .bind(user.id.clone())
-    .bind(user.email.as_str().to_owned())
+    .bind(user.email.as_str())
     .bind(user.display_name.clone())
     .bind(password_hash)
     .bind(user.created_at.as_microsecond())
@@ -36,7 +36,7 @@ pub(crate) async fn by_email<'c>(
         "SELECT id, email, email_verified_at, display_name, role, created_at, locked_at, password_hash \
          FROM users WHERE email = $1",
     )
-    .bind(email.as_str().to_owned())
+    .bind(email.as_str())
     .optional(on, |row| Ok((account(row)?, row.get("password_hash")?)))
     .await
 }
@@ -73,7 +73,7 @@ pub(crate) async fn hold(tx: &mut Tx, id: &str) -> Result<Option<Account>, DbErr
         "UPDATE users SET created_at = created_at WHERE id = $1 \
          RETURNING id, email, email_verified_at, display_name, role, created_at, locked_at",
     )
-    .bind(id.to_owned())
+    .bind(id)
     .optional(tx, account)
     .await
 }
@@ -81,49 +81,62 @@ pub(crate) async fn hold(tx: &mut Tx, id: &str) -> Result<Option<Account>, DbErr
 /// The hash of an account's password.
 pub(crate) async fn password_hash(db: &Db, id: &str) -> Result<Option<String>, DbError> {
     query("users", "SELECT password_hash FROM users WHERE id = $1")
-        .bind(id.to_owned())
+        .bind(id)
         .optional(db, |row| row.get("password_hash"))
         .await
 }
 
-/// Writes the password's hash if the one `known` is still in force and the account is not locked; `false` otherwise. The
+/// A password that is the account's.
+pub(crate) struct Confirmed {
+    /// Whether signing in takes a second factor besides.
+    pub(crate) takes_second_factor: bool,
+}
+
+/// Writes the password's hash if the one `known` is still in force and the account is not locked; `None` otherwise. The
 /// account's row is held from then on, as by [`hold`].
 pub(crate) async fn confirm_password_hash(
     tx: &mut Tx,
     id: &str,
     known: &str,
     password_hash: &str,
-) -> Result<bool, DbError> {
-    let rows = query(
+) -> Result<Option<Confirmed>, DbError> {
+    query(
         "users",
         "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND locked_at IS NULL",
     )
-    .bind(password_hash.to_owned())
-    .bind(id.to_owned())
-    .bind(known.to_owned())
-    .execute(tx)
-    .await?;
-    Ok(rows == 1)
+    .bind(password_hash)
+    .bind(id)
+    .bind(known)
+    .queue(tx);
+    query(
+        "users",
+        "SELECT d.confirmed_at FROM users u LEFT JOIN totp_devices d ON d.user_id = u.id \
+         WHERE u.id = $1 AND u.password_hash = $2 AND u.locked_at IS NULL",
+    )
+    .bind(id)
+    .bind(password_hash)
+    .optional(tx, |row| {
+        Ok(Confirmed {
+            takes_second_factor: row.optional_instant("confirmed_at")?.is_some(),
+        })
+    })
+    .await
 }
 
 /// Replaces the password's hash.
-pub(crate) async fn set_password_hash(tx: &mut Tx, id: &str, password_hash: String) -> Result<(), DbError> {
+pub(crate) fn set_password_hash(tx: &mut Tx, id: &str, password_hash: String) {
     query("users", "UPDATE users SET password_hash = $1 WHERE id = $2")
         .bind(password_hash)
-        .bind(id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+        .bind(id)
+        .queue(tx);
 }
 
 /// Replaces the name to show.
-pub(crate) async fn set_display_name(tx: &mut Tx, id: &str, name: Option<String>) -> Result<(), DbError> {
+pub(crate) fn set_display_name(tx: &mut Tx, id: &str, name: Option<String>) {
     query("users", "UPDATE users SET display_name = $1 WHERE id = $2")
         .bind(name)
-        .bind(id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+        .bind(id)
+        .queue(tx);
 }
 
 /// Gives the account another address, which its owner has proved to read; an address that another account has is
@@ -133,53 +146,45 @@ pub(crate) async fn set_email(tx: &mut Tx, id: &str, email: &Email, now: Timesta
         "users",
         "UPDATE users SET email = $1, email_verified_at = $2 WHERE id = $3",
     )
-    .bind(email.as_str().to_owned())
+    .bind(email.as_str())
     .bind(now.as_microsecond())
-    .bind(id.to_owned())
+    .bind(id)
     .execute(tx)
     .await
     .map(drop)
 }
 
 /// Notes that the owner reads mail to the address, unless that is known.
-pub(crate) async fn set_email_verified(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), DbError> {
+pub(crate) fn set_email_verified(tx: &mut Tx, id: &str, now: Timestamp) {
     query(
         "users",
         "UPDATE users SET email_verified_at = $1 WHERE id = $2 AND email_verified_at IS NULL",
     )
     .bind(now.as_microsecond())
-    .bind(id.to_owned())
-    .execute(tx)
-    .await
-    .map(drop)
+    .bind(id)
+    .queue(tx);
 }
 
 /// Locks the account, or unlocks it.
-pub(crate) async fn set_locked(tx: &mut Tx, id: &str, locked_at: Option<Timestamp>) -> Result<(), DbError> {
+pub(crate) fn set_locked(tx: &mut Tx, id: &str, locked_at: Option<Timestamp>) {
     query("users", "UPDATE users SET locked_at = $1 WHERE id = $2")
         .bind(locked_at.map(Timestamp::as_microsecond))
-        .bind(id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+        .bind(id)
+        .queue(tx);
 }
 
 /// Makes the account an admin.
-pub(crate) async fn set_admin(tx: &mut Tx, id: &str) -> Result<(), DbError> {
+pub(crate) fn set_admin(tx: &mut Tx, id: &str) {
     query("users", "UPDATE users SET role = 'admin' WHERE id = $1")
-        .bind(id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+        .bind(id)
+        .queue(tx);
 }
 
 /// Deletes an account with its sessions; its audit trail must go before.
-pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<(), DbError> {
+pub(crate) fn delete(tx: &mut Tx, id: &str) {
     query("users", "DELETE FROM users WHERE id = $1")
-        .bind(id.to_owned())
-        .execute(tx)
-        .await
-        .map(drop)
+        .bind(id)
+        .queue(tx);
 }
 
 /// Reads an account from a row with the columns of `User` and `locked_at`.

@@ -18,7 +18,7 @@ pub(crate) async fn insert(
             "conversations",
             "SELECT COUNT(*) AS count FROM conversations WHERE owner_id = $1",
         )
-        .bind(owner_id.to_owned())
+        .bind(owner_id)
         .optional(&mut *tx, |row| row.get::<i64>("count"))
         .await?;
         if count.unwrap_or(0) >= limit {
@@ -31,12 +31,11 @@ pub(crate) async fn insert(
         "INSERT INTO conversations (id, owner_id, title, last_seq, created_at) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(conversation.id.clone())
-    .bind(owner_id.to_owned())
+    .bind(owner_id)
     .bind(conversation.title.clone())
     .bind(conversation.last_seq)
     .bind(created_at)
-    .execute(tx)
-    .await?;
+    .queue(tx);
     for member in &conversation.member_ids {
         query(
             "members",
@@ -45,8 +44,7 @@ pub(crate) async fn insert(
         .bind(conversation.id.clone())
         .bind(member.clone())
         .bind(created_at)
-        .execute(tx)
-        .await?;
+        .queue(tx);
     }
     Ok(())
 }
@@ -61,8 +59,8 @@ pub(crate) async fn require_member<'c>(
         "members",
         "SELECT user_id FROM members WHERE conversation_id = $1 AND user_id = $2",
     )
-    .bind(conversation_id.to_owned())
-    .bind(user_id.to_owned())
+    .bind(conversation_id)
+    .bind(user_id)
     .optional(on, |_| Ok::<_, DbError>(()))
     .await?
     .ok_or(ChatError::NoSuchConversation)

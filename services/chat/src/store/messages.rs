@@ -47,8 +47,7 @@ pub(crate) async fn append(db: &Db, draft: Draft) -> Result<Sent, ChatError> {
     .bind(draft.client_msg_id.clone())
     .bind(draft.body.clone())
     .bind(draft.created_at.as_microsecond())
-    .execute(&mut tx)
-    .await?;
+    .queue(&mut tx);
     tx.commit().await?;
     let Draft {
         id,
@@ -89,7 +88,7 @@ async fn next_seq(tx: &mut Tx, conversation_id: &str) -> Result<i64, ChatError> 
         "conversations",
         "UPDATE conversations SET last_seq = last_seq + 1 WHERE id = $1 RETURNING last_seq",
     )
-    .bind(conversation_id.to_owned())
+    .bind(conversation_id)
     .optional(tx, |row| row.get("last_seq"))
     .await?
     .ok_or(ChatError::NoSuchConversation)
@@ -108,7 +107,7 @@ pub(crate) async fn page(db: &Db, conversation_id: &str, range: Range, limit: u1
         }
     };
     let found = query("messages", sql)
-        .bind(conversation_id.to_owned())
+        .bind(conversation_id)
         .bind(range.after_seq)
         .bind(range.before_seq)
         .bind(i64::from(limit) + 1)

@@ -247,7 +247,7 @@ impl Effect {
     ) -> Result<(StatusCode, Json<T>), ApiError> {
         if let Some(claim) = &self.claim {
             let body = serde_json::to_string(&body).map_err(ApiError::internal)?;
-            store::complete(&mut self.tx, claim, &Answer { status, body }).await?;
+            store::complete(&mut self.tx, claim, &Answer { status, body });
         }
         self.tx.commit().await?;
         Ok((status, Json(body)))

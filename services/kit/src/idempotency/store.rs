@@ -28,7 +28,7 @@ pub(super) async fn find(db: &Db, claim: &Claim) -> Result<Option<Earlier>, DbEr
     )
     .bind(claim.user_id.clone())
     .bind(claim.operation.clone())
-    .bind(claim.key.expose().to_owned())
+    .bind(claim.key.expose())
     .optional(db, earlier)
     .await
 }
@@ -54,7 +54,7 @@ pub(super) async fn insert(tx: &mut Tx, claim: &Claim) -> Result<bool, DbError> 
     )
     .bind(claim.user_id.clone())
     .bind(claim.operation.clone())
-    .bind(claim.key.expose().to_owned())
+    .bind(claim.key.expose())
     .bind(claim.fingerprint.clone())
     .bind(clock::now().as_microsecond())
     .execute(tx)
@@ -63,7 +63,7 @@ pub(super) async fn insert(tx: &mut Tx, claim: &Claim) -> Result<bool, DbError> 
 }
 
 /// Adds the answer.
-pub(super) async fn complete(tx: &mut Tx, claim: &Claim, answer: &Answer) -> Result<(), DbError> {
+pub(super) fn complete(tx: &mut Tx, claim: &Claim, answer: &Answer) {
     query(
         "idempotency_keys",
         "UPDATE idempotency_keys SET status = $1, body = $2 \
@@ -73,10 +73,8 @@ pub(super) async fn complete(tx: &mut Tx, claim: &Claim, answer: &Answer) -> Res
     .bind(answer.body.clone())
     .bind(claim.user_id.clone())
     .bind(claim.operation.clone())
-    .bind(claim.key.expose().to_owned())
-    .execute(tx)
-    .await
-    .map(drop)
+    .bind(claim.key.expose())
+    .queue(tx);
 }
 
 /// Deletes answers once they need not be kept any longer, until what it gives is dropped: they hold personal data.

@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::harness::{Harness, attribute, get, serve};
-use crate::{ErrorReport, current_trace_id, db};
+use crate::{ErrorReport, current_trace_id, db, db_batch};
 
 #[tokio::test]
 async fn a_span_has_the_semantic_conventions_attributes() {
@@ -98,6 +98,38 @@ async fn a_remote_parent_is_continued_and_children_nest() {
         attribute(&query, "db.query.text").as_deref(),
         Some("SELECT id FROM users WHERE id = ?")
     );
+}
+
+#[tokio::test]
+async fn queries_that_are_sent_together_are_named_after_what_they_have_in_common() {
+    const INSERT: (&str, &str) = ("INSERT", "users");
+    let batches: [(&[_], &str, Option<&str>); 5] = [
+        (&[INSERT], "INSERT users", None),
+        (&[INSERT, INSERT], "BATCH INSERT users", Some("2")),
+        (&[INSERT, ("INSERT", "mails")], "BATCH INSERT", Some("2")),
+        (&[INSERT, INSERT, ("DELETE", "users")], "BATCH users", Some("3")),
+        (&[INSERT, ("DELETE", "mails")], "BATCH", Some("2")),
+    ];
+    for (queries, name, size) in batches {
+        let harness = Harness::new();
+        let handler = move || async move {
+            let call = db_batch(queries, "the text of all");
+            call.run(async { Ok::<_, Infallible>(()) }).await.ok();
+        };
+        harness
+            .call(Router::new().route("/", on_get(handler)), get("/"))
+            .await;
+        let span = harness.span(name);
+        assert_eq!(
+            attribute(&span, "db.operation.batch.size").as_deref(),
+            size,
+            "{name}"
+        );
+        assert_eq!(
+            attribute(&span, "db.query.text").as_deref(),
+            Some("the text of all")
+        );
+    }
 }
 
 #[tokio::test]

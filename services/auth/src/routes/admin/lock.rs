@@ -78,16 +78,16 @@ async fn set_locked(
     }
     let user_id = account.user.id.as_str();
     account.locked_at = locked.then_some(now);
-    store::users::set_locked(&mut tx, user_id, account.locked_at).await?;
+    store::users::set_locked(&mut tx, user_id, account.locked_at);
     let kind = if locked {
-        account_change::void_begun(&mut tx, &account.user, now).await?;
-        store::sessions::revoke_all(&mut tx, user_id, None, now).await?;
+        account_change::void_begun(&mut tx, &account.user, now);
+        store::sessions::revoke_all(&mut tx, user_id, None, now);
         AuditKind::AccountLocked
     } else {
         AuditKind::AccountUnlocked
     };
     let subject = Subject::user(user_id).by(&admin.0.user.id);
-    store::audit::record(&mut tx, kind, subject, client).await?;
+    store::audit::record(&mut tx, kind, subject, client);
     tx.commit().await?;
     Ok(Json(account))
 }

@@ -58,8 +58,8 @@ pub(crate) async fn remove_second_factors(
     if !had_device && !had_passkeys {
         return Err(AuthError::NoSecondFactor.into());
     }
-    account_change::void_begun(&mut tx, &user, now).await?;
-    store::sessions::revoke_all(&mut tx, &user.id, None, now).await?;
+    account_change::void_begun(&mut tx, &user, now);
+    store::sessions::revoke_all(&mut tx, &user.id, None, now);
     let subject = Subject::user(&user.id).by(&admin.0.user.id);
     let (change, mail) = (AuditKind::SecondFactorsRemoved, MailKind::SecondFactorsRemoved);
     account_change::finish_for(tx, subject, &user.email, &client, &mailer, change, mail).await?;

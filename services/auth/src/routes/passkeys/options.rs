@@ -66,8 +66,7 @@ pub(crate) async fn passkey_options(
         Purpose::PasskeyRegistration,
         Some(&user.id),
         end,
-    )
-    .await?;
+    );
     tx.commit().await?;
     let options = relying_party.creation_options(challenge, user, existing.collect());
     Ok(Json(options))

@@ -50,7 +50,7 @@ pub(crate) async fn signin_passkey_options(
     let challenge = OpaqueToken::generate().map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
     let end = clock::now() + CEREMONY;
-    store::challenges::insert(&mut tx, &challenge, Purpose::PasskeySignin, None, end).await?;
+    store::challenges::insert(&mut tx, &challenge, Purpose::PasskeySignin, None, end);
     tx.commit().await?;
     Ok(Json(relying_party.request_options(challenge)))
 }
@@ -104,7 +104,7 @@ async fn sign_in(
         Use::Gone => return Err(AuthError::UnknownPasskey),
         Use::Cloned => {
             let subject = Subject::user(&passkey.user_id);
-            store::audit::record(&mut tx, AuditKind::PasskeyCloned, subject, client).await?;
+            store::audit::record(&mut tx, AuditKind::PasskeyCloned, subject, client);
             tx.commit().await?;
             return Err(AuthError::PasskeyCloned);
         }

@@ -44,9 +44,9 @@ pub(crate) async fn backup_codes(
     let codes = BackupCode::generate_set().map_err(AuthError::from)?;
     let mut tx = db.begin().await?;
     caller.hold(&mut tx).await?;
-    store::totp::replace_codes(&mut tx, user_id, &codes).await?;
+    store::totp::replace_codes(&mut tx, user_id, &codes);
     let subject = Subject::user(user_id).in_session(&caller.session_id);
-    store::audit::record(&mut tx, AuditKind::BackupCodesReplaced, subject, &client).await?;
+    store::audit::record(&mut tx, AuditKind::BackupCodesReplaced, subject, &client);
     tx.commit().await?;
     Ok(Json(codes.as_slice().into()))
 }

@@ -66,7 +66,7 @@ pub(crate) async fn confirm(
     caller.hold(&mut tx).await?;
     second_factor::confirm(&mut tx, &sealing, &user.id, &body.code, now).await?;
     store::attempts::forgive(&mut tx, &target, &client).await?;
-    store::totp::replace_codes(&mut tx, &user.id, &codes).await?;
+    store::totp::replace_codes(&mut tx, &user.id, &codes);
     let (change, mail) = (AuditKind::TotpEnabled, MailKind::SigninMethodsChanged);
     account_change::finish(tx, &caller, &client, &mailer, change, mail).await?;
     Ok(Json(codes.as_slice().into()))
