@@ -13,6 +13,15 @@ use nix::{
     unistd::{SysconfVar, sysconf},
 };
 
+/// Bytes of a huge page, on x86-64 and where arm64 has pages of 4 KiB. Elsewhere memory that begins at a multiple of it is as good as any.
+pub const SIZE: usize = 2 << 20;
+
+/// How many of the values that may be put at `start` come before the first in the next huge page, which the kernel can only have whole.
+pub fn lead<T>(start: *const T) -> usize {
+    let before = start.addr().next_multiple_of(SIZE) - start.addr();
+    before.div_ceil(size_of::<T>().max(1))
+}
+
 /// Asks for huge pages under `memory`, which was not written to yet: only pages that the kernel gives from now on are huge, and
 /// only whole ones that lie within. What is in the memory, and what may be done with it, stays as it is; where the kernel has no
 /// such pages, so does the rest.
@@ -69,6 +78,15 @@ mod tests {
         assert!(is_asked_for(middle));
         memory.resize(memory.capacity(), 7);
         assert!(memory.iter().all(|word| *word == 7));
+    }
+
+    #[test]
+    fn a_lead_ends_in_the_first_value_of_a_huge_page() {
+        let at = |address: usize| lead(std::ptr::without_provenance::<[u8; 1024]>(address));
+        assert_eq!(at(SIZE), 0);
+        assert_eq!(at(SIZE + 64), SIZE / 1024);
+        assert_eq!(at(2 * SIZE - 1024), 1);
+        assert_eq!(at(2 * SIZE - 1025), 2);
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub(super) struct Memory {
     kept: usize,
 }
 
+/// Blocks to be had beyond so many, in order to begin where a huge page does: none where they are less than one.
+fn slack(count: usize) -> usize {
+    let page = tracewell_huge_pages::SIZE / Block::SIZE;
+    if count < page { 0 } else { page }
+}
+
 impl Memory {
     /// Takes its blocks when it is first used, and keeps so many.
     pub(super) fn new(kept: usize) -> Self {
@@ -24,22 +30,34 @@ impl Memory {
 
     /// At least `count` blocks, in which is whatever was left in them: a hash writes each before it reads it.
     pub(super) fn blocks(&mut self, count: usize) -> &mut [Block] {
-        if self.blocks.len() < count {
-            self.blocks.reserve_exact(count - self.blocks.len());
+        if self.blocks.len() < self.lead(count) + count {
+            self.erase();
+            self.blocks.clear();
+            self.blocks.reserve_exact(count + slack(count));
             // A hash jumps about in it. Where there are none, it takes a tenth longer.
             let _ = tracewell_huge_pages::ask(self.blocks.spare_capacity_mut());
-            self.blocks.resize(count, Block::new());
+            self.blocks.resize(self.lead(count) + count, Block::new());
         }
-        &mut self.blocks
+        let lead = self.lead(count);
+        &mut self.blocks[lead..]
+    }
+
+    /// How many blocks are left out before so many, so that these begin with a huge page: where they begin and end amid one, a tenth
+    /// to a fifth of them is in small pages.
+    fn lead(&self, count: usize) -> usize {
+        slack(count).min(tracewell_huge_pages::lead(self.blocks.as_ptr()))
     }
 
     /// Leaves nothing in the blocks: from them a password can be guessed much faster than from its hash.
     pub(super) fn wipe(&mut self) {
-        for block in &mut self.blocks {
-            block.zeroize();
+        self.erase();
+        if self.blocks.len() > self.lead(self.kept) + self.kept {
+            self.blocks = Vec::new();
         }
-        self.blocks.truncate(self.kept);
-        self.blocks.shrink_to_fit();
+    }
+
+    fn erase(&mut self) {
+        self.blocks.iter_mut().for_each(Block::zeroize);
     }
 
     #[cfg(test)]
@@ -51,5 +69,22 @@ impl Memory {
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.blocks.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_begin_with_a_huge_page_where_they_fill_one() {
+        let page = tracewell_huge_pages::SIZE;
+        let mut memory = Memory::new(3 * page / Block::SIZE);
+        let blocks = memory.blocks(memory.kept);
+        assert!(blocks.as_ptr().addr() % page < Block::SIZE);
+        assert!(blocks.len() >= 3 * page / Block::SIZE);
+        let kept = memory.blocks.len();
+        memory.wipe();
+        assert_eq!(memory.blocks.len(), kept, "it is for the next one");
     }
 }
