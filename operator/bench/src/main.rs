@@ -26,7 +26,7 @@ use tracewell_e2e::figures::{self, Figure};
 use units::mebibytes;
 use world::World;
 
-/// How much to measure. The defaults take about half an hour.
+/// How much to measure. The defaults take some 35 minutes.
 #[derive(Parser)]
 #[command(about)]
 struct Options {
@@ -66,10 +66,25 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Result<Vec<Figure>> {
-    let platforms = options.platforms;
-    eprintln!("applying the objects of {platforms} Platforms without an operator");
-    let bare = scale::bare(&options.operator, platforms).await?;
+    let bare = async || {
+        eprintln!(
+            "applying the objects of {} Platforms without an operator",
+            options.platforms
+        );
+        scale::bare(&options.operator, options.platforms).await
+    };
+    let before = bare().await?;
+    let (available, figures) = measure_operator(options).await?;
+    // Once more: what a machine gives drifts within the half hour.
+    let after = bare().await?;
+    let mut all = scale::compare(available, before, after);
+    all.extend(figures);
+    Ok(all)
+}
 
+/// How long the operator took until all was available, and everything else.
+async fn measure_operator(options: &Options) -> Result<(Duration, Vec<Figure>)> {
+    let platforms = options.platforms;
     let world = World::start(&options.operator).await?;
     let mut operator = world.start_operator().await?;
     world.settled().await?;
@@ -82,7 +97,8 @@ async fn measure(options: &Options) -> Result<Vec<Figure>> {
         format!("{empty:.1} MiB"),
     )];
     eprintln!("applying {platforms} Platforms");
-    figures.extend(scale::platforms(&world, &operator, platforms, bare).await?);
+    let (available, of_scale) = scale::platforms(&world, &operator, platforms).await?;
+    figures.extend(of_scale);
     eprintln!("watching the operator at rest for {} s", options.rest);
     figures.extend(rest::at_rest(&world, &operator, Duration::from_secs(options.rest)).await?);
     eprintln!("restarting the operator");
@@ -92,5 +108,5 @@ async fn measure(options: &Options) -> Result<Vec<Figure>> {
     figures.extend(edits::latency(&world, platforms).await?);
     eprintln!("creating {} objects of others", options.foreign);
     figures.extend(foreign::cost(&world, &operator, options.foreign).await?);
-    Ok(figures)
+    Ok((available, figures))
 }

@@ -30,13 +30,31 @@ pub(crate) async fn bare(operator: &Path, platforms: usize) -> Result<Duration> 
     Ok(started.elapsed())
 }
 
-/// Creates the Platforms; `bare` is what the same took without an operator.
+/// What the operator took beside what the bare loop did, before and after it.
+pub(crate) fn compare(operator: Duration, before: Duration, after: Duration) -> Vec<Figure> {
+    let ratio = operator.as_secs_f64() / f64::midpoint(before.as_secs_f64(), after.as_secs_f64());
+    vec![
+        Figure::plain(
+            "bare server-side applies of all objects until all are available, before and after",
+            format!("{}, {}", seconds(before), seconds(after)),
+        ),
+        Figure::plain("the operator until all are available", seconds(operator)),
+        Figure::at_most(
+            "the operator, of the bare loop",
+            ratio,
+            1.25,
+            "<= 1.25",
+            format!("{ratio:.2}"),
+        ),
+    ]
+}
+
+/// Creates the Platforms, and gives how long it took until all was available.
 pub(crate) async fn platforms(
     world: &World,
     operator: &Operator,
     platforms: usize,
-    bare: Duration,
-) -> Result<Vec<Figure>> {
+) -> Result<(Duration, Vec<Figure>)> {
     create_namespaces(&world.client, 0..platforms).await?;
     let (before, mark, started) = (operator.usage()?, world.audit.mark(), Instant::now());
     let (applied, available) = tokio::join!(
@@ -51,21 +69,8 @@ pub(crate) async fn platforms(
     world.settled().await?;
     let (after, requests) = (operator.usage()?, world.audit.since(mark)?);
     eprintln!("until all are ready: {requests}");
-    let ratio = available.as_secs_f64() / bare.as_secs_f64();
     let objects = platforms * objects_of_one()?;
-    Ok(vec![
-        Figure::plain(
-            "bare server-side applies of all objects until all are available",
-            seconds(bare),
-        ),
-        Figure::plain("the operator until all are available", seconds(available)),
-        Figure::at_most(
-            "the operator, of the bare loop",
-            ratio,
-            1.25,
-            "<= 1.25",
-            format!("{ratio:.2}"),
-        ),
+    let figures = vec![
         Figure::plain("the operator until all Platforms are Ready", seconds(ready)),
         Figure::plain(
             "its CPU time for that",
@@ -83,5 +88,6 @@ pub(crate) async fn platforms(
             "<= 48 MiB",
             format!("{:.1} MiB", mebibytes(after.resident)),
         ),
-    ])
+    ];
+    Ok((available, figures))
 }
