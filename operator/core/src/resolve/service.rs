@@ -36,7 +36,7 @@ pub(super) struct SizeDefaults {
 }
 
 // Four times what the hungriest service of ours takes on two cores: auth, at most 60 MB during 200 sign-ups, of which
-// 19 MiB are for each core that hashes a password. A node has more cores than that; what is in /tmp counts as well. A
+// 20 MiB are for each core that hashes a password. A node has more cores than that; what is in /tmp counts as well. A
 // limit reserves nothing, while a service that reaches it is killed.
 const MEMORY_LIMIT: &str = "256Mi";
 /// Enough to start on a laptop.

@@ -32,7 +32,8 @@ impl Memory {
     pub(super) fn blocks(&mut self, count: usize) -> &mut [Block] {
         if self.blocks.len() < self.lead(count) + count {
             self.erase();
-            self.blocks.clear();
+            // To make it grow would copy it, into small pages.
+            self.blocks = Vec::new();
             self.blocks.reserve_exact(count + slack(count));
             // A hash jumps about in it. Where there are none, it takes a tenth longer.
             let _ = tracewell_huge_pages::ask(self.blocks.spare_capacity_mut());

@@ -102,7 +102,8 @@ pub(crate) async fn confirm_password_hash(
 ) -> Result<Option<Confirmed>, DbError> {
     query(
         "users",
-        "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND locked_at IS NULL",
+        "UPDATE users SET password_hash = \
+         CASE WHEN password_hash = $3 AND locked_at IS NULL THEN $1 ELSE password_hash END WHERE id = $2",
     )
     .bind(password_hash)
     .bind(id)

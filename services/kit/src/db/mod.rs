@@ -75,7 +75,7 @@ impl Db {
         self.writer.engine()
     }
 
-    /// Starts a transaction that may write.
+    /// Starts a transaction that may write. Its beginning goes with its first statement, which is what waits for SQLite's lock then.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         Ok(Tx::new(self.engine(), self.writer.acquire().await?))
     }

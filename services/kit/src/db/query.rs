@@ -1,5 +1,7 @@
 //! Queries, where they run, and what they give.
 
+use std::fmt;
+
 use sqlx::{
     Any, Decode, Row as _, SqlSafeStr as _, Type,
     any::{AnyArguments, AnyRow},
@@ -9,7 +11,6 @@ use tracewell_telemetry::{DbCall, db};
 use super::{Db, DbError, Engine, Tx, sending};
 
 /// A statement with its values. It runs inside a span that carries its text, never its values.
-#[derive(Debug)]
 #[must_use = "a query does nothing until it runs"]
 pub struct Query {
     pub(super) table: &'static str,
@@ -53,6 +54,20 @@ impl From<i64> for Value {
 impl From<Option<i64>> for Value {
     fn from(number: Option<i64>) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            table,
+            sql,
+            values: _,
+        } = self;
+        f.debug_struct("Query")
+            .field("table", table)
+            .field("sql", sql)
+            .finish_non_exhaustive()
     }
 }
 

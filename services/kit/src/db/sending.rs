@@ -12,6 +12,10 @@ use tracewell_telemetry::{DbCall, db_batch};
 
 use super::{Engine, Query, query::Value};
 
+/// A text of more statements is prepared anew each time: there are as many such texts as there are numbers of statements, and each
+/// that is kept holds a prepared statement for each of its own.
+const MOST_KEPT: usize = 16;
+
 /// What the database says to a query.
 #[derive(Default)]
 pub(super) struct Answer {
@@ -47,7 +51,7 @@ pub(super) async fn send(
     };
     for batch in batches {
         let call = batch.call.system(engine.system());
-        let run = answers.receive(connection, batch.text, batch.values);
+        let run = answers.receive(connection, batch.statements);
         if let Err(error) = call.run(run).await {
             return Outcome {
                 run: answers.run,
@@ -64,8 +68,14 @@ pub(super) async fn send(
 /// Queries as one text.
 struct Batch {
     call: DbCall,
+    statements: Statements,
+}
+
+struct Statements {
     text: Cow<'static, str>,
     values: Vec<Value>,
+    /// Whether to keep them prepared.
+    is_kept: bool,
 }
 
 impl Batch {
@@ -74,6 +84,7 @@ impl Batch {
             .iter()
             .filter(|query| !query.is_control() || queries.len() == 1);
         let described: Vec<_> = described.map(|query| (query.operation(), query.table)).collect();
+        let is_kept = queries.len() <= MOST_KEPT;
         let (mut text, mut values) = (Cow::Borrowed(""), Vec::new());
         for query in queries {
             if text.is_empty() {
@@ -87,8 +98,11 @@ impl Batch {
         }
         Self {
             call: db_batch(&described, text.clone()),
-            text,
-            values,
+            statements: Statements {
+                text,
+                values,
+                is_kept,
+            },
         }
     }
 }
@@ -116,8 +130,11 @@ impl Answers {
     async fn receive(
         &mut self,
         connection: &mut AnyConnection,
-        text: Cow<'static, str>,
-        values: Vec<Value>,
+        Statements {
+            text,
+            values,
+            is_kept,
+        }: Statements,
     ) -> Result<(), sqlx::Error> {
         let text = match text {
             Cow::Borrowed(text) => text.into_sql_str(),
@@ -125,7 +142,7 @@ impl Answers {
             Cow::Owned(text) => AssertSqlSafe(text).into_sql_str(),
         };
         let statements = sqlx::query_with(text, arguments(values).map_err(sqlx::Error::Encode)?);
-        let mut steps = connection.fetch_many(statements);
+        let mut steps = connection.fetch_many(statements.persistent(is_kept));
         while let Some(step) = steps.try_next().await? {
             let is_asked = self.run == self.asked;
             match step {
@@ -173,17 +190,27 @@ mod tests {
             query("", "COMMIT"),
         ]);
         assert_eq!(
-            batch.text,
+            batch.statements.text,
             "BEGIN IMMEDIATE; INSERT INTO notes (id, at) VALUES ($1, $2); \
              UPDATE notes SET at = $4 WHERE id = $3 OR at = $4; COMMIT"
         );
-        assert_eq!(batch.values, ["a".into(), 1.into(), "b".into(), 2.into()]);
+        assert_eq!(
+            batch.statements.values,
+            ["a".into(), 1.into(), "b".into(), 2.into()]
+        );
     }
 
     #[test]
     fn a_single_statement_is_sent_as_it_is() {
         let sql = "SELECT id FROM notes WHERE at > $1";
         let batch = Batch::of(vec![query("notes", sql).bind(1)]);
-        assert!(matches!(batch.text, Cow::Borrowed(text) if text == sql));
+        assert!(matches!(batch.statements.text, Cow::Borrowed(text) if text == sql));
+    }
+
+    #[test]
+    fn only_texts_of_a_few_statements_are_kept_prepared() {
+        let of = |count: usize| Batch::of((0..count).map(|_| query("notes", "DELETE FROM notes")).collect());
+        assert!(of(MOST_KEPT).statements.is_kept);
+        assert!(!of(MOST_KEPT + 1).statements.is_kept);
     }
 }

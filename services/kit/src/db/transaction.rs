@@ -45,7 +45,7 @@ impl Tx {
         Ok(())
     }
 
-    /// For the query that is its last: it is committed with it.
+    /// For the query that is its last: it is committed with it, before its answer is read.
     pub fn and_commit(self) -> Reader<'static> {
         Reader::Ending(self)
     }
@@ -87,9 +87,12 @@ impl Tx {
         let connection = self.connection.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?;
         let asked = queries.len() - 1 - after;
         let outcome = sending::send(self.engine, connection, queries, asked).await;
-        if begins && outcome.run == 0 && matches!(outcome.answer, Err(sqlx::Error::Database(_))) {
+        match &outcome.answer {
             // The beginning itself was refused: there is nothing to roll back.
-            self.end();
+            Err(sqlx::Error::Database(_)) if begins && outcome.run == 0 => self.end(),
+            // Nobody must go on without what came behind the one that failed.
+            Err(_) => self.roll_back(),
+            Ok(_) => {}
         }
         outcome.answer
     }
@@ -100,13 +103,9 @@ impl Tx {
             connection.give_back();
         }
     }
-}
 
-impl Drop for Tx {
-    fn drop(&mut self) {
-        if !self.has_begun {
-            self.end();
-        }
+    /// It is rolled back by the time that somebody else gets the connection.
+    fn roll_back(&mut self) {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
@@ -124,5 +123,15 @@ impl Drop for Tx {
             }
         };
         runtime.spawn(rollback.in_current_span());
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.has_begun {
+            self.roll_back();
+        } else {
+            self.end();
+        }
     }
 }

@@ -95,6 +95,11 @@ async fn a_transaction_with_a_queued_statement_that_fails_leaves_nothing(
         }
         assert!(matches!(tx.commit().await, Err(DbError::UniqueViolation)));
     }
+    let mut failed = db.begin().await?;
+    add("first").queue(&mut failed);
+    assert!(add("first").execute(&mut failed).await.is_err());
+    add("second").queue(&mut failed);
+    assert!(failed.commit().await.is_err(), "it is over");
     let mut dropped = db.begin().await?;
     add("dropped").queue(&mut dropped);
     drop(dropped);
