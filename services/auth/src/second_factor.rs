@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tracewell_kit::{
     clock,
-    db::{Reader, Tx},
+    db::{Db, Tx},
 };
 use zeroize::Zeroizing;
 
@@ -41,8 +41,8 @@ fn name(user_id: &str) -> String {
 }
 
 /// Whether signing in takes a second factor.
-pub(crate) async fn is_on<'c>(on: impl Into<Reader<'c>>, user_id: &str) -> Result<bool, AuthError> {
-    let device = store::totp::of_user(on, user_id).await?;
+pub(crate) async fn is_on(db: &Db, user_id: &str) -> Result<bool, AuthError> {
+    let device = store::totp::of_user(db, user_id).await?;
     Ok(device.is_some_and(|device| device.confirmed_at.is_some()))
 }
 

@@ -25,6 +25,8 @@ mod url;
 
 use std::num::NonZeroU32;
 
+use sqlx::AnyConnection;
+
 pub use engine::Engine;
 pub use error::DbError;
 use pool::{Pool, create_private};
@@ -82,10 +84,19 @@ impl Db {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
+        let answer = self.read(async |connection| sqlx::query("SELECT 1").execute(connection).await);
+        Ok(answer.await.map(drop)?)
+    }
+
+    /// Runs `read` on a connection that reads.
+    async fn read<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
         let mut connection = self.readers.acquire().await?;
-        let answer = sqlx::query("SELECT 1").execute(&mut *connection).await;
-        connection.give_back_after(&answer);
-        Ok(answer.map(drop)?)
+        let result = read(&mut connection).await;
+        connection.give_back_after(&result);
+        result
     }
 
     /// Closes every connection, which lets SQLite fold its write-ahead log into the file.

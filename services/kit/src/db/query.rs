@@ -96,10 +96,8 @@ impl Query {
         let row = match on.into() {
             Reader::Pool(db) => {
                 let (call, statement) = self.prepare(db.engine())?;
-                let mut connection = db.readers.acquire().await?;
-                let row = call.run(statement.fetch_optional(&mut *connection)).await;
-                connection.give_back_after(&row);
-                row?
+                db.read(async |connection| call.run(statement.fetch_optional(connection)).await)
+                    .await?
             }
             Reader::Tx(tx) => tx.run(self).await?.rows.into_iter().next(),
             Reader::Ending(tx) => tx.run_last(self).await?.rows.into_iter().next(),
@@ -116,10 +114,8 @@ impl Query {
         let rows = match on.into() {
             Reader::Pool(db) => {
                 let (call, statement) = self.prepare(db.engine())?;
-                let mut connection = db.readers.acquire().await?;
-                let rows = call.run(statement.fetch_all(&mut *connection)).await;
-                connection.give_back_after(&rows);
-                rows?
+                db.read(async |connection| call.run(statement.fetch_all(connection)).await)
+                    .await?
             }
             Reader::Tx(tx) => tx.run(self).await?.rows,
             Reader::Ending(tx) => tx.run_last(self).await?.rows,

@@ -64,10 +64,8 @@ impl Db {
             .unwrap_or_default();
         // The driver for any database cannot read a truth value, but it can compare one.
         let applied = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) AS version FROM _sqlx_migrations WHERE success = TRUE";
-        let mut connection = self.readers.acquire().await?;
-        let row = sqlx::query(applied).fetch_one(&mut *connection).await;
-        connection.give_back_after(&row);
-        let found: i64 = row?.try_get("version")?;
+        let row = self.read(async |connection| sqlx::query(applied).fetch_one(connection).await);
+        let found: i64 = row.await?.try_get("version")?;
         if found < expected {
             return Err(DbError::OlderSchema { found, expected });
         }

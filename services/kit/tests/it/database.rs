@@ -28,6 +28,13 @@ const TAGS: Migration = Migration {
     sql: "ALTER TABLE notes ADD COLUMN tag TEXT",
 };
 
+/// A database with the table of notes; it goes with the first of the two.
+async fn notes(engine: Engine) -> Setup<(TestDatabase, Db)> {
+    let database = TestDatabase::create(engine).await?;
+    let db = database.open(&[NOTES]).await?;
+    Ok((database, db))
+}
+
 async fn insert(db: &Db, id: &str, commit: bool) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
     query("notes", "INSERT INTO notes (id) VALUES ($1)")
@@ -46,8 +53,7 @@ async fn ids(db: &Db) -> Result<Vec<String>, DbError> {
 #[rstest]
 #[tokio::test]
 async fn the_schema_is_brought_forward_once(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
-    let database = TestDatabase::create(engine).await?;
-    let db = database.open(&[NOTES]).await?;
+    let (_database, db) = notes(engine).await?;
     insert(&db, "1", true).await?;
     db.migrate(&[NOTES, TAGS]).await?;
     db.migrate(&[NOTES, TAGS]).await?;
@@ -113,8 +119,7 @@ async fn a_database_that_is_closed_is_one_file() -> Setup<()> {
 #[rstest]
 #[tokio::test]
 async fn a_value_outside_its_domain_is_named(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
-    let database = TestDatabase::create(engine).await?;
-    let db = database.open(&[NOTES]).await?;
+    let (_database, db) = notes(engine).await?;
     let mut tx = db.begin().await?;
     query("notes", "INSERT INTO notes (id, at) VALUES ('1', $1)")
         .bind(i64::MAX)

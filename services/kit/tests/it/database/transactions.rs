@@ -12,13 +12,12 @@ use tracewell_kit::{
     testing::{Setup, TestDatabase},
 };
 
-use super::{NOTES, ids, insert};
+use super::{NOTES, ids, insert, notes};
 
 #[rstest]
 #[tokio::test]
 async fn only_what_is_committed_stays(#[values(Sqlite, Postgres)] engine: Engine) -> Setup<()> {
-    let database = TestDatabase::create(engine).await?;
-    let db = database.open(&[NOTES]).await?;
+    let (_database, db) = notes(engine).await?;
     insert(&db, "dropped", false).await?;
     insert(&db, "kept", true).await?;
     assert_eq!(ids(&db).await?, ["kept"]);
@@ -34,8 +33,7 @@ async fn only_what_is_committed_stays(#[values(Sqlite, Postgres)] engine: Engine
 async fn what_is_queued_is_written_in_order_before_what_needs_an_answer(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) -> Setup<()> {
-    let database = TestDatabase::create(engine).await?;
-    let db = database.open(&[NOTES]).await?;
+    let (_database, db) = notes(engine).await?;
     let add = |id: &str| {
         query("notes", "INSERT INTO notes (id, at) VALUES ($1, $2)")
             .bind(id)
@@ -82,8 +80,7 @@ async fn what_is_queued_is_written_in_order_before_what_needs_an_answer(
 async fn a_transaction_with_a_queued_statement_that_fails_leaves_nothing(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) -> Setup<()> {
-    let database = TestDatabase::create(engine).await?;
-    let db = database.open(&[NOTES]).await?;
+    let (_database, db) = notes(engine).await?;
     let add = |id: &str| query("notes", "INSERT INTO notes (id) VALUES ($1)").bind(id);
     for twice in ["first", "second", "third"] {
         let mut tx = db.begin().await?;
@@ -162,8 +159,7 @@ fn a_transaction_that_ends_after_the_runtime_is_rolled_back() -> Setup<()> {
 async fn writers_queue_and_readers_do_not_wait_for_them(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) -> Setup<()> {
-    let database = TestDatabase::create(engine).await?;
-    let db = database.open(&[NOTES]).await?;
+    let (_database, db) = notes(engine).await?;
     let names: Vec<_> = (0..50).map(|n| format!("{n:02}")).collect();
     futures::future::try_join_all(names.iter().map(|name| insert(&db, name, true))).await?;
     let mut writing = db.begin().await?;
@@ -185,8 +181,7 @@ async fn writers_queue_and_readers_do_not_wait_for_them(
 async fn what_is_read_under_a_lock_is_still_so_when_it_is_written(
     #[values(Sqlite, Postgres)] engine: Engine,
 ) -> Setup<()> {
-    let database = TestDatabase::create(engine).await?;
-    let db = database.open(&[NOTES]).await?;
+    let (_database, db) = notes(engine).await?;
     let append = async || {
         let mut tx = db.begin().await?;
         tx.lock("notes").await?;
