@@ -26,7 +26,7 @@ use tracewell_e2e::figures::{self, Figure};
 use units::mebibytes;
 use world::World;
 
-/// How much to measure. The defaults take some 35 minutes.
+/// How much to measure. The defaults take about half an hour.
 #[derive(Parser)]
 #[command(about)]
 struct Options {
