@@ -1,6 +1,6 @@
 //! The rounds: everything that is compared in turn, again and again.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use bench_kit::load::{self, Requests, milliseconds_at};
@@ -78,7 +78,6 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, duration: Duration) -> Res
     let folder = servers::folder()?;
     let auth = bench.auth(folder.path()).await?;
     accounts::make(auth.address).await?;
-    let express = bench.express(folder.path(), auth.address).await?;
     println!(
         "{rounds} rounds, {} s for each part; load, backends and servers share {} cores",
         duration.as_secs(),
@@ -88,7 +87,7 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, duration: Duration) -> Res
     let mut early_peak = 0.0;
     for number in 0..=rounds {
         eprintln!("round {number} of {rounds}");
-        let round = round(bench, &auth, express.as_ref(), duration).await?;
+        let round = round(bench, folder.path(), &auth, duration).await?;
         if number == 0 {
             // Caches, pools and compilers are warm from here on.
             early_peak = auth.process.peak_memory()? as f64;
@@ -104,7 +103,7 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, duration: Duration) -> Res
     })
 }
 
-async fn round(bench: &Bench, auth: &Server, express: Option<&Server>, duration: Duration) -> Result<Round> {
+async fn round(bench: &Bench, folder: &Path, auth: &Server, duration: Duration) -> Result<Round> {
     // Half of it on either side: what the machine gives drifts.
     let before = argon::rate_alone(bench.cores, duration / 2).await?;
     let sign_ins = accounts::sign_ins();
@@ -127,10 +126,7 @@ async fn round(bench: &Bench, auth: &Server, express: Option<&Server>, duration:
     );
 
     let me_cpu = cpu_of_each(auth, duration, &me).await?;
-    let express_cpu = match express {
-        Some(express) => Some(cpu_of_each(express, duration, &me).await?),
-        None => None,
-    };
+    let express_cpu = express(bench, folder, auth, duration, &me).await?;
     eprintln!("  GET /v1/me takes {me_cpu:.0} µs of CPU, of Express {express_cpu:.0?}");
     let fresh = fresh(bench).await?;
     Ok(Round {
@@ -185,6 +181,22 @@ async fn cpu_of_each(server: &Server, duration: Duration, me: &Requests) -> Resu
     server.process.settle().await?;
     let cpu = server.process.cpu()?.saturating_sub(before);
     Ok(cpu.as_secs_f64() * 1e6 / outcome.requests as f64)
+}
+
+/// The same of Express, which runs in its own part of a round only: idle beside the service, it made sign-ins slower.
+async fn express(
+    bench: &Bench,
+    folder: &Path,
+    auth: &Server,
+    duration: Duration,
+    me: &Requests,
+) -> Result<Option<f64>> {
+    let Some(express) = bench.express(folder, auth.address).await? else {
+        return Ok(None);
+    };
+    // What its compiler learned ended with the last round.
+    load::run(express.address, CONNECTIONS, duration, me).await?;
+    cpu_of_each(&express, duration, me).await.map(Some)
 }
 
 async fn fresh(bench: &Bench) -> Result<Fresh> {
