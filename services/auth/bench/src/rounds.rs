@@ -29,7 +29,7 @@ pub(crate) struct Round {
     pub(crate) bare: f64,
     /// Sign-ins a second.
     pub(crate) sign_ins: f64,
-    /// Milliseconds of `GET /v1/me` while nobody signs in.
+    /// Milliseconds of `GET /v1/me` while nobody signs in, before and after the flood.
     pub(crate) idle_p99: f64,
     pub(crate) flood: Flood,
     /// CPU time of one `GET /v1/me` in microseconds.
@@ -104,7 +104,7 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, duration: Duration) -> Res
 }
 
 async fn round(bench: &Bench, folder: &Path, auth: &Server, duration: Duration) -> Result<Round> {
-    // Half of it on either side: what the machine gives drifts.
+    // On either side of what it is compared with, as the idle visits below: what the machine gives drifts.
     let before = argon::rate_alone(bench.cores, duration / 2).await?;
     let sign_ins = accounts::sign_ins();
     let at_a_time = SIGN_INS_PER_CORE * bench.cores;
@@ -117,9 +117,11 @@ async fn round(bench: &Bench, folder: &Path, auth: &Server, duration: Duration) 
 
     let me = accounts::me(auth.address).await?;
     auth.process.settle().await?;
-    let idle_p99 = visit(auth.address, duration, &me).await?;
+    let before = visit(auth.address, duration, &me).await?;
     let flood = flooded(auth.address, FLOOD * signed_in, duration, &sign_ins, &me).await?;
     auth.process.settle().await?;
+    let after = visit(auth.address, duration, &me).await?;
+    let idle_p99 = f64::midpoint(before, after);
     eprintln!(
         "  GET /v1/me p99 {idle_p99:.2} ms idle, {:.2} ms in the flood; {} refused, p99 {:.2} ms",
         flood.me_p99, flood.refused, flood.refused_p99
