@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     cluster::{Cluster, ClusterError, KubeCluster, PlatformKey},
-    controller::{ReconcileError, fresh_entropy, read_facts, read_live},
+    controller::{ReconcileError, fresh_entropy, kinds_of_objects, read_facts, read_live},
     manifest::Manifest,
     render::{RenderError, refuse_unaccepted},
 };
@@ -74,7 +74,8 @@ pub async fn compare<C: Cluster>(
     settings: &Settings,
 ) -> Result<Comparison, DiffError> {
     let facts = read_facts(cluster, &platform, kinds).await?;
-    let live = read_live(cluster, &platform, &facts, Live::default(), |_| true).await?;
+    let all = kinds_of_objects(kinds).collect();
+    let live = read_live(cluster, &platform, Live::default(), &all).await?;
     let now = jiff::Timestamp::now();
     let output = step(Input {
         platform: &platform,

@@ -75,6 +75,8 @@ impl World {
             referrers: &Referrers::default(),
             holdings: &Holdings::default(),
             fresh_for: Duration::ZERO,
+            uid: None,
+            is_edited: false,
         };
         for _ in 0..RECONCILES {
             reconcile(&self.cluster, &knowledge, &self.key, Snapshot::default(), now)

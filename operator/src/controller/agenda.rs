@@ -138,6 +138,11 @@ impl Agenda {
             .told_of(generation);
     }
 
+    /// Whether the watch has told of a spec that was not acted on yet.
+    pub fn has_edit(&self, key: &PlatformKey) -> bool {
+        self.lock().get(key).is_some_and(|entry| entry.edits.is_pending())
+    }
+
     /// Something concerns the Platform that is no object of it.
     pub fn ask_for(&self, key: &PlatformKey) {
         self.lock().entry(key.clone()).or_default().is_asked_for = true;

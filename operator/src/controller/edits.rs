@@ -33,7 +33,12 @@ impl Edits {
 
     /// Until when a look has to wait, since it would find an edit.
     pub(super) fn wait(&self) -> Option<Instant> {
-        self.next.filter(|_| self.told > self.acted_on)
+        self.next.filter(|_| self.is_pending())
+    }
+
+    /// Whether a spec was told of that was not acted on yet.
+    pub(super) fn is_pending(&self) -> bool {
+        self.told > self.acted_on
     }
 
     /// This generation was acted on by a look that has begun and ended then, after which there is `rest` in any case.

@@ -73,19 +73,25 @@ pub fn fresh_entropy() -> Result<Entropy, NoEntropy> {
     Ok(Entropy::new(bytes))
 }
 
-/// What the cluster has of the Platform: one list per kind that the cluster knows and that `has_to_be_listed`, pods among them,
-/// all at once, and what is `known` of the others.
+/// The kinds of which a Platform may have objects in a cluster that knows `kinds` of others' CRDs.
+pub fn kinds_of_objects(kinds: &BTreeSet<Kind>) -> impl Iterator<Item = Kind> {
+    let of_objects = KINDS
+        .iter()
+        .filter(|info| info.is_managed() || info.kind == Kind::Pod);
+    let known = of_objects.filter(|info| info.is_everywhere() || kinds.contains(&info.kind));
+    known.map(|info| info.kind)
+}
+
+/// What the cluster has of the Platform, of which the metadata is enough: one list for each of `kinds`, pods among them, all at
+/// once, and what is `known` of the others.
 pub async fn read_live<C: Cluster>(
     cluster: &C,
     platform: &Platform,
-    facts: &Facts,
     known: Live,
-    has_to_be_listed: impl Fn(Kind) -> bool,
+    kinds: &BTreeSet<Kind>,
 ) -> Result<Live, ReconcileError> {
-    let managed = KINDS
-        .iter()
-        .filter(|info| info.is_managed() && facts.knows(info.kind) && has_to_be_listed(info.kind));
-    let lists = managed.map(|info| async move {
+    let objects = kinds.iter().filter(|kind| **kind != Kind::Pod);
+    let lists = objects.map(|kind| kind.info()).map(|info| async move {
         let objects = cluster
             .list(platform, info.kind)
             .instrument(info_span!("list", kind = info.name))
@@ -100,10 +106,12 @@ pub async fn read_live<C: Cluster>(
         Ok(objects.map(keyed))
     });
     let Live {
-        mut objects, pods, ..
+        mut objects,
+        pods,
+        secrets_are_hidden,
     } = known;
     let pods = async {
-        if !has_to_be_listed(Kind::Pod) {
+        if !kinds.contains(&Kind::Pod) {
             return Ok(pods);
         }
         cluster
@@ -113,7 +121,7 @@ pub async fn read_live<C: Cluster>(
             .map_err(ReconcileError::reading(Kind::Pod.info().plural))
     };
     let (listed, pods) = try_join(try_join_all(lists), pods).await?;
-    let secrets_are_hidden = listed.iter().any(Option::is_none);
+    let secrets_are_hidden = secrets_are_hidden || listed.iter().any(Option::is_none);
     objects.extend(listed.into_iter().flatten().flatten());
     Ok(Live {
         objects,

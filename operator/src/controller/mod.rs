@@ -19,7 +19,7 @@ mod watches;
 pub use self::{
     agenda::{Agenda, Look, Mark, Outcome},
     backoff::Backoff,
-    effects::{fresh_entropy, read_facts, read_live},
+    effects::{fresh_entropy, kinds_of_objects, read_facts, read_live},
     error::{NoEntropy, ReconcileError, WriteFailure},
     holdings::Holdings,
     news::News,

@@ -2,20 +2,21 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures::{TryFutureExt as _, future::try_join};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use platform_core::{
-    api::Platform,
+    api::{Platform, PlatformSpec},
     evidence::{Evidence, Questions},
     kinds::Kind,
     references::references,
     settings::Settings,
-    step::{Input, Output, Requeue, refuse, step},
+    step::{Input, Live, Output, Requeue, refuse, step},
 };
 
 use super::{
     Holdings, Mark, ReconcileError, Referrers, Snapshot,
-    effects::{apply_changes, fresh_entropy, publish, read_facts, read_live},
+    effects::{apply_changes, fresh_entropy, kinds_of_objects, publish, read_facts, read_live},
 };
 use crate::cluster::{Cluster, ClusterError, Found, PlatformKey};
 
@@ -34,6 +35,18 @@ pub struct Knowledge<'a> {
     pub holdings: &'a Holdings,
     /// How long a status that tells of progress alone is to wait, since another was written a moment ago.
     pub fresh_for: Duration,
+    /// Its uid, if the watch has told of it: what it has is read while it is read itself.
+    pub uid: Option<&'a str>,
+    /// Whether the watch has told of a spec that was not acted on yet.
+    pub is_edited: bool,
+}
+
+impl Knowledge<'_> {
+    /// The kinds of which the Platform may have objects. A spec that was not acted on yet may be the first to need Secrets.
+    fn kinds_to_see(&self, key: &PlatformKey, is_edited: bool) -> impl Iterator<Item = Kind> {
+        kinds_of_objects(self.kinds)
+            .filter(move |kind| self.holdings.may_have(key, *kind) || *kind == Kind::Secret && is_edited)
+    }
 }
 
 /// A Platform that is to be looked at again so soon is under way.
@@ -84,11 +97,8 @@ pub async fn reconcile<C: Cluster>(
     known: Snapshot,
     clock: impl Fn() -> Timestamp,
 ) -> Result<Reconciled, ReconcileError> {
-    let Some(Found { platform, unreadable }) = cluster
-        .get(key)
-        .await
-        .map_err(ReconcileError::reading("the Platform"))?
-    else {
+    let (found, seen) = find(cluster, knowledge, key, &known).await?;
+    let Some(Found { platform, unreadable }) = found else {
         return Ok(Reconciled::NOTHING_LEFT);
     };
     if platform.metadata.deletion_timestamp.is_some() {
@@ -106,12 +116,13 @@ pub async fn reconcile<C: Cluster>(
     knowledge.referrers.set(key, references);
     let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
     facts.evidence = knowledge.evidence.cloned();
-    // A spec that was not acted on yet may be the first to need Secrets.
-    let may_have =
-        |kind| knowledge.holdings.may_have(key, kind) || kind == Kind::Secret && edit_of(&platform).is_some();
-    let (seen, seen_kinds) = known.of(&platform);
-    let has_to_be_listed = |kind| !seen_kinds.contains(&kind) && may_have(kind);
-    let mut live = read_live(cluster, &platform, &facts, seen, has_to_be_listed).await?;
+    let seen = if platform.uid().as_deref() == knowledge.uid {
+        seen
+    } else {
+        known.of(&platform)
+    };
+    let kinds = knowledge.kinds_to_see(key, edit_of(&platform).is_some());
+    let (mut live, _) = see(cluster, &platform, seen, kinds).await?;
     let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
     let decide = |live: &_, last_apply| {
         let (platform, facts, trace_id) = (&platform, &facts, trace_id.as_deref());
@@ -183,6 +194,49 @@ pub async fn reconcile<C: Cluster>(
         }),
         Some(failure) => Err(ReconcileError::Write(failure)),
     }
+}
+
+/// What was seen of a Platform's objects, and the kinds of which it is all.
+type Seen = (Live, BTreeSet<Kind>);
+
+/// Reads the Platform, and meanwhile what it has, if the watch has told whose that is.
+async fn find<C: Cluster>(
+    cluster: &C,
+    knowledge: &Knowledge<'_>,
+    key: &PlatformKey,
+    known: &Snapshot,
+) -> Result<(Option<Found>, Seen), ReconcileError> {
+    let found = cluster.get(key).map_err(ReconcileError::reading("the Platform"));
+    let seen = async {
+        let Some(uid) = knowledge.uid else {
+            return Ok(Seen::default());
+        };
+        let told = told(key, uid);
+        let kinds = knowledge.kinds_to_see(key, knowledge.is_edited);
+        see(cluster, &told, known.of(&told), kinds).await
+    };
+    try_join(found, seen).await
+}
+
+/// The Platform as far as its watch tells: whose objects they are, not what it asks for.
+fn told(key: &PlatformKey, uid: &str) -> Platform {
+    let mut told = Platform::new(&key.name, PlatformSpec::default());
+    told.metadata.namespace = Some(key.namespace.clone());
+    told.metadata.uid = Some(uid.to_owned());
+    told
+}
+
+/// Reads those of `kinds` that were not seen yet.
+async fn see<C: Cluster>(
+    cluster: &C,
+    platform: &Platform,
+    (live, mut seen): Seen,
+    kinds: impl Iterator<Item = Kind>,
+) -> Result<Seen, ReconcileError> {
+    let missing = kinds.filter(|kind| !seen.contains(kind)).collect();
+    let live = read_live(cluster, platform, live, &missing).await?;
+    seen.extend(missing);
+    Ok((live, seen))
 }
 
 /// A spec that is not understood is told, and nothing else is done.

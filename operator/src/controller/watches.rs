@@ -292,6 +292,13 @@ async fn reconcile_watched<C: Cluster>(
         referrers: &operator.referrers,
         holdings: &operator.news.holdings,
         fresh_for: operator.news.agenda.fresh_for(&key, started),
+        // Of one that goes nothing is read.
+        uid: watched
+            .meta()
+            .uid
+            .as_deref()
+            .filter(|_| watched.meta().deletion_timestamp.is_none()),
+        is_edited: operator.news.agenda.has_edit(&key),
     };
     let result = reconcile(&operator.cluster, &knowledge, &key, known, Timestamp::now)
         .instrument(span.clone())

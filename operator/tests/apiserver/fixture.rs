@@ -168,6 +168,8 @@ impl World {
             referrers: &Referrers::default(),
             holdings: &Holdings::default(),
             fresh_for: Duration::ZERO,
+            uid: None,
+            is_edited: false,
         };
         let looking = reconcile(cluster, &knowledge, &key, Snapshot::default(), Timestamp::now);
         let reconciled = Box::pin(looking).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt as _;
 use platform_core::{kinds::Kind, labels};
-use platform_testkit::{Fate, Fault, example};
+use platform_testkit::{Fate, Fault, Write, example};
 
 use crate::world::World;
 
@@ -60,6 +60,35 @@ fn an_edit_is_one_look_at_what_the_platform_has_and_then_at_what_moves() {
     let edited: BTreeSet<_> = OWN.into_iter().chain([Kind::Secret]).collect();
     assert_eq!(lists(&world), edited);
     assert_only_what_moves_is_listed(&world);
+}
+
+/// Seen by what is listed in vain, since it is gone when it is read.
+#[test]
+fn what_an_edited_platform_has_is_read_while_it_is_read_itself() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world
+        .cluster
+        .edit_platform(&world.key, |spec| spec.telemetry.tracing.sampling_percent = 3);
+    world.hear(|_| true);
+    world.cluster.delete_platform(&world.key);
+    world.cluster.take_lists();
+    world.look().expect("there is nothing to do");
+    let edited: BTreeSet<_> = OWN.into_iter().chain([Kind::Secret]).collect();
+    assert_eq!(BTreeSet::from_iter(world.cluster.take_lists()), edited);
+}
+
+#[test]
+fn where_the_watch_told_of_an_earlier_platform_of_the_name_what_this_one_has_is_read_after_it() {
+    let world = World::new(example("demo"));
+    world.quiet();
+    world.told_last_of("an earlier one");
+    world.look().expect("nothing goes wrong");
+    assert_eq!(
+        world.cluster.take_writes(),
+        Vec::<Write>::new(),
+        "all of it is there"
+    );
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(crate) struct World {
     now: Cell<Instant>,
     referrers: Referrers,
     news: RefCell<News>,
+    /// The uid that the watch of Platforms told of last.
+    uid: RefCell<Option<String>>,
     /// What the watches did not tell of yet.
     untold: RefCell<Vec<Told>>,
     runtime: tokio::runtime::Runtime,
@@ -58,6 +60,7 @@ impl World {
             now: Cell::new(Instant::now()),
             referrers: Referrers::default(),
             news: RefCell::default(),
+            uid: RefCell::default(),
             untold: RefCell::default(),
             runtime,
         };
@@ -69,6 +72,11 @@ impl World {
     pub(crate) fn restart(&self) {
         self.cluster.heal();
         self.news.take();
+        self.uid.replace(
+            self.cluster
+                .platform(&self.key)
+                .and_then(|platform| platform.uid()),
+        );
         // As the operator does, which watches Secrets elsewhere, and does without what comes with a CRD.
         let is_watched = |kind: &Kind| kind.info().is_everywhere() && *kind != Kind::Secret;
         for kind in KINDS.iter().map(|info| info.kind).filter(is_watched) {
@@ -102,12 +110,20 @@ impl World {
         let heard: Vec<Told> = heard;
         for told in heard {
             match told {
-                Told::Platform(platform) => self.news().of_platform(&self.key, &*platform),
+                Told::Platform(platform) => {
+                    self.news().of_platform(&self.key, &*platform);
+                    self.uid.replace(platform.uid());
+                }
                 // No watch of the operator's tells of a Secret as an object of a Platform.
                 Told::Object(Kind::Secret, _) => {}
                 Told::Object(kind, event) => self.news().of_kind(kind, &event),
             }
         }
+    }
+
+    /// The watch of Platforms is behind: it told last of one with this uid.
+    pub(crate) fn told_last_of(&self, uid: &str) {
+        self.uid.replace(Some(uid.to_owned()));
     }
 
     fn collect_told(&self) {
@@ -127,6 +143,7 @@ impl World {
         self.minutes.set(self.minutes.get() + 1);
         let now = Timestamp::from_second(1_000_000 + self.minutes.get() * 60).expect("a valid instant");
         let settings = settings();
+        let uid = self.uid.borrow().clone();
         let knowledge = Knowledge {
             settings: &settings,
             kinds: &BTreeSet::new(),
@@ -134,6 +151,8 @@ impl World {
             referrers: &self.referrers,
             holdings: &news.holdings,
             fresh_for: self.fresh_for.get(),
+            uid: uid.as_deref(),
+            is_edited: news.agenda.has_edit(&self.key),
         };
         let result = self
             .runtime

@@ -42,6 +42,22 @@ fn where_nothing_happens_nobody_looks_until_it_is_due() {
 }
 
 #[test]
+fn a_spec_is_an_edit_until_it_is_acted_on() {
+    let (agenda, now) = looked_at();
+    assert!(!agenda.has_edit(&key()), "none was told of");
+    for generation in [1, 2] {
+        agenda.told_of_spec(&key(), Some(generation));
+        assert!(agenda.has_edit(&key()));
+        let acted = Outcome {
+            edit: Some(generation),
+            ..Outcome::default()
+        };
+        agenda.end(&key(), acted, now, now + HOUR);
+        assert!(!agenda.has_edit(&key()));
+    }
+}
+
+#[test]
 fn its_own_writes_are_no_news_and_anything_else_is() {
     let (agenda, now) = looked_at();
     agenda.told_of(&key(), mark("7"));
