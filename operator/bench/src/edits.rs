@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api,
@@ -21,8 +21,11 @@ use crate::{
     world::World,
 };
 
-/// Edits of which the latency is taken.
-const EDITS: usize = 200;
+/// Edits of which the latency is taken, in each part.
+const EDITS: usize = 100;
+
+/// Parts without and with a Platform that flaps, in turn: what a machine gives drifts, and a 99th percentile needs many.
+const PARTS: usize = 4;
 
 /// Time between two of them, so that the rollout of one is not what the next one waits for.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -106,25 +109,17 @@ async fn drift(world: &World, number: usize) -> Result<()> {
 /// How long an edit takes until the first object is written, alone and beside a Platform that flaps.
 pub(crate) async fn latency(world: &World, platforms: usize) -> Result<Vec<Figure>> {
     let mut observer = Observer::start(&world.client).await?;
-    let mut alone = edit_in_turn(world, &mut observer, platforms, 1).await?;
-    let flapping = async {
-        let mut pace = interval(FLAP);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut edits = 0;
-        loop {
-            pace.tick().await;
-            edits += 1;
-            if let Err(error) = apply(&world.client, 0, 1000 + edits).await {
-                return error;
-            }
-        }
-    };
-    let mut beside = tokio::select! {
-        times = edit_in_turn(world, &mut observer, platforms, 2) => times?,
-        error = flapping => return Err(error),
-    };
-    timeout(LAST_EDIT, until_acted_on(&world.client, 0)).await??;
-    world.settled().await?;
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let mut revisions = 1..;
+    for part in 0..PARTS {
+        alone.extend(edit_in_turn(world, &mut observer, platforms, 2 * part).await?);
+        beside.extend(tokio::select! {
+            times = edit_in_turn(world, &mut observer, platforms, 2 * part + 1) => times?,
+            error = flap(world, &mut revisions) => return Err(error),
+        });
+        timeout(LAST_EDIT, until_acted_on(&world.client, 0)).await??;
+        world.settled().await?;
+    }
     let (p50, p99) = (percentile(&mut alone, 50), percentile(&mut alone, 99));
     let beside_p50 = percentile(&mut beside, 50);
     let beside = percentile(&mut beside, 99);
@@ -148,20 +143,34 @@ pub(crate) async fn latency(world: &World, platforms: usize) -> Result<Vec<Figur
     ])
 }
 
+/// Edits the first Platform until that fails, each time with another of `revisions`.
+async fn flap(world: &World, revisions: &mut impl Iterator<Item = usize>) -> anyhow::Error {
+    let mut pace = interval(FLAP);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    for revision in revisions {
+        pace.tick().await;
+        if let Err(error) = apply(&world.client, 0, revision).await {
+            return error;
+        }
+    }
+    anyhow!("there is no revision left")
+}
+
 /// One edit after the other, each of another Platform than the first.
 async fn edit_in_turn(
     world: &World,
     observer: &mut Observer,
     platforms: usize,
-    revision: usize,
+    turn: usize,
 ) -> Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(EDITS);
     let mut pace = interval(PAUSE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for edit in 0..EDITS {
+    for edit in turn * EDITS..(turn + 1) * EDITS {
         pace.tick().await;
         let number = 1 + edit % (platforms - 1).max(1);
-        let revision = revision * EDITS + edit;
+        // Zero is as it was made.
+        let revision = 1 + edit;
         let change = apply(&world.client, number, revision);
         times.push(observer.latency(&namespace(number), change).await?);
     }
