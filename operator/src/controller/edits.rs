@@ -17,7 +17,8 @@ pub(super) const END_OF_ROW: Duration = Duration::from_secs(3);
 pub(super) struct Edits {
     /// The generation that the watch told of last.
     told: Option<i64>,
-    /// The generation that was acted on last.
+    /// The generation that was acted on last. The one that was told of first counts as well: it waits for nothing, and the first
+    /// look is at everything.
     acted_on: Option<i64>,
     /// How many were acted on, one soon after the other.
     in_a_row: u32,
@@ -28,6 +29,9 @@ pub(super) struct Edits {
 impl Edits {
     /// The watch tells of a spec of this generation.
     pub(super) fn told_of(&mut self, generation: Option<i64>) {
+        if self.told.is_none() {
+            self.acted_on = generation;
+        }
         self.told = generation;
     }
 

@@ -42,10 +42,12 @@ fn where_nothing_happens_nobody_looks_until_it_is_due() {
 }
 
 #[test]
-fn a_spec_is_an_edit_until_it_is_acted_on() {
+fn a_spec_that_changes_is_an_edit_until_it_is_acted_on() {
     let (agenda, now) = looked_at();
     assert!(!agenda.has_edit(&key()), "none was told of");
-    for generation in [1, 2] {
+    agenda.told_of_spec(&key(), Some(1));
+    assert!(!agenda.has_edit(&key()), "it may have been acted on long ago");
+    for generation in [2, 3] {
         agenda.told_of_spec(&key(), Some(generation));
         assert!(agenda.has_edit(&key()));
         let acted = Outcome {
