@@ -1,5 +1,6 @@
 //! The local cluster: what `make up`, `make down` and the tests on kind stand on.
 
+use std::env;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +27,9 @@ const TOOLS: u64 = 15;
 /// GiB of the release builds of the operator and the services.
 const RELEASE_BUILDS: u64 = 2;
 /// GiB of the builds that the lints and the tests take.
-const TEST_BUILDS: u64 = 6;
+const TEST_BUILDS: u64 = 7;
+/// GiB more that the compiler keeps of them for the next build.
+const FOR_THE_NEXT_BUILD: u64 = 5;
 /// GiB of the node image and of the running node, in the engine's storage.
 const NODE: u64 = 4;
 /// GiB that each of them may grow by besides: scratch folders, and changed code.
@@ -105,7 +108,9 @@ fn tools_need(cache: &Cache, wanted: &[tools::Tool]) -> Result<Need> {
 fn test_builds_need() -> Result<Need> {
     let folder = programs::folder()?;
     let is_there = folder.join("tracewell-operator").exists(); // the folder itself is: this program is in it
-    Ok(need(folder, TEST_BUILDS, is_there))
+    let is_once = env::var_os("CARGO_INCREMENTAL").is_some_and(|value| value == "0");
+    let kept = if is_once { 0 } else { FOR_THE_NEXT_BUILD };
+    Ok(need(folder, TEST_BUILDS + kept, is_there))
 }
 
 fn need(folder: PathBuf, gib: u64, is_there: bool) -> Need {
