@@ -16,19 +16,16 @@ use tracewell_e2e::figures::Figure;
 use crate::{
     audit::Requests,
     observer::{Observer, until_ready},
-    platforms::{EDITED, annotate, apply, create_namespaces, namespace, objects_of_one, until_acted_on},
+    platforms::{EDITED, annotate, apply, create_namespaces, namespace, objects_of_one, until_rolled_out},
     units::{milliseconds, percentile},
     world::World,
 };
 
 /// Edits of which the latency is taken, in each part.
-const EDITS: usize = 100;
+const EDITS: usize = 50;
 
 /// Parts without and with a Platform that flaps, in turn: what a machine gives drifts, and a 99th percentile needs many.
 const PARTS: usize = 4;
-
-/// Time between two of them, so that the rollout of one is not what the next one waits for.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Time between two edits of the Platform that flaps: 50 in a second.
 const FLAP: Duration = Duration::from_millis(20);
@@ -36,8 +33,8 @@ const FLAP: Duration = Duration::from_millis(20);
 /// The longest that one repair may take.
 const REPAIR: Duration = Duration::from_secs(30);
 
-/// The longest that the last of many edits may wait: longer than the operator lets it.
-const LAST_EDIT: Duration = Duration::from_mins(1);
+/// The longest that an edit may take until it is rolled out: the operator lets the last of many wait for half of it.
+const ROLLOUT: Duration = Duration::from_mins(1);
 
 /// What the operator writes for one Platform more, an edit of it, a change that means nothing, and for drift.
 pub(crate) async fn writes(world: &World, platforms: usize) -> Result<Vec<Figure>> {
@@ -117,7 +114,7 @@ pub(crate) async fn latency(world: &World, platforms: usize) -> Result<Vec<Figur
             times = edit_in_turn(world, &mut observer, platforms, 2 * part + 1) => times?,
             error = flap(world, &mut revisions) => return Err(error),
         });
-        timeout(LAST_EDIT, until_acted_on(&world.client, 0)).await??;
+        timeout(ROLLOUT, until_rolled_out(&world.client, 0)).await??;
         world.settled().await?;
     }
     let (p50, p99) = (percentile(&mut alone, 50), percentile(&mut alone, 99));
@@ -156,7 +153,8 @@ async fn flap(world: &World, revisions: &mut impl Iterator<Item = usize>) -> any
     anyhow!("there is no revision left")
 }
 
-/// One edit after the other, each of another Platform than the first.
+/// One edit after the other, each of another Platform than the first, and when the one before is rolled out: what others' rollouts
+/// cost an edit is another figure.
 async fn edit_in_turn(
     world: &World,
     observer: &mut Observer,
@@ -164,15 +162,13 @@ async fn edit_in_turn(
     turn: usize,
 ) -> Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(EDITS);
-    let mut pace = interval(PAUSE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for edit in turn * EDITS..(turn + 1) * EDITS {
-        pace.tick().await;
         let number = 1 + edit % (platforms - 1).max(1);
         // Zero is as it was made.
         let revision = 1 + edit;
         let change = apply(&world.client, number, revision);
         times.push(observer.latency(&namespace(number), change).await?);
+        timeout(ROLLOUT, until_rolled_out(&world.client, number)).await??;
     }
     Ok(times)
 }

@@ -25,7 +25,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::platforms::EDITED;
+use crate::platforms::{EDITED, is_ready};
 
 /// The longest that a thousand Platforms may take.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -128,14 +128,7 @@ pub(crate) async fn until_available(client: &Client, count: usize) -> Result<()>
 
 /// Waits until so many Platforms say that they are ready.
 pub(crate) async fn until_ready(client: &Client, count: usize) -> Result<()> {
-    until_all(Api::<Platform>::all(client.clone()), count, |platform| {
-        let conditions = platform.status.iter().flat_map(|status| &status.conditions);
-        let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
-        ready.any(|condition| {
-            condition.status == "True" && condition.observed_generation == platform.metadata.generation
-        })
-    })
-    .await
+    until_all(Api::<Platform>::all(client.clone()), count, is_ready).await
 }
 
 async fn until_all<K>(api: Api<K>, count: usize, is_so: impl Fn(&K) -> bool) -> Result<()>

@@ -78,16 +78,22 @@ async fn apply_manifest(client: &Client, number: usize, manifest: Value) -> Resu
     Ok(())
 }
 
-/// Waits until the operator has acted on the last edit of a Platform.
-pub(crate) async fn until_acted_on(client: &Client, number: usize) -> Result<()> {
+/// Whether a Platform says that what its spec asks for now is ready.
+pub(crate) fn is_ready(platform: &Platform) -> bool {
+    let conditions = platform.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+    ready.any(|condition| {
+        condition.status == "True" && condition.observed_generation == platform.metadata.generation
+    })
+}
+
+/// Waits until a Platform is as its last edit asks for.
+pub(crate) async fn until_rolled_out(client: &Client, number: usize) -> Result<()> {
     let platforms = Api::<Platform>::namespaced(client.clone(), &namespace(number));
-    let is_acted_on = |found: Option<&Platform>| {
-        found.is_some_and(|found| {
-            let status = found.status.as_ref();
-            status.and_then(|status| status.observed_generation) == found.metadata.generation
-        })
-    };
-    await_condition(platforms, NAME, is_acted_on).await?;
+    await_condition(platforms, NAME, |found: Option<&Platform>| {
+        found.is_some_and(is_ready)
+    })
+    .await?;
     Ok(())
 }
 
