@@ -1,6 +1,7 @@
 //! Every kind of object that the operator touches: the single source of what is watched, listed, applied and
 //! pruned, and of the operator's permissions.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use kube::core::{ApiResource, GroupVersionKind};
@@ -278,6 +279,11 @@ impl KindInfo {
     /// Whether every cluster has this kind.
     pub const fn is_everywhere(&self) -> bool {
         matches!(self.presence, Presence::Always)
+    }
+
+    /// Whether a cluster has this kind that knows these of others' CRDs.
+    pub fn is_known(&self, kinds: &BTreeSet<Kind>) -> bool {
+        self.is_everywhere() || kinds.contains(&self.kind)
     }
 
     /// The kind as a client needs it to address objects of it.

@@ -93,7 +93,7 @@ pub struct Facts {
 impl Facts {
     /// Whether the cluster has objects of this kind.
     pub fn knows(&self, kind: Kind) -> bool {
-        kind.info().is_everywhere() || self.kinds.contains(&kind)
+        kind.info().is_known(&self.kinds)
     }
 }
 

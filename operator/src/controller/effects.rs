@@ -78,7 +78,7 @@ pub fn kinds_of_objects(kinds: &BTreeSet<Kind>) -> impl Iterator<Item = Kind> {
     let of_objects = KINDS
         .iter()
         .filter(|info| info.is_managed() || info.kind == Kind::Pod);
-    let known = of_objects.filter(|info| info.is_everywhere() || kinds.contains(&info.kind));
+    let known = of_objects.filter(|info| info.is_known(kinds));
     known.map(|info| info.kind)
 }
 

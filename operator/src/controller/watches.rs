@@ -100,9 +100,9 @@ pub fn controller(
     let mut controller = Controller::for_stream(platforms, store.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .trigger_backoff(NoBackoff);
-    let is_known = |info: &KindInfo| info.is_everywhere() || kinds.contains(&info.kind);
     // Secrets are watched where a Platform has to do with one.
-    let is_watched = |info: &&KindInfo| info.is_managed() && info.kind != Kind::Secret && is_known(info);
+    let is_watched =
+        |info: &&KindInfo| info.is_managed() && info.kind != Kind::Secret && info.is_known(kinds);
     for info in KINDS.iter().filter(is_watched) {
         let resource = info.api_resource();
         let objects = told(info.kind, reach.metadata(client, &resource), &ours, news);
