@@ -2,11 +2,6 @@
 .DEFAULT_GOAL := help
 XTASK := cargo run --quiet --package xtask --
 
-# A machine that builds once gains nothing from what would make the next build faster: a third of the disk.
-ifdef CI
-export CARGO_INCREMENTAL := 0
-endif
-
 .PHONY: help up down test assets dev lint bench bench-auth bench-operator bench-telemetry codegen clean-cache
 
 help: ## Show this list

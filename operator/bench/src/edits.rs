@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api,
@@ -107,12 +107,12 @@ async fn drift(world: &World, number: usize) -> Result<()> {
 pub(crate) async fn latency(world: &World, platforms: usize) -> Result<Vec<Figure>> {
     let mut observer = Observer::start(&world.client).await?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    let mut revisions = 1..;
+    let mut flaps = 0;
     for part in 0..PARTS {
         alone.extend(edit_in_turn(world, &mut observer, platforms, 2 * part).await?);
         beside.extend(tokio::select! {
             times = edit_in_turn(world, &mut observer, platforms, 2 * part + 1) => times?,
-            error = flap(world, &mut revisions) => return Err(error),
+            error = flap(world, &mut flaps) => return Err(error),
         });
         timeout(ROLLOUT, until_rolled_out(&world.client, 0)).await??;
         world.settled().await?;
@@ -140,17 +140,17 @@ pub(crate) async fn latency(world: &World, platforms: usize) -> Result<Vec<Figur
     ])
 }
 
-/// Edits the first Platform until that fails, each time with another of `revisions`.
-async fn flap(world: &World, revisions: &mut impl Iterator<Item = usize>) -> anyhow::Error {
+/// Edits the first Platform until that fails, and counts how often it did.
+async fn flap(world: &World, flaps: &mut usize) -> anyhow::Error {
     let mut pace = interval(FLAP);
     pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    for revision in revisions {
+    loop {
         pace.tick().await;
-        if let Err(error) = apply(&world.client, 0, revision).await {
+        *flaps += 1;
+        if let Err(error) = apply(&world.client, 0, *flaps).await {
             return error;
         }
     }
-    anyhow!("there is no revision left")
 }
 
 /// One edit after the other, each of another Platform than the first, and when the one before is rolled out: what others' rollouts
@@ -164,8 +164,8 @@ async fn edit_in_turn(
     let mut times = Vec::with_capacity(EDITS);
     for edit in turn * EDITS..(turn + 1) * EDITS {
         let number = 1 + edit % (platforms - 1).max(1);
-        // Zero is as it was made.
-        let revision = 1 + edit;
+        // None that it may have had already.
+        let revision = 2 + edit;
         let change = apply(&world.client, number, revision);
         times.push(observer.latency(&namespace(number), change).await?);
         timeout(ROLLOUT, until_rolled_out(&world.client, number)).await??;

@@ -1,7 +1,6 @@
 //! A real etcd and kube-apiserver as plain processes on loopback.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -18,6 +17,7 @@ use ring::{
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
 use serde_json::json;
+use tracewell_e2e::ports::free_ports;
 
 /// The directory that holds `etcd` and `kube-apiserver`.
 const ASSETS: &str = "TRACEWELL_ASSETS";
@@ -192,19 +192,6 @@ fn kubeconfig(port: u16, authority: &Path) -> Result<Kubeconfig> {
         "current-context": "admin",
     });
     Ok(serde_json::from_value(kubeconfig)?)
-}
-
-/// All are bound at once, so that they differ.
-pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let mut listeners = Vec::with_capacity(N);
-    for _ in 0..N {
-        listeners.push(TcpListener::bind("127.0.0.1:0")?);
-    }
-    let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
 }
 
 /// Writes the pair of keys that sign and check service account tokens. kube-apiserver takes the public half from a

@@ -8,9 +8,10 @@ mod operator;
 mod supervised;
 mod usage;
 
-pub use control_plane::{ControlPlane, assets, free_ports};
+pub use control_plane::{ControlPlane, assets};
 pub use controllers::start_controllers;
 pub use objects::{create_namespace, install_crd};
 pub use operator::Operator;
 pub use supervised::Supervised;
+pub use tracewell_e2e::ports::free_ports;
 pub use usage::Usage;

@@ -77,8 +77,10 @@ pub enum Look {
 pub struct Outcome {
     /// What was written, in the versions that it has now.
     pub written: Vec<Mark>,
-    /// The generation of the spec, where it is another than that of the last look.
-    pub edit: Option<i64>,
+    /// The generation of the spec that was acted on.
+    pub generation: Option<i64>,
+    /// Whether it is another than the one that the status told of.
+    pub is_edit: bool,
     /// Whether a status was written.
     pub is_told: bool,
     /// Whether it has a status to write that can wait: the next look is due to write it, not to find anything.
@@ -189,8 +191,10 @@ impl Agenda {
             entry.fresh_until = Some(now + pace.clamp(PROGRESS_PACE, LONGEST_PROGRESS_PACE));
         }
         entry.rest = took.saturating_mul(REST_PER_LOOK).clamp(PACE, LONGEST_REST);
-        if let Some(generation) = outcome.edit {
-            entry.edits.acted_on(generation, begun, now, entry.rest);
+        match outcome.generation {
+            Some(generation) if outcome.is_edit => entry.edits.acted_on(generation, begun, now, entry.rest),
+            Some(generation) => entry.edits.found_acted_on(generation),
+            None => {}
         }
         (entry.looked_at, entry.due) = (Some(now), Some(due));
         entry.is_to_tell = outcome.is_to_tell;

@@ -17,8 +17,7 @@ pub(super) const END_OF_ROW: Duration = Duration::from_secs(3);
 pub(super) struct Edits {
     /// The generation that the watch told of last.
     told: Option<i64>,
-    /// The generation that was acted on last. The one that was told of first counts as well: it waits for nothing, and the first
-    /// look is at everything.
+    /// The generation that was acted on last, here or by another operator.
     acted_on: Option<i64>,
     /// How many were acted on, one soon after the other.
     in_a_row: u32,
@@ -29,9 +28,6 @@ pub(super) struct Edits {
 impl Edits {
     /// The watch tells of a spec of this generation.
     pub(super) fn told_of(&mut self, generation: Option<i64>) {
-        if self.told.is_none() {
-            self.acted_on = generation;
-        }
         self.told = generation;
     }
 
@@ -43,6 +39,11 @@ impl Edits {
     /// Whether a spec was told of that was not acted on yet.
     pub(super) fn is_pending(&self) -> bool {
         self.told > self.acted_on
+    }
+
+    /// A look found that this generation had been acted on.
+    pub(super) fn found_acted_on(&mut self, generation: i64) {
+        self.acted_on = Some(generation);
     }
 
     /// This generation was acted on by a look that has begun and ended then, after which there is `rest` in any case.

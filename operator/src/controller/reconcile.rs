@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures::{TryFutureExt as _, future::try_join};
+use futures::{TryFutureExt as _, future::join};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use platform_core::{
@@ -65,8 +65,10 @@ pub struct Reconciled {
     pub is_told: bool,
     /// Whether there is another one, which can wait until the next look.
     pub is_to_tell: bool,
-    /// The generation of the spec, where it is another than the one that the status told of.
-    pub edit: Option<i64>,
+    /// The generation of the spec that was acted on.
+    pub generation: Option<i64>,
+    /// Whether it is another than the one that the status told of.
+    pub is_edit: bool,
     /// Kinds whose objects in its namespace concern it, and that no other watch tells of.
     pub follows: BTreeSet<Kind>,
     /// What the next look can begin with, while it is under way.
@@ -80,7 +82,8 @@ impl Reconciled {
         written: Vec::new(),
         is_told: false,
         is_to_tell: false,
-        edit: None,
+        generation: None,
+        is_edit: false,
         follows: BTreeSet::new(),
         snapshot: None,
     };
@@ -97,8 +100,8 @@ pub async fn reconcile<C: Cluster>(
     known: Snapshot,
     clock: impl Fn() -> Timestamp,
 ) -> Result<Reconciled, ReconcileError> {
-    let (found, seen) = find(cluster, knowledge, key, &known).await?;
-    let Some(Found { platform, unreadable }) = found else {
+    let (found, seen) = find(cluster, knowledge, key, &known).await;
+    let Some(Found { platform, unreadable }) = found? else {
         return Ok(Reconciled::NOTHING_LEFT);
     };
     if platform.metadata.deletion_timestamp.is_some() {
@@ -117,11 +120,11 @@ pub async fn reconcile<C: Cluster>(
     let mut facts = read_facts(cluster, &platform, knowledge.kinds).await?;
     facts.evidence = knowledge.evidence.cloned();
     let seen = if platform.uid().as_deref() == knowledge.uid {
-        seen
+        seen?
     } else {
         known.of(&platform)
     };
-    let kinds = knowledge.kinds_to_see(key, edit_of(&platform).is_some());
+    let kinds = knowledge.kinds_to_see(key, is_edited(&platform));
     let (mut live, _) = see(cluster, &platform, seen, kinds).await?;
     let entropy = fresh_entropy().map_err(ReconcileError::NoEntropy)?;
     let decide = |live: &_, last_apply| {
@@ -185,7 +188,8 @@ pub async fn reconcile<C: Cluster>(
             written,
             is_told,
             is_to_tell,
-            edit: edit_of(&platform),
+            generation: platform.metadata.generation,
+            is_edit: is_edited(&platform),
             follows,
             snapshot: (requeue.pause() < UNDER_WAY).then(|| {
                 let hears_of = |kind| knowledge.holdings.hears_of(kind);
@@ -199,13 +203,17 @@ pub async fn reconcile<C: Cluster>(
 /// What was seen of a Platform's objects, and the kinds of which it is all.
 type Seen = (Live, BTreeSet<Kind>);
 
-/// Reads the Platform, and meanwhile what it has, if the watch has told whose that is.
+/// Reads the Platform, and meanwhile what it has, if the watch has told whose that is. Where the Platform turns out to be gone, or
+/// another, it does not matter whether that could be read.
 async fn find<C: Cluster>(
     cluster: &C,
     knowledge: &Knowledge<'_>,
     key: &PlatformKey,
     known: &Snapshot,
-) -> Result<(Option<Found>, Seen), ReconcileError> {
+) -> (
+    Result<Option<Found>, ReconcileError>,
+    Result<Seen, ReconcileError>,
+) {
     let found = cluster.get(key).map_err(ReconcileError::reading("the Platform"));
     let seen = async {
         let Some(uid) = knowledge.uid else {
@@ -215,7 +223,7 @@ async fn find<C: Cluster>(
         let kinds = knowledge.kinds_to_see(key, knowledge.is_edited);
         see(cluster, &told, known.of(&told), kinds).await
     };
-    try_join(found, seen).await
+    join(found, seen).await
 }
 
 /// The Platform as far as its watch tells: whose objects they are, not what it asks for.
@@ -239,7 +247,7 @@ async fn see<C: Cluster>(
     Ok((live, seen))
 }
 
-/// A spec that is not understood is told, and nothing else is done.
+/// A spec that is not understood is told, and nothing else is written.
 async fn tell_refusal<C: Cluster>(
     cluster: &C,
     platform: &Platform,
@@ -250,20 +258,17 @@ async fn tell_refusal<C: Cluster>(
         Told::Written(mark) => Reconciled {
             written: vec![mark],
             is_told: true,
-            edit: edit_of(platform),
+            generation: platform.metadata.generation,
+            is_edit: is_edited(platform),
             ..Reconciled::NOTHING_LEFT
         },
     })
 }
 
-/// The generation of its spec, if it is another than the one that its status tells of.
-fn edit_of(platform: &Platform) -> Option<i64> {
-    let told = platform
-        .status
-        .as_ref()
-        .and_then(|status| status.observed_generation);
-    let generation = platform.metadata.generation;
-    generation.filter(|_| told != generation)
+/// Whether the generation of its spec is another than the one that its status tells of.
+fn is_edited(platform: &Platform) -> bool {
+    let status = platform.status.as_ref();
+    status.and_then(|status| status.observed_generation) != platform.metadata.generation
 }
 
 /// What became of a status.

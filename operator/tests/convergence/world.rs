@@ -190,7 +190,8 @@ impl World {
         }
         let outcome = Outcome {
             written: reconciled.written,
-            edit: reconciled.edit,
+            generation: reconciled.generation,
+            is_edit: reconciled.is_edit,
             is_told: reconciled.is_told,
             is_to_tell: reconciled.is_to_tell,
         };

@@ -89,7 +89,7 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, duration: Duration) -> Res
         eprintln!("round {number} of {rounds}");
         let round = round(bench, folder.path(), &auth, duration).await?;
         if number == 0 {
-            // Caches, pools and compilers are warm from here on.
+            // Caches and pools are warm from here on.
             early_peak = auth.process.peak_memory()? as f64;
         } else {
             measured.push(round);
@@ -178,6 +178,8 @@ async fn flooded(
 
 /// Microseconds of the server for each request, with all that its telemetry does later.
 async fn cpu_of_each(server: &Server, duration: Duration, me: &Requests) -> Result<f64> {
+    // What is left of the load before.
+    server.process.settle().await?;
     let before = server.process.cpu()?;
     let outcome = load::run(server.address, CONNECTIONS, duration, me).await?;
     server.process.settle().await?;
